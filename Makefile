@@ -1,0 +1,31 @@
+# Each target is one script; the scripts say what they do and why. `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+.PHONY: help up down check test e2e wasm prove clean
+
+help: ## list the targets
+	@scripts/help
+
+up: ## install, build and start everything on this machine; ends with three lines to try
+	@scripts/up
+
+down: ## stop what `make up` started
+	@scripts/down
+
+check: ## formatting, lints, scripts, configurations
+	@scripts/check
+
+test: ## every test: native, in Node as wasm, end to end
+	@scripts/test
+
+e2e: ## the end-to-end stories only
+	@scripts/e2e
+
+wasm: ## build the filter to .sekisho/plugin.wasm
+	@scripts/build-wasm
+
+prove: ## do what the README says in a bare Debian 12 (needs root and mmdebstrap)
+	@scripts/prove-bare-machine
+
+clean: ## remove what was built and fetched; data and secrets stay
+	@scripts/clean

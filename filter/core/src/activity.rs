@@ -1,0 +1,172 @@
+//! What this worker saw, collected in memory and reported in batches, off the request path.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use sekisho_protocol::activity::{ActivityReport, Method, OutcomeCount, REPORT_MAX_ROWS, SubjectActivity};
+use sekisho_protocol::{Digest, PROTOCOL, ReplicaId};
+
+use crate::identity::Verified;
+use crate::time::Now;
+
+/// How long the host may hold a report.
+pub const REPORT_TIMEOUT_MS: u32 = 1_000;
+/// Between two reports.
+const PERIOD_MS: u64 = 1_000;
+/// A report that the host never answered (a torn-down context) is given up after this long.
+const LOST_MS: u64 = 10_000;
+
+/// The tables of one worker, bounded by [`REPORT_MAX_ROWS`] each.
+#[derive(Debug, Default)]
+pub struct Activity {
+    /// By digest, so that a request allocates nothing.
+    subjects: HashMap<(Digest, Option<Digest>), Seen>,
+    outcomes: HashMap<String, HashMap<&'static str, u64>>,
+    dropped: u64,
+    sequence: u64,
+    /// The report under way: it is sent again, unchanged, until a sidecar took it.
+    pending: Option<ActivityReport>,
+    sent_at_ms: Option<u64>,
+    next_at_ms: u64,
+}
+
+#[derive(Debug)]
+struct Seen {
+    verified: Rc<Verified>,
+    requests: u64,
+    last_access: u64,
+}
+
+impl Activity {
+    /// A request of a verified subject was admitted.
+    pub fn admitted(&mut self, verified: &Rc<Verified>, now_s: u64) {
+        let key = (verified.identity.subject_digest, verified.identity.token_digest);
+        if let Some(seen) = self.subjects.get_mut(&key) {
+            seen.requests += 1;
+            seen.last_access = now_s;
+        } else if self.subjects.len() < REPORT_MAX_ROWS {
+            self.subjects.insert(key, Seen { verified: Rc::clone(verified), requests: 1, last_access: now_s });
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// A request of `route` ended in `outcome`.
+    pub fn ended(&mut self, route: &str, outcome: &'static str) {
+        // Names come from the configuration and outcomes from the code, so both are bounded.
+        if let Some(outcomes) = self.outcomes.get_mut(route) {
+            *outcomes.entry(outcome).or_default() += 1;
+        } else if self.outcomes.len() < REPORT_MAX_ROWS {
+            self.outcomes.insert(route.to_owned(), HashMap::from([(outcome, 1)]));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The report to send now, if one is due.
+    pub fn report(&mut self, replica: &ReplicaId, now: Now) -> Option<&ActivityReport> {
+        let lost = |sent: u64| now.mono_ms.saturating_sub(sent) > LOST_MS;
+        if now.mono_ms < self.next_at_ms || self.sent_at_ms.is_some_and(|sent| !lost(sent)) {
+            return None;
+        }
+        if self.pending.is_none() && !(self.subjects.is_empty() && self.outcomes.is_empty()) {
+            self.pending = Some(self.collect(replica));
+        }
+        if self.pending.is_some() {
+            self.sent_at_ms = Some(now.mono_ms);
+            self.next_at_ms = now.mono_ms + PERIOD_MS;
+        }
+        self.pending.as_ref()
+    }
+
+    /// The sidecar took the report, or did not. What it says is wrong with it, sending it again
+    /// would not mend.
+    pub fn on_reply(&mut self, status: u32) {
+        self.sent_at_ms = None;
+        if (200..300).contains(&status) || (400..500).contains(&status) && status != 401 && status != 429 {
+            self.pending = None;
+        }
+    }
+
+    fn collect(&mut self, replica: &ReplicaId) -> ActivityReport {
+        self.sequence += 1;
+        let subject = |seen: Seen| SubjectActivity {
+            subject: seen.verified.identity.subject.clone(),
+            method: Method::Jwt,
+            token_id: seen.verified.identity.token_id.clone(),
+            requests: seen.requests,
+            last_access: seen.last_access,
+        };
+        let outcome = |(route, outcomes): (String, HashMap<&'static str, u64>)| {
+            let row = move |(outcome, requests): (&str, u64)| OutcomeCount {
+                route: route.clone(),
+                outcome: outcome.into(),
+                requests,
+            };
+            outcomes.into_iter().map(row)
+        };
+        ActivityReport {
+            protocol: PROTOCOL,
+            replica: replica.clone(),
+            sequence: self.sequence,
+            subjects: std::mem::take(&mut self.subjects).into_values().map(subject).collect(),
+            outcomes: std::mem::take(&mut self.outcomes).into_iter().flat_map(outcome).take(REPORT_MAX_ROWS).collect(),
+            dropped: std::mem::take(&mut self.dropped),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::identity::tests::ann;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn at(mono_ms: u64) -> Now {
+        Now { unix_s: 50, mono_ms }
+    }
+
+    fn replica() -> ReplicaId {
+        ReplicaId::from_bytes([7; 16])
+    }
+
+    #[test]
+    fn requests_of_one_credential_are_one_row() {
+        let mut activity = Activity::default();
+        for second in 40..43 {
+            activity.admitted(&Verified::new(ann()), second);
+            activity.ended("llm", "allow");
+        }
+        let report = activity.report(&replica(), at(0)).unwrap();
+        assert_eq!(report.sequence, 1);
+        assert_eq!((report.subjects.len(), report.subjects[0].requests, report.subjects[0].last_access), (1, 3, 42));
+        assert_eq!(report.outcomes, [OutcomeCount { route: "llm".into(), outcome: "allow".into(), requests: 3 }]);
+    }
+
+    #[test]
+    fn a_report_is_sent_again_unchanged_until_it_is_taken() {
+        let mut activity = Activity::default();
+        activity.ended("llm", "allow");
+        let first = activity.report(&replica(), at(0)).unwrap().clone();
+        assert_eq!(activity.report(&replica(), at(5_000)), None, "one at a time");
+        activity.on_reply(503);
+        activity.ended("llm", "allow");
+        assert_eq!(activity.report(&replica(), at(6_000)), Some(&first));
+        activity.on_reply(204);
+        assert_eq!(activity.report(&replica(), at(6_500)), None, "not before the period is over");
+        assert_eq!(activity.report(&replica(), at(7_000)).unwrap().sequence, 2);
+    }
+
+    #[test]
+    fn a_full_table_counts_what_it_drops() {
+        let mut activity = Activity::default();
+        for n in 0..REPORT_MAX_ROWS as u64 + 5 {
+            let identity = Identity { token_digest: Some(Digest::from_raw(2 * n + 2)), ..ann() };
+            activity.admitted(&Verified::new(identity), 1);
+        }
+        let report = activity.report(&replica(), at(0)).unwrap();
+        assert_eq!((report.subjects.len(), report.dropped), (REPORT_MAX_ROWS, 5));
+    }
+}

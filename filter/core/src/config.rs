@@ -1,0 +1,103 @@
+//! The filter's configuration: JSON in, a [`Policy`] that cannot be wrong out.
+//!
+//! Every problem is listed, each with its path, and a configuration with one problem is refused
+//! whole: the worker goes on with the one it has.
+
+mod field;
+mod parse;
+mod raw;
+
+use std::fmt;
+use std::rc::Rc;
+
+use sekisho_protocol::digest::DigestKey;
+
+use crate::identity::Target;
+use crate::route::RouteTable;
+use crate::secret::Secret;
+use crate::verify::Provider;
+use crate::verify::cache::KeySet;
+
+/// A configuration that was validated whole.
+#[derive(Debug)]
+pub struct Policy {
+    /// How the filter reaches the sidecars.
+    pub mesh: Mesh,
+    /// Who may issue tokens.
+    pub providers: Vec<Provider>,
+    /// What applies to which request.
+    pub routes: RouteTable,
+    /// How many proxies in front of this one are trusted. With none, what they would have said
+    /// about the client (`x-forwarded-host`, `x-real-ip`, …) is stripped.
+    pub trusted_hops: u32,
+    /// Names the set of providers, for caches of what they verified.
+    pub key_set: KeySet,
+}
+
+/// How the filter reaches the sidecars.
+#[derive(Debug)]
+pub struct Mesh {
+    /// Envoy cluster of the feed and of activity reports.
+    pub feed_cluster: String,
+    /// Envoy cluster of checks: another one, so that a flood of checks cannot starve the feed.
+    pub check_cluster: String,
+    /// Sent as `Authorization: Bearer …` with each call.
+    pub secret: Secret,
+    /// The key of the denylist's digests.
+    pub digest_key: DigestKey,
+    /// Age in milliseconds above which the replica decides nothing alone.
+    pub staleness_ms: u32,
+    /// Milliseconds that a check may take.
+    pub check_timeout_ms: u32,
+    /// Requests of one worker that may wait for a check at once (rule P13).
+    pub max_checks: usize,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where: `routes[2].prefix`.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Looks an environment variable up. A parameter, since only the shell may ask the system.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Policy {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Every problem there is, in the order of the paths.
+    pub fn parse(text: &str, environment: Environment<'_>) -> Result<Self, Vec<Problem>> {
+        parse::policy(text, environment)
+    }
+
+    /// Whether a stale worker checks every request: no route lets requests pass unchecked (rule P7).
+    #[must_use]
+    pub fn fences(&self) -> bool {
+        self.routes.iter().all(|route| route.fences())
+    }
+}
+
+/// Every problem of a configuration that can be seen without its environment: what `sekisho config
+/// check` prints.
+#[must_use]
+pub fn check(text: &str) -> Vec<Problem> {
+    // Strong enough to pass, since offline nobody knows the real ones.
+    let stand_in = |_: &str| Some("-".repeat(sekisho_protocol::keys::MESH_SECRET_MIN_BYTES));
+    Policy::parse(text, &stand_in).err().unwrap_or_default()
+}
+
+/// The targets of assertions, shared by the routes that name them.
+pub(crate) type SharedTarget = Rc<Target>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Raw → [`Policy`], collecting every problem on the way.
+
+use std::collections::BTreeSet;
+use std::hash::Hasher as _;
+use std::rc::Rc;
+
+use sekisho_protocol::identity::APP_AUDIENCE;
+use sekisho_protocol::keys;
+
+use super::field::{Field, Problems};
+use super::raw::{RawIdentity, RawMesh, RawPolicy, RawProvider, RawRoute};
+use super::{Environment, Mesh, Policy, Problem, SharedTarget};
+use crate::answer::Shape;
+use crate::identity::Target;
+use crate::path;
+use crate::route::{Access, OnUnavailable, Protected, Route, RouteTable};
+use crate::secret::Secret;
+use crate::verify::Provider;
+use crate::verify::cache::KeySet;
+
+/// RFC 7518 §3.2: a key of HS256 has at least the size of its hash.
+const KEY_MIN_BYTES: usize = 32;
+/// Most providers, identities and routes, each: every list has a bound.
+const LIST_MAX: usize = 1_000;
+
+pub(super) fn policy(text: &str, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
+    let raw: RawPolicy = serde_json::from_str(text).map_err(|error| {
+        vec![Problem { path: "(document)".into(), message: format!("is not a JSON object: {error}") }]
+    })?;
+    let mut parser = Parser { problems: Problems::default(), environment };
+    let policy = parser.policy(raw);
+    match policy {
+        Some(policy) if parser.problems.0.is_empty() => Ok(policy),
+        _ => Err(parser.problems.0),
+    }
+}
+
+fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
+    let mut hasher = mesh.digest_key.hasher();
+    for provider in providers {
+        provider.fingerprint(&mut hasher);
+    }
+    KeySet(hasher.finish())
+}
+
+struct Parser<'a> {
+    problems: Problems,
+    environment: Environment<'a>,
+}
+
+impl Parser<'_> {
+    fn policy(&mut self, raw: RawPolicy) -> Option<Policy> {
+        self.problems.unknown("", &raw.unknown);
+        let mesh = self.problems.required("mesh", raw.mesh).and_then(|mesh| self.mesh(mesh));
+        let providers = self.list("providers", raw.providers, Self::provider);
+        if providers.is_empty() {
+            self.problems.push("providers", "names no provider: without one no token could be accepted");
+        }
+        // What the app API's key is derived from is checked above; a wrong mesh is a problem already.
+        let app_key = mesh.as_ref().map(|mesh| Secret::new(keys::app_identity_key(mesh.secret.expose()).to_vec()));
+        let identities =
+            self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, app_key.clone()));
+        let routes = self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &identities));
+        if routes.is_empty() {
+            self.problems.push("routes", "names no route: every request would be refused");
+        }
+        self.unique("providers", "name", providers.iter().map(|p| p.name.as_str()));
+        self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
+        self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
+        self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
+        self.unique("routes", "name", routes.iter().map(|r| r.name.as_str()));
+        let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, 0, 0..=16);
+        let mesh = mesh?;
+        let key_set = key_set(&mesh, &providers);
+        Some(Policy { mesh, providers, routes: RouteTable::new(routes), trusted_hops, key_set })
+    }
+
+    fn mesh(&mut self, raw: RawMesh) -> Option<Mesh> {
+        self.problems.unknown("mesh", &raw.unknown);
+        let name = |problems: &mut Problems, path, field, default: &str| match field {
+            Field::Absent => default.to_owned(),
+            field => problems.text(path, field).unwrap_or_default(),
+        };
+        let feed_cluster = name(&mut self.problems, "mesh.feed_cluster", raw.feed_cluster, "sekisho_feed");
+        let check_cluster = name(&mut self.problems, "mesh.check_cluster", raw.check_cluster, "sekisho_check");
+        if feed_cluster == check_cluster {
+            self.problems.push("mesh.check_cluster", "is the feed's cluster: a flood of checks would starve the feed");
+        }
+        let variable = name(&mut self.problems, "mesh.secret_env", raw.secret_env, "SEKISHO_MESH_SECRET");
+        let staleness_ms = self.problems.number("mesh.staleness_ms", raw.staleness_ms, 3_000, 1_500..=60_000);
+        let check_timeout_ms = self.problems.number("mesh.check_timeout_ms", raw.check_timeout_ms, 500, 10..=10_000);
+        let max_checks = self.problems.number("mesh.max_checks", raw.max_checks, 256, 1..=10_000);
+        let secret = self.secret("mesh.secret_env", &variable, keys::MESH_SECRET_MIN_BYTES)?;
+        let digest_key = keys::digest_key(secret.expose());
+        let max_checks = usize::try_from(max_checks).ok()?;
+        Some(Mesh { feed_cluster, check_cluster, secret, digest_key, staleness_ms, check_timeout_ms, max_checks })
+    }
+
+    fn provider(&mut self, path: &str, raw: RawProvider) -> Option<Provider> {
+        self.problems.unknown(path, &raw.unknown);
+        let name = self.problems.text(format!("{path}.name"), raw.name);
+        let issuers = self.texts(format!("{path}.issuers"), raw.issuers);
+        let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
+        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=300);
+        let email_claim = match raw.email_claim {
+            Field::Absent => Some("user_email".to_owned()),
+            field => self.problems.text(format!("{path}.email_claim"), field),
+        };
+        let at = format!("{path}.hs256_secret_env");
+        let key = self.problems.text(&at, raw.hs256_secret_env).and_then(|variable| self.jwt_secret(&at, &variable));
+        Some(Provider::new(name?, issuers?, audiences?, key?, leeway_s, email_claim?))
+    }
+
+    fn identity(&mut self, path: &str, raw: RawIdentity, app_key: Option<Secret>) -> Option<SharedTarget> {
+        self.problems.unknown(path, &raw.unknown);
+        let name = self.problems.text(format!("{path}.name"), raw.name);
+        let audience = self.problems.text(format!("{path}.audience"), raw.audience);
+        let is_app = audience.as_deref() == Some(APP_AUDIENCE);
+        let at = format!("{path}.hs256_secret_env");
+        let key = match (raw.key, raw.hs256_secret_env) {
+            (Field::Absent, Field::Absent) => {
+                self.problems.push(path, "has neither `hs256_secret_env` nor `key`");
+                None
+            }
+            (Field::Absent, variable) => {
+                if is_app {
+                    self.problems.push(&at, "the app API believes assertions under `\"key\": \"mesh\"` only");
+                }
+                self.problems.text(&at, variable).and_then(|variable| self.secret(&at, &variable, KEY_MIN_BYTES))
+            }
+            (key, Field::Absent) => {
+                self.problems.choice(format!("{path}.key"), key, (), &[("mesh", ())]);
+                // Rule E6: whoever holds the app's key can be anybody there, so no upstream may hold it.
+                if !is_app {
+                    self.problems
+                        .push(format!("{path}.key"), format!("`mesh` is for the audience `{APP_AUDIENCE}` alone"));
+                }
+                app_key
+            }
+            _ => {
+                self.problems.push(path, "has both `hs256_secret_env` and `key`");
+                None
+            }
+        };
+        Some(Rc::new(Target::new(name?, audience?, key?)))
+    }
+
+    fn route(&mut self, path: &str, raw: RawRoute, identities: &[SharedTarget]) -> Option<Route> {
+        self.problems.unknown(path, &raw.unknown);
+        let name = self.problems.text(format!("{path}.name"), raw.name);
+        let host = self.problems.optional(format!("{path}.host"), raw.host);
+        if host.as_ref().is_some_and(|host| path::normal_host(host.as_bytes()).as_deref() != Some(host)) {
+            self.problems.push(format!("{path}.host"), "is not a host name in lower case without a port");
+        }
+        let prefix = self.problems.text(format!("{path}.prefix"), raw.prefix);
+        if let Some(prefix) = prefix
+            .as_ref()
+            .filter(|prefix| path::normal_path(prefix.as_bytes()).is_err() || prefix.contains(['?', '#']))
+        {
+            self.problems.push(format!("{path}.prefix"), format!("`{prefix}` is not an absolute path in normal form"));
+        }
+        let answers = self.problems.choice(format!("{path}.answers"), raw.answers, Shape::Problem, Shape::WORDS);
+        let access = self.problems.required(format!("{path}.access"), raw.access)?;
+        let on_unavailable = self.problems.choice(
+            format!("{path}.on_unavailable"),
+            raw.on_unavailable,
+            OnUnavailable::Deny,
+            &[("deny", OnUnavailable::Deny), ("allow", OnUnavailable::Allow)],
+        );
+        let at = format!("{path}.identity");
+        let target = match self.problems.optional(&at, raw.identity) {
+            None => None,
+            Some(wanted) => {
+                let found = identities.iter().find(|target| target.name == wanted).cloned();
+                if found.is_none() {
+                    self.problems.push(&at, format!("`{wanted}` is not the name of a (valid) identity"));
+                }
+                found
+            }
+        };
+        let access = match access.as_str() {
+            "public" if target.is_some() => {
+                self.problems.push(at, "a public route has nobody to vouch for");
+                return None;
+            }
+            "public" => Access::Public,
+            "protected" => Access::Protected(Protected { target, on_unavailable }),
+            other => {
+                self.problems.push(format!("{path}.access"), format!("`{other}` is not one of `public`, `protected`"));
+                return None;
+            }
+        };
+        Some(Route { name: name?, host, prefix: prefix?, access, answers })
+    }
+
+    fn list<R, T>(
+        &mut self,
+        path: &str,
+        field: Field<Vec<Field<R>>>,
+        mut parse: impl FnMut(&mut Self, &str, R) -> Option<T>,
+    ) -> Vec<T> {
+        let raw = self.problems.optional(path, field).unwrap_or_default();
+        if raw.len() > LIST_MAX {
+            self.problems.push(path, format!("has more than {LIST_MAX} elements"));
+            return Vec::new();
+        }
+        let mut parsed = Vec::with_capacity(raw.len());
+        for (index, element) in raw.into_iter().enumerate() {
+            let at = format!("{path}[{index}]");
+            let element = self.problems.required(&at, element);
+            parsed.extend(element.and_then(|element| parse(self, &at, element)));
+        }
+        parsed
+    }
+
+    fn texts(&mut self, path: String, field: Field<Vec<String>>) -> Option<Vec<String>> {
+        let texts = self.problems.required(&path, field)?;
+        if texts.is_empty() || texts.iter().any(String::is_empty) {
+            self.problems.push(path, "is a list of at least one text, none of them empty");
+            return None;
+        }
+        Some(texts)
+    }
+
+    fn secret(&mut self, path: &str, variable: &str, min_bytes: usize) -> Option<Secret> {
+        let Some(value) = (self.environment)(variable) else {
+            self.problems.push(path, format!("the environment variable `{variable}` is not visible to the VM: set it for Envoy and name it in `vm_config.environment_variables.host_env_keys`"));
+            return None;
+        };
+        if value.len() < min_bytes {
+            self.problems.push(
+                path,
+                format!(
+                    "`{variable}` has {} bytes, fewer than {min_bytes}: make one with `openssl rand -base64 48`",
+                    value.len()
+                ),
+            );
+            return None;
+        }
+        Some(Secret::new(value.into_bytes()))
+    }
+
+    /// The secret of an installation that Sekisho takes over may be short, if its operator says so.
+    fn jwt_secret(&mut self, path: &str, variable: &str) -> Option<Secret> {
+        let allowed = (self.environment)("SEKISHO_ALLOW_SHORT_JWT_SECRET").as_deref() == Some("1");
+        self.secret(path, variable, if allowed { 1 } else { KEY_MIN_BYTES })
+    }
+
+    fn unique<'n>(&mut self, path: &str, what: &str, names: impl Iterator<Item = &'n str>) {
+        let mut seen = BTreeSet::new();
+        for name in names {
+            if !seen.insert(name) {
+                self.problems.push(path, format!("the {what} `{name}` is used twice"));
+            }
+        }
+    }
+}

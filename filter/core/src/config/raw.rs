@@ -1,0 +1,68 @@
+//! The configuration as it is written.
+
+use serde::Deserialize;
+
+use super::field::{Field, Unknown};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawPolicy {
+    pub(super) mesh: Field<RawMesh>,
+    pub(super) providers: Field<Vec<Field<RawProvider>>>,
+    pub(super) identities: Field<Vec<Field<RawIdentity>>>,
+    pub(super) routes: Field<Vec<Field<RawRoute>>>,
+    pub(super) trusted_hops: Field<u64>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawMesh {
+    pub(super) feed_cluster: Field<String>,
+    pub(super) check_cluster: Field<String>,
+    pub(super) secret_env: Field<String>,
+    pub(super) staleness_ms: Field<u64>,
+    pub(super) check_timeout_ms: Field<u64>,
+    pub(super) max_checks: Field<u64>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawProvider {
+    pub(super) name: Field<String>,
+    pub(super) issuers: Field<Vec<String>>,
+    pub(super) audiences: Field<Vec<String>>,
+    pub(super) hs256_secret_env: Field<String>,
+    pub(super) leeway_s: Field<u64>,
+    pub(super) email_claim: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawIdentity {
+    pub(super) name: Field<String>,
+    pub(super) audience: Field<String>,
+    pub(super) key: Field<String>,
+    pub(super) hs256_secret_env: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawRoute {
+    pub(super) name: Field<String>,
+    pub(super) host: Field<String>,
+    pub(super) prefix: Field<String>,
+    pub(super) access: Field<String>,
+    pub(super) identity: Field<String>,
+    pub(super) on_unavailable: Field<String>,
+    pub(super) answers: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}

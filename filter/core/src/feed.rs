@@ -1,0 +1,325 @@
+//! The feed client: keeps this VM's replica of the feed in step with the sidecars.
+//!
+//! It decides when to poll, what an answer changes and how old the replica is. It refuses gaps,
+//! lower versions and what it cannot read (rules P1, P3, P4), and never answers for a request.
+
+use sekisho_protocol::feed::{Change, Effect, Entry, FeedBody, FeedQuery, FeedReply};
+use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
+
+use crate::denylist::Denylist;
+use crate::time::Now;
+
+/// How long the host may hold a poll: the sidecar's hold time and then some.
+pub const POLL_TIMEOUT_MS: u32 = 2_500;
+/// A poll that the host never answered (a torn-down context) is given up after this long.
+const POLL_LOST_MS: u64 = 10_000;
+const RETRY_FIRST_MS: u64 = 100;
+const RETRY_MAX_MS: u64 = 1_000;
+
+/// What a replica tells about itself.
+#[derive(Debug, Clone)]
+pub struct ReplicaInfo {
+    /// Random, new with each VM.
+    pub id: ReplicaId,
+    /// Envoy's node id.
+    pub node: String,
+    /// The filter's version.
+    pub build: String,
+}
+
+/// The replica and its polls.
+#[derive(Debug)]
+pub struct Replica {
+    info: ReplicaInfo,
+    denylist: Denylist,
+    /// What the denylist holds in full; none before the first snapshot.
+    position: Option<Position>,
+    loading: Option<Loading>,
+    /// Set by a gap: only a whole snapshot can mend it.
+    resync: bool,
+    /// The monotonic moment of which the replica is known to tell the truth (rule P4).
+    fresh_at_ms: Option<u64>,
+    polled_at_ms: Option<u64>,
+    retry_at_ms: u64,
+    failures: u32,
+}
+
+/// Up to where a replica is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The numbering.
+    pub epoch: Epoch,
+    /// The last version that was applied.
+    pub version: u64,
+}
+
+/// A snapshot that is being read, page by page.
+#[derive(Debug)]
+struct Loading {
+    epoch: Epoch,
+    /// The version of the first page. No later page may be below it.
+    version: u64,
+    next: Digest,
+    /// A snapshot is as fresh as the oldest of its pages.
+    fresh_at_ms: Option<u64>,
+}
+
+/// Why an answer changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// No answer, or not a 200.
+    #[error("the sidecar did not answer the feed's poll (status {0})")]
+    Unavailable(u32),
+    /// The body is not what this build understands: another protocol, an unknown kind of entry.
+    #[error("the feed's answer cannot be read, so every request is checked until one can: {0}")]
+    Unreadable(String),
+    /// A delta does not start where the replica stands, or skips a version.
+    #[error("the feed's answer has a gap: have version {have}, got {got}")]
+    Gap {
+        /// The replica's version.
+        have: u64,
+        /// The version that came instead of the next.
+        got: u64,
+    },
+    /// The answer is older than what the replica holds.
+    #[error("the feed went back within an epoch: have version {have}, got {got}")]
+    Backwards {
+        /// The replica's version.
+        have: u64,
+        /// The lower version that came.
+        got: u64,
+    },
+}
+
+impl Replica {
+    /// A replica without a snapshot.
+    #[must_use]
+    pub fn new(info: ReplicaInfo) -> Self {
+        Self {
+            info,
+            denylist: Denylist::default(),
+            position: None,
+            loading: None,
+            resync: false,
+            fresh_at_ms: None,
+            polled_at_ms: None,
+            retry_at_ms: 0,
+            failures: 0,
+        }
+    }
+
+    /// What is barred, as far as the replica knows.
+    #[must_use]
+    pub fn denylist(&self) -> &Denylist {
+        &self.denylist
+    }
+
+    /// The same, for the sweep.
+    pub fn denylist_mut(&mut self) -> &mut Denylist {
+        &mut self.denylist
+    }
+
+    /// Up to where the replica is complete; none before its first snapshot.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &ReplicaId {
+        &self.info.id
+    }
+
+    /// Milliseconds since the moment of which the replica tells the truth; none without a snapshot.
+    #[must_use]
+    pub fn age_ms(&self, now: Now) -> Option<u64> {
+        self.position.as_ref()?;
+        self.fresh_at_ms.map(|fresh_at| now.mono_ms.saturating_sub(fresh_at))
+    }
+
+    /// Whether the denylist alone may decide. A stale replica checks every request.
+    #[must_use]
+    pub fn is_fresh(&self, now: Now, staleness_ms: u32) -> bool {
+        self.age_ms(now).is_some_and(|age| age <= u64::from(staleness_ms))
+    }
+
+    /// The poll to send now, if one is due. The caller sends it at once, or calls [`Self::on_reply`]
+    /// with a failure.
+    pub fn poll(&mut self, now: Now, staleness_ms: u32, fences: bool) -> Option<FeedQuery> {
+        let lost = |sent: u64| now.mono_ms.saturating_sub(sent) > POLL_LOST_MS;
+        if self.polled_at_ms.is_some_and(|sent| !lost(sent)) || now.mono_ms < self.retry_at_ms {
+            return None;
+        }
+        self.polled_at_ms = Some(now.mono_ms);
+        let (epoch, since, from) = match (&self.loading, &self.position) {
+            (Some(loading), _) => (Some(loading.epoch.clone()), loading.version, Some(loading.next)),
+            (None, Some(position)) if !self.resync => (Some(position.epoch.clone()), position.version, None),
+            _ => (None, 0, None),
+        };
+        let ReplicaInfo { id, node, build } = self.info.clone();
+        Some(FeedQuery { replica: id, node, build, fences, staleness_ms, epoch, since, from })
+    }
+
+    /// The poll was given up together with the context that sent it; another context may poll.
+    pub fn abandon_poll(&mut self) {
+        self.polled_at_ms = None;
+    }
+
+    /// Takes an answer in. Returns the digests that it changed: what was cached about them is void.
+    ///
+    /// # Errors
+    /// [`FeedError`] says why nothing was changed; the next poll waits a little.
+    pub fn on_reply(&mut self, status: u32, body: &[u8], now: Now) -> Result<Vec<Digest>, FeedError> {
+        let sent_at = self.polled_at_ms.take();
+        let taken = self.take(status, body, sent_at);
+        match &taken {
+            Ok(_) => (self.failures, self.retry_at_ms) = (0, 0),
+            Err(error) => self.fail(error, now),
+        }
+        taken
+    }
+
+    fn take(&mut self, status: u32, body: &[u8], sent_at: Option<u64>) -> Result<Vec<Digest>, FeedError> {
+        if status != 200 {
+            return Err(FeedError::Unavailable(status));
+        }
+        let reply: FeedReply =
+            serde_json::from_slice(body).map_err(|error| FeedError::Unreadable(error.to_string()))?;
+        if reply.protocol != PROTOCOL {
+            return Err(FeedError::Unreadable(format!("protocol {}, this build speaks {PROTOCOL}", reply.protocol)));
+        }
+        // Counted from when the poll was *sent*: the answer may have been under way for long (rule P4).
+        let fresh_at = sent_at.map(|sent| sent.saturating_sub(reply.age_ms));
+        match reply.body {
+            FeedBody::Delta { from, version, changes } => {
+                self.take_delta(&reply.epoch, from, version, changes, fresh_at)
+            }
+            FeedBody::Page { version, count, from, next, entries } => {
+                let page = Page { epoch: reply.epoch, version, count, from, next, entries };
+                self.take_page(page, fresh_at)
+            }
+        }
+    }
+
+    fn take_delta(
+        &mut self,
+        epoch: &Epoch,
+        from: u64,
+        version: u64,
+        changes: Vec<Change>,
+        fresh_at: Option<u64>,
+    ) -> Result<Vec<Digest>, FeedError> {
+        let Some(position) = self.position.as_mut().filter(|position| position.epoch == *epoch) else {
+            return Err(FeedError::Unreadable("a delta of an epoch that this replica does not hold".into()));
+        };
+        let have = position.version;
+        if version < have {
+            return Err(FeedError::Backwards { have, got: version });
+        }
+        // A skipped version could be a ban, so the numbers must follow each other to the last one.
+        let numbers = changes.iter().map(|change| change.version);
+        let gap = std::iter::once(from).chain(numbers).zip(have..).find(|(got, expected)| got != expected);
+        if let Some((got, _)) = gap {
+            return Err(FeedError::Gap { have, got });
+        }
+        let last = changes.last().map_or(from, |change| change.version);
+        if last != version {
+            return Err(FeedError::Gap { have: last, got: version });
+        }
+        position.version = version;
+        self.fresh_at_ms = self.fresh_at_ms.max(fresh_at);
+        Ok(changes.into_iter().map(|change| self.apply(change.effect)).collect())
+    }
+
+    fn apply(&mut self, effect: Effect) -> Digest {
+        match effect {
+            Effect::Put(entry) => {
+                self.denylist.put(&entry);
+                entry.digest()
+            }
+            Effect::Lift(digest) => {
+                self.denylist.lift(digest);
+                digest
+            }
+        }
+    }
+
+    fn take_page(&mut self, page: Page, fresh_at: Option<u64>) -> Result<Vec<Digest>, FeedError> {
+        let continues = self.loading.as_ref().is_some_and(|l| l.epoch == page.epoch && l.next == page.from);
+        if !continues {
+            if page.from != Digest::MIN {
+                self.loading = None;
+                return Err(FeedError::Unreadable("a page that does not follow the last one".into()));
+            }
+            self.begin_loading(&page, fresh_at)?;
+        }
+        let Some(loading) = self.loading.as_mut() else {
+            return Err(FeedError::Unreadable("a page without a snapshot".into()));
+        };
+        if page.version < loading.version {
+            return Err(FeedError::Backwards { have: loading.version, got: page.version });
+        }
+        loading.fresh_at_ms = loading.fresh_at_ms.min(fresh_at);
+        for entry in &page.entries {
+            self.denylist.put(entry);
+        }
+        match page.next {
+            Some(next) if next > loading.next => loading.next = next,
+            Some(_) => return Err(FeedError::Unreadable("a page that leads nowhere".into())),
+            None => self.finish_loading(),
+        }
+        Ok(page.entries.iter().map(Entry::digest).collect())
+    }
+
+    fn begin_loading(&mut self, page: &Page, fresh_at: Option<u64>) -> Result<(), FeedError> {
+        match &self.position {
+            Some(position) if position.epoch == page.epoch && page.version < position.version => {
+                return Err(FeedError::Backwards { have: position.version, got: page.version });
+            }
+            _ => {}
+        }
+        self.denylist.begin_snapshot(page.count);
+        self.loading =
+            Some(Loading { epoch: page.epoch.clone(), version: page.version, next: page.from, fresh_at_ms: fresh_at });
+        Ok(())
+    }
+
+    fn finish_loading(&mut self) {
+        if let Some(loading) = self.loading.take() {
+            self.denylist.end_snapshot();
+            // Later pages may be newer; the next delta repeats what they already held.
+            self.position = Some(Position { epoch: loading.epoch, version: loading.version });
+            self.fresh_at_ms = loading.fresh_at_ms;
+            self.resync = false;
+        }
+    }
+
+    fn fail(&mut self, error: &FeedError, now: Now) {
+        match error {
+            // What cannot be read may be a ban: from this moment the denylist decides nothing alone.
+            FeedError::Unreadable(_) => self.fresh_at_ms = None,
+            FeedError::Gap { .. } => (self.resync, self.fresh_at_ms) = (true, None),
+            // Nobody there, or a sidecar that is behind: the next poll may reach another.
+            FeedError::Unavailable(_) | FeedError::Backwards { .. } => {}
+        }
+        self.failures = self.failures.saturating_add(1);
+        let wait = (RETRY_FIRST_MS << self.failures.min(4).saturating_sub(1)).min(RETRY_MAX_MS);
+        // Jitter from the replica's own random name, so that workers do not return in step.
+        let seed =
+            self.info.id.as_str().bytes().fold(u64::from(self.failures), |sum, b| sum * 31 % 1_009 + u64::from(b));
+        self.retry_at_ms = now.mono_ms + wait / 2 + seed % (wait / 2 + 1);
+    }
+}
+
+struct Page {
+    epoch: Epoch,
+    version: u64,
+    count: u64,
+    from: Digest,
+    next: Option<Digest>,
+    entries: Vec<Entry>,
+}
+
+#[cfg(test)]
+mod tests;

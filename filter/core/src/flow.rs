@@ -1,0 +1,214 @@
+//! **Start here.** One request, from its headers to a decision:
+//!
+//! [`begin`] → route → strip → extract → verify, then [`judge`] → denylist → (check) → identity.
+//!
+//! A flow that must ask a sidecar ends in [`Verdict::Ask`] and is taken up again by [`resume`] when
+//! the answer is there. Everything is a value: the worker keeps it, the shell carries it out.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, TokenRef};
+use sekisho_protocol::{Digest, PROTOCOL};
+
+use crate::check::ShareKey;
+use crate::config::Policy;
+use crate::credential::{self, Credential, NoCredential};
+use crate::denial::{Denial, Inability, Malformed};
+use crate::head::Head;
+use crate::identity::{Edits, Identity, Verified};
+use crate::path;
+use crate::route::{Access, OnUnavailable, Protected, RouteId};
+use crate::time::Now;
+use crate::verify;
+use crate::worker::Shared;
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It passes, with these edits made first.
+    Allow(Edits),
+    /// It is refused.
+    Deny(Denial),
+    /// Nobody can tell.
+    CannotTell(Inability),
+    /// It is no proper request.
+    Reject(Malformed),
+    /// A sidecar must be asked; the flow waits.
+    Ask(Flow, Ask),
+}
+
+/// A question to a sidecar.
+#[derive(Debug)]
+pub struct Ask {
+    /// What to send.
+    pub request: CheckRequest,
+    /// Set if requests of the same credential may share the answer.
+    pub share: Option<ShareKey>,
+}
+
+/// A request whose credential was verified and whose decision is open.
+#[derive(Debug)]
+pub struct Flow {
+    /// Under which policy it began; a configuration push does not change the rules of a request.
+    pub policy: Rc<Policy>,
+    /// Its rule.
+    pub route: RouteId,
+    verified: Rc<Verified>,
+    edits: Edits,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Checked<'a> {
+    /// A sidecar decided.
+    Answered(&'a CheckReply),
+    /// No sidecar could.
+    Failed,
+}
+
+impl Flow {
+    fn protected(&self) -> Option<&Protected> {
+        match &self.policy.routes.get(self.route).access {
+            Access::Protected(protected) => Some(protected),
+            Access::Public => None,
+        }
+    }
+}
+
+/// The rule for a request, as soon as it can be named: refusals take their shape from it.
+///
+/// # Errors
+/// [`Malformed`] if the request has no path that could be matched.
+pub fn route(policy: &Policy, head: &Head<'_>) -> Result<RouteId, Malformed> {
+    if head.path.is_empty() || head.method.eq_ignore_ascii_case(b"CONNECT") {
+        return Err(Malformed::Target);
+    }
+    let path = path::normal_path(head.path).map_err(Malformed::Path)?;
+    let host = path::normal_host(head.authority).unwrap_or_default();
+    Ok(policy.routes.find(&host, path))
+}
+
+/// Takes a new request as far as it goes without asking anybody.
+pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Shared, now: Now) -> Verdict {
+    let mut edits = strip(head);
+    let Access::Protected(_) = &policy.routes.get(id).access else {
+        return Verdict::Allow(edits);
+    };
+    let Credential::Bearer(token) = match credential::extract(head.authorization) {
+        Ok(credential) => credential,
+        Err(NoCredential::Missing) => return Verdict::Deny(Denial::Missing),
+        Err(NoCredential::NotBearer) => return Verdict::Deny(Denial::NotBearer),
+        Err(NoCredential::Invalid(invalid)) => return Verdict::Deny(Denial::Invalid(invalid)),
+        Err(NoCredential::Malformed(malformed)) => return Verdict::Reject(malformed),
+    };
+    // The client's own credential is for this checkpoint, not for what lies behind it.
+    edits.remove.push(Cow::Borrowed(b"authorization"));
+    let verified = match verify(token, policy, shared, now) {
+        Ok(verified) => verified,
+        Err(invalid) => return Verdict::Deny(Denial::Invalid(invalid)),
+    };
+    judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now)
+}
+
+/// Decides about a verified credential, by the denylist alone if the replica is fresh.
+fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
+    match bar(&flow.verified.identity, shared, now) {
+        Some(bar) => match shared.confirmed.get(bar, &flow.verified.identity) {
+            Some(reason) => Verdict::Deny(reason.clone().into()),
+            None => ask(flow, Some(bar), shared),
+        },
+        None if shared.is_fresh(&flow.policy, now) => admit(flow, shared, now),
+        None => ask(flow, None, shared),
+    }
+}
+
+/// Decides once a sidecar was asked. The denylist is asked again: it may have changed meanwhile.
+pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -> Verdict {
+    let bar = bar(&flow.verified.identity, shared, now);
+    let reply = match checked {
+        Checked::Answered(reply) => reply,
+        // Rule P6: what the denylist bars is refused whatever `on_unavailable` says.
+        Checked::Failed if bar.is_some() => return Verdict::CannotTell(Inability::Unconfirmed),
+        Checked::Failed if shared.is_fresh(&flow.policy, now) => return admit(flow, shared, now),
+        Checked::Failed => {
+            let choice = flow.protected().map_or(OnUnavailable::Deny, |protected| protected.on_unavailable);
+            return match choice {
+                OnUnavailable::Allow => admit(flow, shared, now),
+                OnUnavailable::Deny => Verdict::CannotTell(Inability::Unavailable),
+            };
+        }
+    };
+    // Rule P5: an answer that is older than the replica decides nothing that the replica bars.
+    let as_new = shared
+        .replica
+        .position()
+        .is_some_and(|position| reply.epoch == position.epoch && reply.version >= position.version);
+    match (&reply.decision, bar) {
+        (CheckDecision::Deny(reason), bar) => {
+            if let Some(bar) = bar.filter(|_| as_new && shared.is_fresh(&flow.policy, now)) {
+                shared.confirmed.insert(bar, &flow.verified.identity, reason.clone());
+            }
+            Verdict::Deny(reason.clone().into())
+        }
+        (CheckDecision::Allow, Some(_)) if !as_new => Verdict::CannotTell(Inability::Unconfirmed),
+        (CheckDecision::Allow, _) => admit(flow, shared, now),
+    }
+}
+
+/// Rule E1: what a client could have forged goes, on public routes, too.
+fn strip(head: &Head<'_>) -> Edits {
+    let mut edits =
+        Edits { remove: head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect(), set: Vec::new() };
+    if head.upgrade_nominates {
+        edits.set.push(("connection", "Upgrade".into()));
+    }
+    edits
+}
+
+fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, verify::Invalid> {
+    if let Some(verified) = shared.tokens.get(token, policy.key_set, now.unix_s) {
+        return Ok(verified);
+    }
+    let identity = verify::verify(token, &policy.providers, &policy.mesh.digest_key, now.unix_s)?;
+    let verified = Verified::new(identity);
+    shared.tokens.insert(token, &verified, policy.key_set, now.unix_s);
+    Ok(verified)
+}
+
+/// The first digest under which the identity is barred, as far as the replica knows.
+fn bar(identity: &Identity, shared: &Shared, now: Now) -> Option<Digest> {
+    let denylist = shared.replica.denylist();
+    let digests = [Some(identity.subject_digest), identity.token_digest];
+    let barred = digests.into_iter().flatten().find(|digest| denylist.barred_until(*digest, now.unix_s).is_some());
+    let too_early = || denylist.issued_too_early(identity.not_before_digest, identity.issued_at, now.unix_s);
+    barred.or_else(|| too_early().then_some(identity.not_before_digest))
+}
+
+fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
+    let identity = &flow.verified.identity;
+    let token = identity.token_id.clone().map(|id| TokenRef { id, issued_at: identity.issued_at });
+    let request = CheckRequest {
+        protocol: PROTOCOL,
+        replica: shared.replica.id().clone(),
+        route: flow.policy.routes.get(flow.route).name.clone(),
+        subject: identity.subject.clone(),
+        token,
+    };
+    // A stale worker shares nothing: the answer to an earlier request may be older than this one.
+    let share = bar.map(|bar| ShareKey::new(bar, identity));
+    Verdict::Ask(flow, Ask { request, share })
+}
+
+fn admit(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
+    let target = flow.protected().and_then(|protected| protected.target.as_ref());
+    let Some(headers) = flow.verified.headers(target, now.unix_s) else {
+        return Verdict::CannotTell(Inability::Host);
+    };
+    flow.edits.set.extend(headers);
+    shared.activity.admitted(&flow.verified, now.unix_s);
+    Verdict::Allow(flow.edits)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! A request's headers, read once: what the decision needs and what a client could have forged.
+
+/// Header pairs as the host gave them: names in lower case, values as raw bytes.
+pub type Pairs<'a> = [(&'a [u8], &'a [u8])];
+
+/// What one pass over the headers found.
+#[derive(Debug, Default)]
+pub struct Head<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:path`, with its query.
+    pub path: &'a [u8],
+    /// `:authority`.
+    pub authority: &'a [u8],
+    /// `Authorization`.
+    pub authorization: Credentials<'a>,
+    /// Names that must not come from a client (rule E1), each as it was spelt.
+    pub forged: Vec<&'a [u8]>,
+    /// The request asks for another protocol, and has a `Connection` header that could nominate
+    /// ours for removal at the next hop (RFC 9110 §7.6.1).
+    pub upgrade_nominates: bool,
+}
+
+/// How often a header that carries a credential was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Credentials<'a> {
+    /// Not at all.
+    #[default]
+    None,
+    /// Once, with this value.
+    One(&'a [u8]),
+    /// More than once: whose is it?
+    Several,
+}
+
+impl<'a> Head<'a> {
+    /// Reads the headers. `trusted_hops` says whether a proxy in front may speak about the client.
+    #[must_use]
+    pub fn read(pairs: &Pairs<'a>, trusted_hops: u32) -> Self {
+        let mut head = Self::default();
+        let (mut connection, mut upgrade) = (false, false);
+        for &(name, value) in pairs {
+            match name {
+                b":method" => head.method = value,
+                b":path" => head.path = value,
+                b":authority" => head.authority = value,
+                b"authorization" => {
+                    head.authorization = match head.authorization {
+                        Credentials::None => Credentials::One(value),
+                        Credentials::One(_) | Credentials::Several => Credentials::Several,
+                    }
+                }
+                b"connection" => connection = true,
+                b"upgrade" => upgrade = true,
+                // The map may hold a name several times; removing it once removes them all.
+                name if is_forgeable(name, trusted_hops) && !head.forged.contains(&name) => head.forged.push(name),
+                _ => {}
+            }
+        }
+        head.upgrade_nominates = connection && upgrade;
+        head
+    }
+}
+
+/// The names, among a request's trailers, that must not come from a client.
+#[must_use]
+pub fn forged_trailers<'a>(pairs: &Pairs<'a>, trusted_hops: u32) -> Vec<&'a [u8]> {
+    let names = pairs.iter().map(|(name, _)| *name);
+    // A trailer must not become a credential either (RFC 9110 §6.5.1).
+    names.filter(|name| is_forgeable(name, trusted_hops) || folds_to(name, b"authorization")).collect()
+}
+
+/// Families of names that only Sekisho, or a component that it vouches for, may set.
+const FAMILIES: &[&[u8]] = &[b"x-sekisho-", b"x-auth-request-", b"x-authenticated-", b"x-litellm-"];
+const NAMES: &[&[u8]] = &[
+    b"x-forwarded-email",
+    b"x-forwarded-user",
+    b"x-forwarded-groups",
+    b"x-forwarded-preferred-username",
+    b"x-forwarded-access-token",
+    b"x-admin-action",
+    b"remote-user",
+];
+/// What a proxy in front of this one may say about the client, and a client may not.
+const HOP_FAMILIES: &[&[u8]] = &[b"x-original-"];
+const HOP_NAMES: &[&[u8]] = &[
+    b"forwarded",
+    b"x-forwarded-host",
+    b"x-forwarded-prefix",
+    b"x-forwarded-uri",
+    b"x-real-ip",
+    b"x-rewrite-url",
+    b"x-http-method-override",
+];
+/// Envoy's own; those it does not take from clients are not ours to remove.
+const ENVOY_FAMILY: &[u8] = b"x-envoy-";
+const ENVOY_SETS: &[&[u8]] = &[b"x-envoy-internal", b"x-envoy-external-address"];
+
+/// Whether upstreams would believe `name`, however it is spelt: many of them (CGI, WSGI) cannot tell
+/// `X_Sekisho_Identity` from `x-sekisho-identity`.
+fn is_forgeable(name: &[u8], trusted_hops: u32) -> bool {
+    // Every name above starts with one of three letters: most headers end here.
+    if !matches!(name.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b'r')) {
+        return false;
+    }
+    let starts = |families: &[&[u8]]| families.iter().any(|family| folds_to_start(name, family));
+    let is = |names: &[&[u8]]| names.iter().any(|known| folds_to(name, known));
+    starts(FAMILIES)
+        || is(NAMES)
+        || (trusted_hops == 0 && (starts(HOP_FAMILIES) || is(HOP_NAMES)))
+        || (folds_to_start(name, ENVOY_FAMILY) && !ENVOY_SETS.contains(&name))
+}
+
+fn folds_to(name: &[u8], known: &[u8]) -> bool {
+    name.len() == known.len() && folds_to_start(name, known)
+}
+
+fn folds_to_start(name: &[u8], family: &[u8]) -> bool {
+    name.len() >= family.len() && name.iter().zip(family).all(|(byte, wanted)| fold(*byte) == *wanted)
+}
+
+/// Rule E1: every byte that is neither letter nor digit counts as `-`.
+fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn e1_a_name_that_an_upstream_would_believe_is_stripped_however_it_is_spelt() {
+        for (name, forged) in [
+            ("x-sekisho-identity", true),
+            ("X_Sekisho_Identity", true),
+            ("x.sekisho-anything", true),
+            ("x-sekisho", false),
+            ("x-forwarded-email", true),
+            ("x_forwarded~email", true),
+            ("x-forwarded-for", false),
+            ("x-forwarded-proto", false),
+            ("x-forwarded-host", true),
+            ("x-auth-request-user", true),
+            ("x-authenticated-user", true),
+            ("x-litellm-customer-id", true),
+            ("remote_user", true),
+            ("forwarded", true),
+            ("x-original-url", true),
+            ("x-http-method-override", true),
+            ("x-envoy-max-retries", true),
+            ("x-envoy-internal", false),
+            ("x_envoy_internal", true),
+            ("x-request-id", false),
+            ("accept", false),
+        ] {
+            assert_eq!(is_forgeable(name.as_bytes(), 0), forged, "{name}");
+        }
+        assert!(!is_forgeable(b"x-forwarded-host", 1), "a trusted hop may speak about the client");
+        assert!(is_forgeable(b"x-forwarded-email", 1), "but not about who it is");
+    }
+
+    #[test]
+    fn e1_the_headers_are_read_in_one_pass() {
+        let pairs: &Pairs<'_> = &[
+            (b":method", b"GET"),
+            (b":path", b"/a?b"),
+            (b":authority", b"x"),
+            (b"authorization", b"Bearer a"),
+            (b"x-sekisho-subject", b"eve"),
+            (b"x-sekisho-subject", b"mallory"),
+            (b"connection", b"upgrade, x-sekisho-identity"),
+            (b"upgrade", b"websocket"),
+        ];
+        let head = Head::read(pairs, 0);
+        assert_eq!((head.method, head.path, head.authority), (&b"GET"[..], &b"/a?b"[..], &b"x"[..]));
+        assert_eq!(head.authorization, Credentials::One(b"Bearer a"));
+        assert_eq!(head.forged, [b"x-sekisho-subject"]);
+        assert!(head.upgrade_nominates);
+        let twice = [(&b"authorization"[..], &b"a"[..]), (b"authorization", b"a")];
+        assert_eq!(Head::read(&twice, 0).authorization, Credentials::Several);
+    }
+
+    #[test]
+    fn e1_trailers_are_stripped_like_headers() {
+        let pairs: &Pairs<'_> = &[(b"grpc-status", b"0"), (b"x_sekisho_subject", b"eve"), (b"authorization", b"x")];
+        assert_eq!(forged_trailers(pairs, 0), [&b"x_sekisho_subject"[..], b"authorization"]);
+    }
+}

@@ -1,0 +1,226 @@
+//! Who a request belongs to, and how its upstream is told.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sekisho_protocol::activity::Method;
+use sekisho_protocol::identity::{HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S};
+use sekisho_protocol::{Digest, Email, Subject};
+use sha2::Sha256;
+
+use crate::secret::Secret;
+
+/// The verified identity behind a credential, with the digests under which it could be barred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The key of everything.
+    pub subject: Subject,
+    /// The address that the provider vouches for.
+    pub email: Email,
+    /// The token's `jti`.
+    pub token_id: Option<String>,
+    /// The name that its owner gave the token.
+    pub token_name: Option<String>,
+    /// The token's scopes.
+    pub scopes: Vec<String>,
+    /// The token's `iat`, Unix seconds.
+    pub issued_at: Option<u64>,
+    /// The token's `exp`, Unix seconds.
+    pub expires_at: u64,
+    /// Under which a ban of the subject is filed.
+    pub subject_digest: Digest,
+    /// Under which a logout of the subject's earlier tokens is filed.
+    pub not_before_digest: Digest,
+    /// Under which the token's revocation is filed.
+    pub token_digest: Option<Digest>,
+}
+
+/// Whom an assertion is for: the one audience that may believe it, and the key it verifies with.
+#[derive(Debug)]
+pub struct Target {
+    /// How routes name it.
+    pub name: String,
+    /// Its `aud`.
+    pub audience: String,
+    key: Secret,
+}
+
+/// A signed assertion, and until when it is worth sending.
+#[derive(Debug, Clone)]
+pub struct Assertion {
+    jwt: Rc<str>,
+    target: Rc<Target>,
+    renew_at_s: u64,
+}
+
+/// Seconds before its end at which an assertion is made anew: it must outlive the way to the
+/// upstream, a queue there and a small difference of clocks.
+const RENEW_BEFORE_END_S: u64 = 15;
+
+impl Target {
+    /// A target whose assertions are signed with HS256 under `key`.
+    #[must_use]
+    pub fn new(name: String, audience: String, key: Secret) -> Self {
+        Self { name, audience, key }
+    }
+
+    /// Signs an assertion about `identity` (RFC 7515 §3.1). None only if it cannot be written as
+    /// JSON or signed, which no identity that was verified can bring about.
+    fn sign(&self, identity: &Identity, now_s: u64) -> Option<String> {
+        let claims = IdentityClaims {
+            iss: ISSUER.into(),
+            aud: self.audience.clone(),
+            sub: identity.subject.clone(),
+            email: Some(identity.email.to_string()),
+            method: Method::Jwt,
+            token_id: identity.token_id.clone(),
+            token_name: identity.token_name.clone(),
+            scopes: identity.scopes.clone(),
+            iat: now_s,
+            exp: now_s + MAX_LIFETIME_S,
+        };
+        let mut jwt = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+        jwt.push('.');
+        BASE64_URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(&claims).ok()?, &mut jwt);
+        let mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).ok()?.chain_update(&jwt);
+        jwt.push('.');
+        BASE64_URL_SAFE_NO_PAD.encode_string(mac.finalize().into_bytes(), &mut jwt);
+        Some(jwt)
+    }
+}
+
+/// The assertions of one credential, at most one for each audience (rule E6).
+#[derive(Debug, Clone, Default)]
+pub struct Assertions(Vec<Assertion>);
+
+impl Assertions {
+    /// Most audiences for which one credential keeps an assertion.
+    const MAX: usize = 8;
+
+    /// The assertion about `identity` for `target`, from the cache if it is young enough.
+    pub fn get(&mut self, target: &Rc<Target>, identity: &Identity, now_s: u64) -> Option<Rc<str>> {
+        // Compared by address: after a configuration push, the same name may have another key.
+        if let Some(kept) = self.0.iter().find(|kept| Rc::ptr_eq(&kept.target, target) && now_s < kept.renew_at_s) {
+            return Some(Rc::clone(&kept.jwt));
+        }
+        let jwt: Rc<str> = target.sign(identity, now_s)?.into();
+        let renew_at_s = now_s + MAX_LIFETIME_S - RENEW_BEFORE_END_S;
+        self.0.retain(|kept| now_s < kept.renew_at_s && !Rc::ptr_eq(&kept.target, target));
+        if self.0.len() < Self::MAX {
+            self.0.push(Assertion { jwt: Rc::clone(&jwt), target: Rc::clone(target), renew_at_s });
+        }
+        Some(jwt)
+    }
+}
+
+/// What is kept of a credential once it was verified, shared by its cache entry and the requests
+/// that carry it.
+#[derive(Debug)]
+pub struct Verified {
+    /// Whom it belongs to.
+    pub identity: Identity,
+    headers: Vec<Header>,
+    assertions: RefCell<Assertions>,
+}
+
+/// A header to set. Made once for each credential, so that a request allocates none.
+pub type Header = (&'static str, Rc<str>);
+
+impl Verified {
+    /// Prepares everything that a request of this identity will need.
+    #[must_use]
+    pub fn new(identity: Identity) -> Rc<Self> {
+        let headers = headers(&identity);
+        Rc::new(Self { identity, headers, assertions: RefCell::default() })
+    }
+
+    /// The headers that tell an upstream who asks. None only if an assertion cannot be made.
+    #[must_use]
+    pub fn headers(&self, target: Option<&Rc<Target>>, now_s: u64) -> Option<Vec<Header>> {
+        let mut headers = Vec::with_capacity(self.headers.len() + 2);
+        headers.extend_from_slice(&self.headers);
+        if let Some(target) = target {
+            let mut assertions = self.assertions.try_borrow_mut().ok()?;
+            headers.push((HEADER, assertions.get(target, &self.identity, now_s)?));
+        }
+        Some(headers)
+    }
+}
+
+fn headers(identity: &Identity) -> Vec<Header> {
+    let mut headers: Vec<Header> = vec![
+        ("x-forwarded-email", identity.email.as_str().into()),
+        ("x-forwarded-user", identity.subject.as_str().into()),
+        ("x-sekisho-subject", identity.subject.as_str().into()),
+        ("x-sekisho-method", Method::Jwt.as_str().into()),
+    ];
+    headers.extend(identity.token_id.as_deref().map(|id| ("x-sekisho-token-id", id.into())));
+    if !identity.scopes.is_empty() {
+        headers.push(("x-sekisho-scopes", identity.scopes.join(" ").into()));
+    }
+    headers
+}
+
+/// What becomes of a request's headers. Removals come before settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Names, as they were spelt.
+    pub remove: Vec<Cow<'static, [u8]>>,
+    /// Each replaces what was there.
+    pub set: Vec<Header>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    pub(crate) fn ann() -> Identity {
+        Identity {
+            subject: Email::parse("ann@example.com").unwrap().into(),
+            email: Email::parse("ann@example.com").unwrap(),
+            token_id: Some("t-1".into()),
+            token_name: Some("laptop".into()),
+            scopes: vec!["api:read".into(), "api:write".into()],
+            issued_at: Some(1_000),
+            expires_at: 5_000,
+            subject_digest: Digest::from_raw(100),
+            not_before_digest: Digest::from_raw(102),
+            token_digest: Some(Digest::from_raw(104)),
+        }
+    }
+
+    fn target(name: &str, audience: &str) -> Rc<Target> {
+        Rc::new(Target::new(name.into(), audience.into(), Secret::new(name.as_bytes().repeat(32))))
+    }
+
+    fn claims(jwt: &str) -> IdentityClaims {
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap();
+        serde_json::from_slice(&payload).unwrap()
+    }
+
+    #[test]
+    fn e6_an_assertion_has_one_audience_and_lives_at_most_thirty_seconds() {
+        let jwt = Assertions::default().get(&target("a", "llm"), &ann(), 2_000).unwrap();
+        let claims = claims(&jwt);
+        assert_eq!((claims.aud.as_str(), claims.iat, claims.exp), ("llm", 2_000, 2_030));
+        assert_eq!((claims.sub.as_str(), claims.token_name.as_deref()), ("ann@example.com", Some("laptop")));
+    }
+
+    #[test]
+    fn e6_an_assertion_is_cached_per_audience_and_renewed_before_it_ends() {
+        let (llm, app) = (target("a", "llm"), target("b", "app"));
+        let mut kept = Assertions::default();
+        let first = kept.get(&llm, &ann(), 2_000).unwrap();
+        assert!(Rc::ptr_eq(&first, &kept.get(&llm, &ann(), 2_014).unwrap()));
+        assert_ne!(first, kept.get(&app, &ann(), 2_014).unwrap());
+        assert_eq!(claims(&kept.get(&llm, &ann(), 2_015).unwrap()).iat, 2_015);
+        let same_name_new_key = Rc::new(Target::new("a".into(), "llm".into(), Secret::new(vec![9; 32])));
+        assert_ne!(kept.get(&llm, &ann(), 2_015).unwrap(), kept.get(&same_name_new_key, &ann(), 2_015).unwrap());
+    }
+}

@@ -1,0 +1,23 @@
+//! Sekisho's decisions, pure: events in, [`worker::Step`]s out.
+//!
+//! Start at [`flow`], which takes one request from its headers to a decision. [`worker`] is what the
+//! requests of one VM share. Nothing here makes a host call, asks a clock or draws a random number:
+//! the shell (`sekisho-filter`) does, and hands the results in.
+
+pub mod activity;
+pub mod answer;
+pub mod check;
+pub mod config;
+pub mod credential;
+pub mod denial;
+pub mod denylist;
+pub mod feed;
+pub mod flow;
+pub mod head;
+pub mod identity;
+pub mod path;
+pub mod route;
+pub mod secret;
+pub mod time;
+pub mod verify;
+pub mod worker;

@@ -1,0 +1,168 @@
+//! Paths and hosts in the one form in which they are matched (rule E2).
+//!
+//! What could be read in two ways is refused rather than normalised: whatever the upstream makes of
+//! a path, it must be the path that the rule was chosen for.
+
+use std::borrow::Cow;
+
+/// Why a path is refused. One word for the log; a client learns only that its path is unusual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusual {
+    /// Does not start with `/`: no origin form (RFC 9112 §3.2.1).
+    #[error("the path does not start with a slash")]
+    Form,
+    /// A control character, white space, a fragment or a byte beyond ASCII.
+    #[error("the path holds a byte that does not belong there")]
+    Byte,
+    /// `//`, which some servers take for `/`.
+    #[error("the path holds an empty segment")]
+    EmptySegment,
+    /// `.` or `..` (RFC 3986 §5.2.4).
+    #[error("the path holds a dot segment")]
+    DotSegment,
+    /// `;`, behind which some servers see parameters, or `\`, which some take for `/`.
+    #[error("the path holds a separator that servers read differently")]
+    Separator,
+    /// `%` without two hex digits, or hiding what must not or need not be hidden.
+    #[error("the path holds an escape that is invalid, needless or hides a separator")]
+    Escape,
+}
+
+/// The path of `:path` without its query, if it has just one reading.
+///
+/// # Errors
+/// [`Unusual`] names what could be read in two ways.
+pub fn normal_path(target: &[u8]) -> Result<&str, Unusual> {
+    if let Some(query) = target.iter().position(|b| *b == b'?')
+        && !target.iter().skip(query).all(u8::is_ascii_graphic)
+    {
+        return Err(Unusual::Byte);
+    }
+    let path = target.split(|b| *b == b'?').next().unwrap_or_default();
+    if path.first() != Some(&b'/') {
+        return Err(Unusual::Form);
+    }
+    let mut bytes = path.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b';' | b'\\' => return Err(Unusual::Separator),
+            b'%' => check_escape(bytes.next(), bytes.next())?,
+            b'#' => return Err(Unusual::Byte),
+            byte if !byte.is_ascii_graphic() => return Err(Unusual::Byte),
+            _ => {}
+        }
+    }
+    let segments = path.len().saturating_sub(1);
+    for (at, segment) in path.split(|b| *b == b'/').skip(1).enumerate() {
+        match segment {
+            b"." | b".." => return Err(Unusual::DotSegment),
+            // The last segment may be empty: `/a/` is a path of its own.
+            b"" if segments > 0 && !(path.ends_with(b"/") && at + 2 == path.split(|b| *b == b'/').count()) => {
+                return Err(Unusual::EmptySegment);
+            }
+            _ => {}
+        }
+    }
+    std::str::from_utf8(path).map_err(|_| Unusual::Byte)
+}
+
+fn check_escape(high: Option<u8>, low: Option<u8>) -> Result<(), Unusual> {
+    let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+    let (Some(high), Some(low)) = (digit(high), digit(low)) else {
+        return Err(Unusual::Escape);
+    };
+    let hidden = u8::try_from(high * 16 + low).map_err(|_| Unusual::Escape)?;
+    // RFC 3986 §2.3: an escaped unreserved character is the same as the character itself.
+    let needless = hidden.is_ascii_alphanumeric() || matches!(hidden, b'-' | b'.' | b'_' | b'~');
+    let separator = matches!(hidden, b'/' | b'\\' | b';' | b'%') || hidden.is_ascii_control();
+    if needless || separator { Err(Unusual::Escape) } else { Ok(()) }
+}
+
+/// The host of `:authority`, in lower case and without its port (RFC 3986 §3.2.2). None if it is no
+/// host at all: it then matches no rule that names one.
+#[must_use]
+pub fn normal_host(authority: &[u8]) -> Option<Cow<'_, str>> {
+    let authority = std::str::from_utf8(authority).ok()?;
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => authority.get(..v6.find(']')? + 2)?,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let port = authority.get(host.len()..).unwrap_or_default();
+    let port_is_plain =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+    let byte_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+    if host.is_empty() || !port_is_plain || !host.bytes().all(byte_is_plain) {
+        return None;
+    }
+    if host.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Some(Cow::Owned(host.to_ascii_lowercase()));
+    }
+    Some(Cow::Borrowed(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn e2_a_path_with_two_readings_is_refused() {
+        for (target, expected) in [
+            ("/", Ok("/")),
+            ("/v1/chat/completions", Ok("/v1/chat/completions")),
+            ("/a/", Ok("/a/")),
+            ("/a?q=//..;%2f", Ok("/a")),
+            ("/caf%C3%A9/%20x", Ok("/caf%C3%A9/%20x")),
+            ("/a..b/...", Ok("/a..b/...")),
+            ("", Err(Unusual::Form)),
+            ("*", Err(Unusual::Form)),
+            ("http://x/a", Err(Unusual::Form)),
+            ("//", Err(Unusual::EmptySegment)),
+            ("//a", Err(Unusual::EmptySegment)),
+            ("/a//b", Err(Unusual::EmptySegment)),
+            ("/a//", Err(Unusual::EmptySegment)),
+            ("/./a", Err(Unusual::DotSegment)),
+            ("/a/..", Err(Unusual::DotSegment)),
+            ("/a/../b", Err(Unusual::DotSegment)),
+            ("/a\\b", Err(Unusual::Separator)),
+            ("/a;x=1", Err(Unusual::Separator)),
+            ("/a#b", Err(Unusual::Byte)),
+            ("/a b", Err(Unusual::Byte)),
+            ("/a\u{7f}", Err(Unusual::Byte)),
+            ("/é", Err(Unusual::Byte)),
+            ("/a?é", Err(Unusual::Byte)),
+            ("/a%2Fb", Err(Unusual::Escape)),
+            ("/a%5cb", Err(Unusual::Escape)),
+            ("/%2e%2e/a", Err(Unusual::Escape)),
+            ("/a%3bx", Err(Unusual::Escape)),
+            ("/a%00", Err(Unusual::Escape)),
+            ("/a%0d%0ab", Err(Unusual::Escape)),
+            ("/%61", Err(Unusual::Escape)),
+            ("/a%252f", Err(Unusual::Escape)),
+            ("/a%2", Err(Unusual::Escape)),
+            ("/a%zz", Err(Unusual::Escape)),
+        ] {
+            assert_eq!(normal_path(target.as_bytes()), expected, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn e2_a_host_is_lower_case_without_its_port() {
+        for (authority, expected) in [
+            ("example.com", Some("example.com")),
+            ("Example.COM:8080", Some("example.com")),
+            ("[::1]:8080", Some("[::1]")),
+            ("[::1]", Some("[::1]")),
+            ("", None),
+            (":80", None),
+            ("user@example.com", None),
+            ("example.com:80@evil", None),
+            ("exa mple", None),
+            ("[::1", None),
+            ("[::1]x", None),
+        ] {
+            assert_eq!(normal_host(authority.as_bytes()).as_deref(), expected, "{authority:?}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Tokens that were verified before, found by their whole bytes.
+//!
+//! Bounded in entries and bytes by two generations: when the young one is half full, the old one is
+//! dropped and the young one takes its place. What is used survives; nothing is ever searched for a
+//! victim. An entry never outlives its token's `exp`, and none is found under another set of keys.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::identity::Verified;
+
+/// Most entries of a worker.
+pub const MAX_ENTRIES: usize = 10_000;
+/// Most bytes of a worker's entries.
+pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Longer tokens are verified each time.
+pub const TOKEN_MAX_BYTES: usize = 8 * 1024;
+/// What an entry takes besides its token: identity, one assertion, the table's own share.
+const ENTRY_BYTES: usize = 1_536;
+
+/// Which set of providers a token was verified under: a keyed digest of all that decides about tokens,
+/// so that the removal of a key drops what it had verified (rule E8), and a new route does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeySet(pub u64);
+
+/// The verified tokens of one worker.
+#[derive(Debug, Default)]
+pub struct TokenCache {
+    young: Generation,
+    old: Generation,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    entries: HashMap<Box<[u8]>, Entry>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    verified: Rc<Verified>,
+    key_set: KeySet,
+}
+
+impl TokenCache {
+    /// What is known of a token that was verified under `key_set` and has not reached its `exp`.
+    pub fn get(&mut self, token: &[u8], key_set: KeySet, now_s: u64) -> Option<Rc<Verified>> {
+        let usable = |entry: &Entry| entry.key_set == key_set && now_s < entry.verified.identity.expires_at;
+        if let Some(entry) = self.young.entries.get(token) {
+            if usable(entry) {
+                return Some(Rc::clone(&entry.verified));
+            }
+            self.young.remove(token);
+            return None;
+        }
+        let (token, entry) = self.old.remove(token)?;
+        usable(&entry).then(|| {
+            let verified = Rc::clone(&entry.verified);
+            self.add(token, entry);
+            verified
+        })
+    }
+
+    /// Keeps a token that was just verified. One that is too long or has ended is not kept.
+    pub fn insert(&mut self, token: &[u8], verified: &Rc<Verified>, key_set: KeySet, now_s: u64) {
+        if token.len() <= TOKEN_MAX_BYTES && now_s < verified.identity.expires_at {
+            self.add(token.into(), Entry { verified: Rc::clone(verified), key_set });
+        }
+    }
+
+    /// How many tokens are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.young.entries.len() + self.old.entries.len()
+    }
+
+    /// Whether none is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of what is kept, the token's and a flat rate for the rest.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.young.bytes + self.old.bytes
+    }
+
+    fn add(&mut self, token: Box<[u8]>, entry: Entry) {
+        let bytes = token.len() + ENTRY_BYTES;
+        if self.young.entries.len() >= MAX_ENTRIES / 2 || self.young.bytes + bytes > MAX_BYTES / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.old.remove(&token);
+        if self.young.entries.insert(token, entry).is_none() {
+            self.young.bytes += bytes;
+        }
+    }
+}
+
+impl Generation {
+    fn remove(&mut self, token: &[u8]) -> Option<(Box<[u8]>, Entry)> {
+        let (token, entry) = self.entries.remove_entry(token)?;
+        self.bytes -= token.len() + ENTRY_BYTES;
+        Some((token, entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::tests::ann;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const KEYS: KeySet = KeySet(1);
+
+    #[test]
+    fn e8_an_entry_never_outlives_its_token() {
+        let mut cache = TokenCache::default();
+        cache.insert(b"t", &Verified::new(ann()), KEYS, 4_999);
+        assert!(cache.get(b"t", KEYS, 4_999).is_some());
+        assert!(cache.get(b"t", KEYS, 5_000).is_none());
+        assert!(cache.is_empty(), "and it is gone for good");
+    }
+
+    #[test]
+    fn e8_a_new_key_set_finds_nothing_of_the_old_one() {
+        let mut cache = TokenCache::default();
+        cache.insert(b"t", &Verified::new(ann()), KEYS, 1);
+        assert!(cache.get(b"t", KeySet(2), 1).is_none());
+        assert!(cache.get(b"t", KEYS, 1).is_none());
+    }
+
+    #[test]
+    fn e8_the_cache_is_bounded_in_entries_and_keeps_what_is_used() {
+        let mut cache = TokenCache::default();
+        cache.insert(b"used", &Verified::new(ann()), KEYS, 1);
+        for n in 0..30_000_u32 {
+            cache.insert(&n.to_be_bytes(), &Verified::new(ann()), KEYS, 1);
+            if n % 1_000 == 0 {
+                assert!(cache.get(b"used", KEYS, 1).is_some(), "after {n}");
+            }
+            assert!(cache.len() <= MAX_ENTRIES);
+        }
+    }
+
+    #[test]
+    fn e8_the_cache_is_bounded_in_bytes_and_refuses_long_tokens() {
+        let mut cache = TokenCache::default();
+        for n in 0..3_000_u32 {
+            let mut token = vec![0; TOKEN_MAX_BYTES];
+            token[..4].copy_from_slice(&n.to_be_bytes());
+            cache.insert(&token, &Verified::new(ann()), KEYS, 1);
+            assert!(cache.size_bytes() <= MAX_BYTES);
+        }
+        assert!(cache.len() > 500);
+        let before = cache.len();
+        cache.insert(&vec![1; TOKEN_MAX_BYTES + 1], &Verified::new(ann()), KEYS, 1);
+        assert_eq!(cache.len(), before);
+    }
+
+    #[test]
+    fn e8_inserting_a_token_again_does_not_count_it_twice() {
+        let mut cache = TokenCache::default();
+        for _ in 0..5 {
+            cache.insert(b"t", &Verified::new(ann()), KEYS, 1);
+        }
+        assert_eq!((cache.len(), cache.size_bytes()), (1, 1 + ENTRY_BYTES));
+        assert!(cache.get(b"t", KEYS, 9_000).is_none());
+        assert_eq!(cache.size_bytes(), 0);
+    }
+}

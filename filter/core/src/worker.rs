@@ -1,0 +1,226 @@
+//! What the requests of one VM share, and the events that reach it.
+//!
+//! The shell calls one method for each event and carries out what comes back; it keeps no state of
+//! its own about requests. Root contexts come and go with configurations, the worker stays: that is
+//! why a configuration push loses neither the replica nor the cache (rule P11).
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use sekisho_protocol::activity::ActivityReport;
+use sekisho_protocol::check::{CheckReply, CheckRequest};
+use sekisho_protocol::feed::FeedQuery;
+use sekisho_protocol::{PROTOCOL, feed};
+
+use crate::activity::Activity;
+use crate::answer::{Answer, Shape};
+use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
+use crate::config::Policy;
+use crate::denial::Inability;
+use crate::feed::{FeedError, Replica, ReplicaInfo};
+use crate::flow::{self, Checked, Flow, Verdict};
+use crate::head::Head;
+use crate::identity::Edits;
+use crate::time::Now;
+use crate::verify::cache::TokenCache;
+
+/// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
+/// millisecond at a time.
+const SWEEP_SLOTS: usize = 8_192;
+
+/// What decisions read and write.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is barred.
+    pub replica: Replica,
+    /// Tokens that were verified before.
+    pub tokens: TokenCache,
+    /// Denials that a check confirmed.
+    pub confirmed: Confirmed,
+    /// What happened, for the next report.
+    pub activity: Activity,
+}
+
+impl Shared {
+    /// Whether the denylist alone may decide.
+    #[must_use]
+    pub fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
+        self.replica.is_fresh(now, policy.mesh.staleness_ms)
+    }
+}
+
+/// The state of one VM.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Shared,
+    checks: Checks,
+    /// Requests that wait for a check. What is not here was decided.
+    held: HashMap<RequestId, Flow>,
+}
+
+/// What the shell must do with a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make the edits, then let it pass.
+    Allow(Edits),
+    /// Answer it.
+    Answer(Answer),
+    /// Send this check and tell [`Worker::dispatched`] its number, or [`Worker::not_dispatched`].
+    Check(CheckRequest, Option<ShareKey>),
+    /// Hold it: an answer that is under way will decide.
+    Wait,
+}
+
+impl Worker {
+    /// A worker that knows nothing yet: it checks every request.
+    #[must_use]
+    pub fn new(info: ReplicaInfo) -> Self {
+        let shared = Shared {
+            replica: Replica::new(info),
+            tokens: TokenCache::default(),
+            confirmed: Confirmed::default(),
+            activity: Activity::default(),
+        };
+        Self { shared, checks: Checks::default(), held: HashMap::new() }
+    }
+
+    /// A request's headers are there.
+    pub fn on_request(&mut self, policy: &Rc<Policy>, id: RequestId, head: &Head<'_>, now: Now) -> Step {
+        let route = match flow::route(policy, head) {
+            Ok(route) => route,
+            Err(malformed) => {
+                self.shared.activity.ended("(none)", malformed.code());
+                return Step::Answer(Answer::malformed(malformed, Shape::Problem));
+            }
+        };
+        let shape = policy.routes.get(route).answers;
+        let name = &policy.routes.get(route).name;
+        match flow::begin(policy, route, head, &mut self.shared, now) {
+            Verdict::Ask(flow, ask) => self.hold(id, flow, ask, now),
+            verdict => finish(verdict, name, shape, &mut self.shared, now),
+        }
+    }
+
+    /// The host took a check on under this number.
+    pub fn dispatched(&mut self, id: RequestId, call: CallId, share: Option<ShareKey>) {
+        self.checks.dispatched(call, id, share);
+    }
+
+    /// The host refused a check at once: no such cluster, or nobody in it.
+    pub fn not_dispatched(&mut self, id: RequestId, now: Now) -> Step {
+        self.settle(id, Checked::Failed, now).unwrap_or(Step::Wait)
+    }
+
+    /// A check was answered, or failed: what to do with each request that waited for it. A status
+    /// of 0 means that nobody answered.
+    pub fn on_check_reply(&mut self, call: CallId, status: u32, body: &[u8], now: Now) -> Vec<(RequestId, Step)> {
+        let reply = (status == 200).then(|| serde_json::from_slice::<CheckReply>(body).ok()).flatten();
+        let reply = reply.filter(|reply| reply.protocol == PROTOCOL);
+        let checked = reply.as_ref().map_or(Checked::Failed, Checked::Answered);
+        let waiting = self.checks.answered(call);
+        waiting.into_iter().filter_map(|id| self.settle(id, checked, now).map(|step| (id, step))).collect()
+    }
+
+    /// The request is over, decided or not.
+    pub fn on_leave(&mut self, id: RequestId) {
+        self.held.remove(&id);
+    }
+
+    /// The poll to send now, if one is due. It speaks for all policies of the VM: see
+    /// [`FeedQuery::fences`] and [`FeedQuery::staleness_ms`].
+    pub fn poll(&mut self, staleness_ms: u32, fences: bool, now: Now) -> Option<FeedQuery> {
+        self.shared.replica.poll(now, staleness_ms, fences)
+    }
+
+    /// The context that sent the last poll is gone: another may poll at once.
+    pub fn abandon_poll(&mut self) {
+        self.shared.replica.abandon_poll();
+    }
+
+    /// A poll was answered, or failed. A status of 0 means that nobody answered.
+    ///
+    /// # Errors
+    /// [`FeedError`], to be logged; the replica is unchanged and the next poll waits a little.
+    pub fn on_feed_reply(&mut self, status: u32, body: &[u8], now: Now) -> Result<(), FeedError> {
+        for digest in self.shared.replica.on_reply(status, body, now)? {
+            self.shared.confirmed.forget(digest);
+        }
+        Ok(())
+    }
+
+    /// The report to send now, if one is due.
+    pub fn report(&mut self, now: Now) -> Option<&ActivityReport> {
+        self.shared.activity.report(self.shared.replica.id(), now)
+    }
+
+    /// A report was answered, or failed.
+    pub fn on_report_reply(&mut self, status: u32) {
+        self.shared.activity.on_reply(status);
+    }
+
+    /// Ends what is over, a little at a time.
+    pub fn sweep(&mut self, now: Now) {
+        self.shared.replica.denylist_mut().sweep(SWEEP_SLOTS, now.unix_s);
+        let denylist = self.shared.replica.denylist();
+        self.shared.confirmed.retain(|bar| denylist.holds(bar));
+    }
+
+    /// The replica, for logs and metrics.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.shared.replica
+    }
+
+    /// The query with which this replica says goodbye.
+    #[must_use]
+    pub fn goodbye(&self) -> feed::GoodbyeQuery {
+        feed::GoodbyeQuery { replica: self.shared.replica.id().clone() }
+    }
+
+    fn hold(&mut self, id: RequestId, flow: Flow, ask: flow::Ask, now: Now) -> Step {
+        if self.held.len() >= flow.policy.mesh.max_checks {
+            let route = flow.policy.routes.get(flow.route);
+            return finish(
+                Verdict::CannotTell(Inability::Overloaded),
+                &route.name,
+                route.answers,
+                &mut self.shared,
+                now,
+            );
+        }
+        self.held.insert(id, flow);
+        if ask.share.as_ref().is_some_and(|share| self.checks.join(share, id)) {
+            return Step::Wait;
+        }
+        Step::Check(ask.request, ask.share)
+    }
+
+    /// Takes a held request up again. None if it left meanwhile.
+    fn settle(&mut self, id: RequestId, checked: Checked<'_>, now: Now) -> Option<Step> {
+        let flow = self.held.remove(&id)?;
+        let (policy, route) = (Rc::clone(&flow.policy), flow.route);
+        let route = policy.routes.get(route);
+        let verdict = flow::resume(flow, checked, &mut self.shared, now);
+        Some(finish(verdict, &route.name, route.answers, &mut self.shared, now))
+    }
+}
+
+/// Turns a verdict into what the shell does, and counts it.
+fn finish(verdict: Verdict, route: &str, shape: Shape, shared: &mut Shared, now: Now) -> Step {
+    let answer = match verdict {
+        Verdict::Allow(edits) => {
+            shared.activity.ended(route, "allow");
+            return Step::Allow(edits);
+        }
+        Verdict::Deny(denial) => Answer::denied(&denial, shape, now.unix_s),
+        Verdict::CannotTell(inability) => Answer::unable(inability, shape),
+        Verdict::Reject(malformed) => Answer::malformed(malformed, shape),
+        // Only a flow that begins may ask; one that was answered is decided.
+        Verdict::Ask(..) => Answer::unable(Inability::Host, shape),
+    };
+    shared.activity.ended(route, answer.code);
+    Step::Answer(answer)
+}
+
+#[cfg(test)]
+mod tests;

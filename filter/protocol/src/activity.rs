@@ -1,0 +1,71 @@
+//! Activity: `POST /v1/activity`, what a VM saw since its last report, off the request path.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ReplicaId, Subject};
+
+/// Most subjects, and most outcomes, in one report.
+pub const REPORT_MAX_ROWS: usize = 1_000;
+
+/// One report. It carries (replica, sequence) and is applied at most once: a report that is sent
+/// again after a time-out has the same sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActivityReport {
+    /// [`crate::PROTOCOL`].
+    pub protocol: u16,
+    /// Who reports.
+    pub replica: ReplicaId,
+    /// 1, 2, 3, … for each replica.
+    pub sequence: u64,
+    /// What verified subjects did.
+    pub subjects: Vec<SubjectActivity>,
+    /// How requests ended.
+    pub outcomes: Vec<OutcomeCount>,
+    /// Requests that were not recorded because the tables were full.
+    pub dropped: u64,
+}
+
+/// What one subject did with one credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectActivity {
+    /// Who.
+    pub subject: Subject,
+    /// How it authenticated.
+    pub method: Method,
+    /// The token's id, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
+    /// How many requests were admitted.
+    pub requests: u64,
+    /// Unix seconds of the last one.
+    pub last_access: u64,
+}
+
+/// How a request authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A JWT.
+    Jwt,
+}
+
+impl Method {
+    /// The method as it stands in headers and claims.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jwt => "jwt",
+        }
+    }
+}
+
+/// How many requests of a route ended in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeCount {
+    /// The name of the route's rule.
+    pub route: String,
+    /// `allow`, or the code of the refusal or inability.
+    pub outcome: String,
+    /// How many.
+    pub requests: u64,
+}

@@ -1,0 +1,67 @@
+//! The check: `POST /v1/check`, one callout that decides what the filter cannot decide alone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Epoch, ReplicaId, Subject};
+
+/// What the filter asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRequest {
+    /// [`crate::PROTOCOL`].
+    pub protocol: u16,
+    /// Who asks.
+    pub replica: ReplicaId,
+    /// The name of the route's rule.
+    pub route: String,
+    /// Whom the verified credential belongs to.
+    pub subject: Subject,
+    /// The verified token, if it has an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenRef>,
+}
+
+/// A verified token, never its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRef {
+    /// Its `jti`.
+    pub id: String,
+    /// Its `iat`, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<u64>,
+}
+
+/// What the sidecar answers with status 200. An inability is a 503 and no decision at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReply {
+    /// [`crate::PROTOCOL`].
+    pub protocol: u16,
+    /// The epoch of `version`.
+    pub epoch: Epoch,
+    /// The feed version that the sidecar had applied *before* it read the records (rule P5).
+    pub version: u64,
+    /// The decision.
+    pub decision: CheckDecision,
+}
+
+/// Allow or deny.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckDecision {
+    /// Nothing bars the request.
+    Allow,
+    /// The request is barred.
+    Deny(DenyReason),
+}
+
+/// Why a request is barred.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DenyReason {
+    /// The subject is banned.
+    Banned {
+        /// Unix seconds at which the ban ends; [`crate::feed::FOREVER`] if it has no end.
+        until: u64,
+    },
+    /// The token was revoked, or was issued before its subject was logged out everywhere.
+    TokenRevoked,
+}

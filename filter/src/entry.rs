@@ -1,0 +1,81 @@
+//! What the proxy calls. Only what is needed is exported, since the proxy calls whatever is.
+#![expect(unsafe_code, reason = "the ABI wants functions with fixed names")]
+
+use crate::vm::{self, Stream};
+use crate::{request, root};
+
+/// `proxy_action_t`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// Called once for each VM, before anything else.
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    // SAFETY: the linker provides it; it is called once.
+    unsafe { __wasm_call_ctors() };
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
+    true
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(context: u32, root: u32) {
+    if root != 0 {
+        vm::with(|vm| vm.streams.insert(context, Stream { root, allowed: false }));
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
+    vm::with(|vm| root::configure(vm, root, size)).unwrap_or(false)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(root: u32) {
+    vm::with(|vm| root::tick(vm, root));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(_root: u32, call: u32, _headers: usize, body_size: usize, _trailers: usize) {
+    vm::with(|vm| root::on_answer(vm, call, body_size));
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(stream: u32, _count: usize, _end: bool) -> Action {
+    vm::with(|vm| request::on_headers(vm, stream)).unwrap_or(Action::Pause)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(stream: u32, _size: usize, _end: bool) -> Action {
+    vm::with(|vm| request::gate(vm, stream)).unwrap_or(Action::Pause)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(stream: u32, _count: usize) -> Action {
+    vm::with(|vm| request::on_trailers(vm, stream)).unwrap_or(Action::Pause)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_done(context: u32) -> bool {
+    vm::with(|vm| root::on_done(vm, context)).unwrap_or(true)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(context: u32) {
+    vm::with(|vm| {
+        if vm.streams.contains_key(&context) { request::on_delete(vm, context) } else { root::on_delete(vm, context) }
+    });
+}

@@ -1,0 +1,159 @@
+//! Callbacks of one request: reads its headers, asks the worker, carries out the step.
+
+use std::rc::Rc;
+
+use sekisho_core::answer::{Answer, Shape};
+use sekisho_core::check::{CallId, RequestId, ShareKey};
+use sekisho_core::denial::Inability;
+use sekisho_core::head::{Head, forged_trailers};
+use sekisho_core::identity::Edits;
+use sekisho_core::worker::Step;
+use sekisho_protocol::check::CheckRequest;
+
+use crate::entry::Action;
+use crate::host::{self, HostResult, Map};
+use crate::vm::Vm;
+use crate::{pairs, root};
+
+/// Filter state of the stream in which the access log finds why a request was refused:
+/// `%FILTER_STATE(wasm.sekisho.reason:PLAIN)%`.
+const REASON: &[u8] = b"sekisho.reason";
+
+pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
+    let now = vm.now();
+    let policy = vm.policy_of(stream).map(Rc::clone);
+    let (Some(policy), Some(worker)) = (policy, vm.worker.as_mut()) else {
+        return refuse();
+    };
+    let Ok(map) = host::header_map(Map::RequestHeaders) else {
+        return refuse();
+    };
+    let Some(pairs) = pairs::decode(&map) else {
+        return refuse();
+    };
+    let head = Head::read(&pairs, policy.trusted_hops);
+    let step = worker.on_request(&policy, RequestId(stream), &head, now);
+    carry_out(vm, stream, step)
+}
+
+/// Body bytes pass only after the decision.
+pub(crate) fn gate(vm: &Vm, stream: u32) -> Action {
+    let allowed = vm.streams.get(&stream).is_some_and(|stream| stream.allowed);
+    if allowed { Action::Continue } else { Action::Pause }
+}
+
+pub(crate) fn on_trailers(vm: &Vm, stream: u32) -> Action {
+    let trusted_hops = vm.policy_of(stream).map_or(0, |policy| policy.trusted_hops);
+    let Ok(map) = host::header_map(Map::RequestTrailers) else {
+        return Action::Pause;
+    };
+    let Some(pairs) = pairs::decode(&map) else {
+        return Action::Pause;
+    };
+    for name in forged_trailers(&pairs, trusted_hops) {
+        if host::remove_header(Map::RequestTrailers, name).is_err() {
+            return Action::Pause;
+        }
+    }
+    gate(vm, stream)
+}
+
+pub(crate) fn on_delete(vm: &mut Vm, stream: u32) {
+    vm.streams.remove(&stream);
+    if let Some(worker) = vm.worker.as_mut() {
+        worker.on_leave(RequestId(stream));
+    }
+}
+
+/// Carries out the step of a request whose check was answered, from another context's callback.
+pub(crate) fn take_up(vm: &mut Vm, stream: u32, step: Step) {
+    // A stream that is gone cannot be acted for: there is nothing left to decide.
+    if host::act_as(stream).is_err() {
+        return;
+    }
+    let resumed = match step {
+        Step::Allow(edits) => match edit(vm, stream, &edits) {
+            Ok(()) => host::resume_request(),
+            Err(_) => answer(&broken()),
+        },
+        Step::Answer(reply) => answer(&reply),
+        Step::Check(..) | Step::Wait => Ok(()),
+    };
+    if let Err(error) = resumed {
+        host::log(host::Level::Warn, &format!("a held request could not be taken up (host status {})", error.0));
+    }
+}
+
+fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
+    match step {
+        Step::Allow(edits) => {
+            if edit(vm, stream, &edits).is_err() {
+                return refuse();
+            }
+            Action::Continue
+        }
+        Step::Answer(reply) => {
+            // A reply that cannot be sent leaves the request held: it never passes.
+            let _ = answer(&reply);
+            Action::Pause
+        }
+        Step::Check(request, share) => check(vm, stream, &request, share),
+        Step::Wait => Action::Pause,
+    }
+}
+
+/// Sends a check from the root context, so that it survives the request (rule P13).
+fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKey>) -> Action {
+    let id = RequestId(stream);
+    let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
+    let sent = host::act_as(root).ok().and_then(|()| root::call_check(vm, root, request));
+    // If this failed, the answer below would go to the wrong context, and the request stays held.
+    let back = host::act_as(stream);
+    let now = vm.now();
+    let Some(worker) = vm.worker.as_mut() else {
+        return Action::Pause;
+    };
+    match (sent, back) {
+        (Some(call), _) => {
+            worker.dispatched(id, CallId(call), share);
+            Action::Pause
+        }
+        (None, Ok(())) => {
+            let step = worker.not_dispatched(id, now);
+            carry_out(vm, stream, step)
+        }
+        (None, Err(_)) => Action::Pause,
+    }
+}
+
+/// Rule E11: edit first, then let it pass.
+fn edit(vm: &mut Vm, stream: u32, edits: &Edits) -> HostResult<()> {
+    for name in &edits.remove {
+        host::remove_header(Map::RequestHeaders, name)?;
+    }
+    for (name, value) in &edits.set {
+        host::set_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+    }
+    if let Some(stream) = vm.streams.get_mut(&stream) {
+        stream.allowed = true;
+    }
+    Ok(())
+}
+
+fn answer(answer: &Answer) -> HostResult<()> {
+    // The access log may do without the reason; the client must not do without the refusal.
+    let _ = host::set_property(REASON, answer.code.as_bytes());
+    let headers: Vec<(&[u8], &[u8])> =
+        answer.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    host::answer(answer.status, answer.code, &headers, &answer.body)
+}
+
+/// The host did not give what the decision needs: nobody passes.
+fn refuse() -> Action {
+    let _ = answer(&broken());
+    Action::Pause
+}
+
+fn broken() -> Answer {
+    Answer::unable(Inability::Host, Shape::Problem)
+}

@@ -1,0 +1,234 @@
+//! Root contexts: configuration, ticks, callouts to the sidecars and their answers.
+
+use std::rc::Rc;
+
+use sekisho_core::activity::REPORT_TIMEOUT_MS;
+use sekisho_core::check::CallId;
+use sekisho_core::config::Policy;
+use sekisho_core::feed::{POLL_TIMEOUT_MS, ReplicaInfo};
+use sekisho_core::worker::Worker;
+use sekisho_protocol::check::CheckRequest;
+use sekisho_protocol::{ReplicaId, path};
+
+use crate::host::{self, Buffer, Level, Map};
+use crate::vm::{Call, Purpose, Vm};
+use crate::{pairs, request};
+
+/// Polls are sent at once after an answer; the tick starts the first one, retries and sweeps.
+const TICK_MS: u32 = 100;
+/// More than any answer has. What is longer is no answer.
+const BODY_MAX_BYTES: usize = 1024 * 1024;
+const GOODBYE_TIMEOUT_MS: u32 = 500;
+
+pub(crate) fn configure(vm: &mut Vm, root: u32, size: usize) -> bool {
+    let Ok(text) = host::buffer(Buffer::PluginConfiguration, size) else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(&text);
+    let policy = match Policy::parse(&text, &|name| std::env::var(name).ok()) {
+        Ok(policy) => policy,
+        Err(problems) => {
+            for problem in problems {
+                host::log(Level::Error, &format!("configuration refused: {problem}"));
+            }
+            return false;
+        }
+    };
+    vm.set_clock();
+    if vm.worker.is_none() {
+        let Some(info) = replica_info() else {
+            host::log(Level::Error, "configuration refused: the host gives no random bytes");
+            return false;
+        };
+        vm.worker = Some(Worker::new(info));
+    }
+    vm.roots.insert(root, Rc::new(policy));
+    // Never poll here: Envoy configures a VM on each update only to throw it away (rule P7).
+    host::set_tick_period(TICK_MS).is_ok()
+}
+
+pub(crate) fn tick(vm: &mut Vm, root: u32) {
+    vm.set_clock();
+    let now = vm.now();
+    if let Some(worker) = vm.worker.as_mut() {
+        worker.sweep(now);
+    }
+    poll(vm, root);
+    report(vm, root);
+}
+
+pub(crate) fn on_answer(vm: &mut Vm, call: u32, body_size: usize) {
+    let Some(Call { root, purpose }) = vm.calls.remove(&call) else {
+        return;
+    };
+    let status = status();
+    let body =
+        if body_size > BODY_MAX_BYTES { Ok(Box::default()) } else { host::buffer(Buffer::CallResponseBody, body_size) };
+    take(vm, call, root, purpose, status, &body.unwrap_or_default());
+}
+
+/// The root context ends. The last one says goodbye and waits for the answer.
+pub(crate) fn on_done(vm: &mut Vm, context: u32) -> bool {
+    let last = vm.roots.len() == 1 && vm.roots.contains_key(&context);
+    !(last && goodbye(vm, context))
+}
+
+pub(crate) fn on_delete(vm: &mut Vm, root: u32) {
+    vm.roots.remove(&root);
+    // The proxy drops the callouts of a context together with it; nobody may wait for them.
+    let orphans: Vec<_> =
+        vm.calls.iter().filter(|(_, call)| call.root == root).map(|(id, call)| (*id, call.purpose)).collect();
+    for (call, purpose) in orphans {
+        vm.calls.remove(&call);
+        take(vm, call, root, purpose, 0, &[]);
+    }
+}
+
+/// Sends a check; its number, or none if the host refuses it.
+pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Option<u32> {
+    let policy = Rc::clone(vm.roots.get(&root)?);
+    let body = serde_json::to_vec(request).ok()?;
+    let mesh = &policy.mesh;
+    dispatch(
+        vm,
+        root,
+        Purpose::Check,
+        &Outgoing {
+            cluster: &mesh.check_cluster,
+            method: "POST",
+            path: path::CHECK,
+            body: &body,
+            timeout_ms: mesh.check_timeout_ms,
+        },
+        &policy,
+    )
+}
+
+struct Outgoing<'a> {
+    cluster: &'a str,
+    method: &'a str,
+    path: &'a str,
+    body: &'a [u8],
+    timeout_ms: u32,
+}
+
+fn take(vm: &mut Vm, call: u32, root: u32, purpose: Purpose, status: u32, body: &[u8]) {
+    let now = vm.now();
+    let Some(worker) = vm.worker.as_mut() else {
+        return;
+    };
+    match purpose {
+        Purpose::Check => {
+            let steps = worker.on_check_reply(CallId(call), status, body, now);
+            steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
+        }
+        Purpose::Feed => match worker.on_feed_reply(status, body, now) {
+            Ok(()) => poll(vm, root),
+            Err(error) => host::log(Level::Warn, &error.to_string()),
+        },
+        Purpose::Activity => worker.on_report_reply(status),
+        Purpose::Goodbye => {
+            let _ = host::done();
+        }
+    }
+}
+
+fn poll(vm: &mut Vm, root: u32) {
+    let Some(policy) = vm.roots.get(&root).map(Rc::clone) else {
+        return;
+    };
+    let (now, staleness_ms, fences) = (vm.now(), vm.staleness_ms(), vm.fences());
+    let Some(query) = vm.worker.as_mut().and_then(|worker| worker.poll(staleness_ms, fences, now)) else {
+        return;
+    };
+    let Some(target) = with_query(path::FEED, &query) else {
+        return;
+    };
+    let poll = Outgoing {
+        cluster: &policy.mesh.feed_cluster,
+        method: "GET",
+        path: &target,
+        body: &[],
+        timeout_ms: POLL_TIMEOUT_MS,
+    };
+    if dispatch(vm, root, Purpose::Feed, &poll, &policy).is_none() {
+        take(vm, 0, root, Purpose::Feed, 0, &[]);
+    }
+}
+
+fn report(vm: &mut Vm, root: u32) {
+    let Some(policy) = vm.roots.get(&root).map(Rc::clone) else {
+        return;
+    };
+    let now = vm.now();
+    let body =
+        vm.worker.as_mut().and_then(|worker| worker.report(now)).and_then(|report| serde_json::to_vec(report).ok());
+    let Some(body) = body else { return };
+    let report = Outgoing {
+        cluster: &policy.mesh.feed_cluster,
+        method: "POST",
+        path: path::ACTIVITY,
+        body: &body,
+        timeout_ms: REPORT_TIMEOUT_MS,
+    };
+    if dispatch(vm, root, Purpose::Activity, &report, &policy).is_none() {
+        take(vm, 0, root, Purpose::Activity, 0, &[]);
+    }
+}
+
+fn goodbye(vm: &mut Vm, root: u32) -> bool {
+    let Some(policy) = vm.roots.get(&root).map(Rc::clone) else {
+        return false;
+    };
+    let Some(target) = vm.worker.as_ref().and_then(|worker| with_query(path::FEED, &worker.goodbye())) else {
+        return false;
+    };
+    let goodbye = Outgoing {
+        cluster: &policy.mesh.feed_cluster,
+        method: "DELETE",
+        path: &target,
+        body: &[],
+        timeout_ms: GOODBYE_TIMEOUT_MS,
+    };
+    dispatch(vm, root, Purpose::Goodbye, &goodbye, &policy).is_some()
+}
+
+fn dispatch(vm: &mut Vm, root: u32, purpose: Purpose, out: &Outgoing<'_>, policy: &Policy) -> Option<u32> {
+    let mut authorization = b"Bearer ".to_vec();
+    authorization.extend_from_slice(policy.mesh.secret.expose());
+    let headers: [(&[u8], &[u8]); 5] = [
+        (b":method", out.method.as_bytes()),
+        (b":path", out.path.as_bytes()),
+        (b":authority", b"sekisho"),
+        (b"authorization", &authorization),
+        (b"content-type", b"application/json"),
+    ];
+    let call = host::http_call(out.cluster, &headers, out.body, out.timeout_ms).ok()?;
+    vm.calls.insert(call, Call { root, purpose });
+    Some(call)
+}
+
+fn with_query(path: &str, query: &impl serde::Serialize) -> Option<String> {
+    serde_urlencoded::to_string(query).ok().map(|query| format!("{path}?{query}"))
+}
+
+/// The status of the callout's answer; 0 if there is none. A failed callout has no headers.
+fn status() -> u32 {
+    let Ok(map) = host::header_map(Map::CallResponseHeaders) else {
+        return 0;
+    };
+    let status = pairs::decode(&map)
+        .and_then(|pairs| pairs.into_iter().find(|(name, _)| *name == b":status").map(|(_, value)| value));
+    status.and_then(|value| std::str::from_utf8(value).ok()).and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+fn replica_info() -> Option<ReplicaInfo> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).ok()?;
+    let node = host::property(b"node\0id").unwrap_or_default();
+    Some(ReplicaInfo {
+        id: ReplicaId::from_bytes(id),
+        node: String::from_utf8_lossy(&node).chars().filter(|c| !c.is_control()).take(32).collect(),
+        build: env!("CARGO_PKG_VERSION").into(),
+    })
+}

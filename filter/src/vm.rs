@@ -1,0 +1,109 @@
+//! The state of one VM: its root contexts, its worker, its callouts.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use sekisho_core::config::Policy;
+use sekisho_core::time::Now;
+use sekisho_core::worker::Worker;
+
+use crate::host;
+
+/// Everything that outlives a callback.
+#[derive(Default)]
+pub(crate) struct Vm {
+    /// By context id. There are several while an old listener drains.
+    pub(crate) roots: HashMap<u32, Rc<Policy>>,
+    /// By context id.
+    pub(crate) streams: HashMap<u32, Stream>,
+    /// One for all root contexts, so that a configuration push keeps it (rule P11).
+    pub(crate) worker: Option<Worker>,
+    /// Callouts under way.
+    pub(crate) calls: HashMap<u32, Call>,
+    clock: Clock,
+}
+
+/// A request.
+#[derive(Clone, Copy)]
+pub(crate) struct Stream {
+    /// The root context whose policy it is under.
+    pub(crate) root: u32,
+    /// Nothing of it passes before this is set.
+    pub(crate) allowed: bool,
+}
+
+/// A callout under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// The root context that made it and gets its answer.
+    pub(crate) root: u32,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a callout is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Feed,
+    Check,
+    Activity,
+    Goodbye,
+}
+
+/// Both clocks for one host call: the wall clock is asked at each tick, and in between the monotonic
+/// one tells how far it has moved.
+#[derive(Default)]
+struct Clock {
+    started: Option<Instant>,
+    /// Unix milliseconds less monotonic milliseconds.
+    offset_ms: u64,
+}
+
+thread_local! {
+    static VM: RefCell<Vm> = RefCell::default();
+}
+
+/// Runs a callback on the state. None if one is running already: the proxy never calls back into a
+/// VM during a host call, so this is a defence only, and callers fail closed.
+pub(crate) fn with<T>(callback: impl FnOnce(&mut Vm) -> T) -> Option<T> {
+    VM.with(|vm| vm.try_borrow_mut().ok().map(|mut vm| callback(&mut vm)))
+}
+
+impl Vm {
+    /// The moment of this callback.
+    pub(crate) fn now(&self) -> Now {
+        let mono_ms = self.clock.mono_ms();
+        Now { unix_s: (self.clock.offset_ms + mono_ms) / 1_000, mono_ms }
+    }
+
+    /// Asks the wall clock.
+    pub(crate) fn set_clock(&mut self) {
+        self.clock.started.get_or_insert_with(Instant::now);
+        if let Ok(unix) = host::unix_time() {
+            let unix_ms = u64::try_from(unix.as_millis()).unwrap_or_default();
+            self.clock.offset_ms = unix_ms.saturating_sub(self.clock.mono_ms());
+        }
+    }
+
+    /// The policy that a stream is under.
+    pub(crate) fn policy_of(&self, stream: u32) -> Option<&Rc<Policy>> {
+        self.roots.get(&self.streams.get(&stream)?.root)
+    }
+
+    /// Whether every policy checks every request once the replica is stale (rule P7).
+    pub(crate) fn fences(&self) -> bool {
+        self.roots.values().all(|policy| policy.fences())
+    }
+
+    /// The age at which the last of the policies fences.
+    pub(crate) fn staleness_ms(&self) -> u32 {
+        self.roots.values().map(|policy| policy.mesh.staleness_ms).max().unwrap_or_default()
+    }
+}
+
+impl Clock {
+    fn mono_ms(&self) -> u64 {
+        self.started.map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,10 @@
+//! What the sidecar decides, pure: no web framework, no runtime, no database, no clock.
+
+pub mod admin;
+pub mod ban;
+pub mod caller;
+pub mod error;
+pub mod feed;
+pub mod page;
+pub mod time;
+pub mod token;

@@ -1,0 +1,203 @@
+//! The one table of failures: error → status, code, title, sentence and JSON shape.
+//!
+//! Where the gateway that Sekisho replaces had a shape, it is kept to the letter; elsewhere an error
+//! is a problem document (RFC 9457) with a stable `code`. A client never sees an inner cause: that
+//! is for the log and for the command line.
+
+use sekisho_protocol::Email;
+use serde_json::{Value, json};
+
+/// Why a call was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A value in the request is missing or wrong.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which value.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The body could not be read as the JSON that the call takes.
+    #[error("the body is not what this call takes: {0}")]
+    Body(String),
+    /// The identity header came more than once: two identities can't both be right (rule E4).
+    #[error("the header x-sekisho-identity came more than once")]
+    RepeatedIdentity,
+    /// Nobody whom the filter vouches for.
+    #[error("this call needs a signed-in caller, through the gateway")]
+    Unauthenticated,
+    /// The caller has no e-mail address that its provider vouches for.
+    #[error("this call needs a caller with an e-mail address")]
+    NoEmail,
+    /// Not an administrator, or not with a credential for administration (rule E7).
+    #[error("{user} may not administer")]
+    AdminOnly {
+        /// Who asked.
+        user: String,
+    },
+    /// Somebody else's token.
+    #[error("this token belongs to somebody else")]
+    NotYourToken,
+    /// A new token can't do more than the credential that asks for it.
+    #[error("your credential does not hold the scope `{scope}`, so it can't grant it")]
+    ScopeNotHeld {
+        /// The scope asked for.
+        scope: String,
+    },
+    /// No token with this id.
+    #[error("there is no token with this id")]
+    TokenNotFound,
+    /// Nothing to lift.
+    #[error("{email} is not banned")]
+    NotBanned {
+        /// Who was to be let in again.
+        email: Email,
+    },
+    /// A ban that was given while this one was being lifted stands, or the other way round.
+    #[error("another change of {email} came in between; look at the result and try again")]
+    Overtaken {
+        /// Whose ban it was about.
+        email: Email,
+    },
+    /// No such address.
+    #[error("there is nothing at this address")]
+    NoSuchPath,
+    /// The address exists, the method does not.
+    #[error("this address does not take this method")]
+    MethodNotAllowed,
+    /// The body is larger than the listener takes.
+    #[error("the body is too large")]
+    TooLarge,
+    /// A write must say `content-type: application/json`: no form can, so no foreign page can send it.
+    #[error("the body must be sent as application/json")]
+    NotJson,
+    /// Redis can't be used now. Nothing was promised.
+    #[error("the state can't be reached: {cause}")]
+    Unavailable {
+        /// For the log and the command line only.
+        cause: String,
+    },
+    /// A defect of Sekisho.
+    #[error("internal error: {cause}")]
+    Internal {
+        /// For the log and the command line only.
+        cause: String,
+    },
+}
+
+/// One row of the table.
+struct Row(u16, &'static str, &'static str);
+
+impl Failure {
+    /// A value that is missing or wrong.
+    pub fn invalid(field: &'static str, problem: impl ToString) -> Self {
+        Self::Invalid { field, problem: problem.to_string() }
+    }
+
+    fn row(&self) -> Row {
+        match self {
+            Self::Invalid { .. } => Row(400, "invalid_value", "Bad Request"),
+            Self::Body(_) => Row(400, "invalid_body", "Bad Request"),
+            Self::RepeatedIdentity => Row(400, "repeated_identity", "Bad Request"),
+            Self::Unauthenticated => Row(401, "unauthenticated", "Unauthorized"),
+            Self::NoEmail => Row(403, "no_email", "Forbidden"),
+            Self::AdminOnly { .. } => Row(403, "admin_only", "Forbidden"),
+            Self::NotYourToken => Row(403, "not_your_token", "Forbidden"),
+            Self::ScopeNotHeld { .. } => Row(403, "scope_not_held", "Forbidden"),
+            Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
+            Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
+            Self::NoSuchPath => Row(404, "no_such_path", "Not Found"),
+            Self::MethodNotAllowed => Row(405, "method_not_allowed", "Method Not Allowed"),
+            Self::Overtaken { .. } => Row(409, "overtaken", "Conflict"),
+            Self::TooLarge => Row(413, "too_large", "Content Too Large"),
+            Self::NotJson => Row(415, "not_json", "Unsupported Media Type"),
+            Self::Internal { .. } => Row(500, "internal", "Internal Server Error"),
+            Self::Unavailable { .. } => Row(503, "unavailable", "Service Unavailable"),
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.row().0
+    }
+
+    /// The stable code: what a program should look at.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// The sentence for the client, without any inner cause.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Unavailable { .. } => "the state can't be reached now; try again shortly".to_owned(),
+            Self::Internal { .. } => "an internal error; the log of the sidecar says more".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// After how many seconds it is worth trying again, if it is.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        matches!(self, Self::Unavailable { .. }).then_some(1)
+    }
+
+    /// The media type of [`Self::body`].
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
+        match self {
+            Self::AdminOnly { .. } => "application/json",
+            _ => "application/problem+json",
+        }
+    }
+
+    /// The JSON body.
+    #[must_use]
+    pub fn body(&self) -> Value {
+        match self {
+            Self::AdminOnly { user } => json!({"error": "Admin access only", "user": user}),
+            other => {
+                let Row(status, code, title) = other.row();
+                json!({"type": "about:blank", "title": title, "status": status, "code": code, "detail": other.detail()})
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admin_call_of_somebody_else_keeps_the_old_shape() {
+        let failure = Failure::AdminOnly { user: "bob@example.com".into() };
+        assert_eq!(failure.status(), 403);
+        assert_eq!(failure.media_type(), "application/json");
+        assert_eq!(failure.body(), json!({"error": "Admin access only", "user": "bob@example.com"}));
+    }
+
+    #[test]
+    fn everything_else_is_a_problem_document_with_a_code() {
+        let failure = Failure::invalid("token_name", "is missing");
+        assert_eq!(failure.media_type(), "application/problem+json");
+        assert_eq!(
+            failure.body(),
+            json!({"type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid_value",
+                   "detail": "token_name: is missing"})
+        );
+    }
+
+    #[test]
+    fn an_inner_cause_is_never_shown_to_a_client() {
+        for failure in [
+            Failure::Unavailable { cause: "redis://user:pass@host refused".into() },
+            Failure::Internal { cause: "redis://user:pass@host refused".into() },
+        ] {
+            assert!(!failure.body().to_string().contains("pass@host"), "{failure:?}");
+            assert!(failure.to_string().contains("pass@host"), "the log shows it");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The feed, pure: what a numbered change is, and the state ([`state::State`]) that a run of changes
+//! builds up. Nothing here knows where changes come from or who reads them.
+
+use std::fmt;
+
+use sekisho_protocol::feed::{FOREVER, Kind};
+use sekisho_protocol::{Email, Epoch, Subject};
+
+pub mod position;
+pub mod record;
+pub mod state;
+
+/// The number of a write to the feed. Within an epoch each is one above the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Version(u64);
+
+impl Version {
+    /// Before every write.
+    pub const ZERO: Self = Self(0);
+
+    /// The version with this number.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version of the next write.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where in the feed a write stands. Versions of different epochs cannot be compared (rule P2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// The numbering.
+    pub epoch: Epoch,
+    /// The number.
+    pub version: Version,
+}
+
+/// Something that is to hold: what a write to the feed says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    kind: Kind,
+    name: String,
+    until: u64,
+    issued_before: u64,
+}
+
+/// The largest leeway that a filter's provider may grant a token behind its `exp`.
+const LARGEST_LEEWAY_S: u64 = 30;
+/// Room for clocks that differ.
+const CLOCK_MARGIN_S: u64 = 60;
+
+impl Mark {
+    /// The subject is banned until this Unix second ([`FOREVER`] for a ban without end).
+    #[must_use]
+    pub fn ban(subject: &Subject, until: u64) -> Self {
+        Self::new(Kind::Ban, subject.as_str(), until)
+    }
+
+    /// The token with this id, which expires at `exp` (Unix seconds), is revoked. It stays so until
+    /// no clock and no leeway can make it valid again (rule P10).
+    #[must_use]
+    pub fn revoked_token(id: &str, exp: u64) -> Self {
+        Self::new(Kind::Token, id, revocation_end(exp))
+    }
+
+    /// Any kind of mark, as it stands in the store. `until` is cut to [`FOREVER`].
+    #[must_use]
+    pub fn new(kind: Kind, name: &str, until: u64) -> Self {
+        Self { kind, name: fold(kind, name), until: until.min(FOREVER), issued_before: 0 }
+    }
+
+    /// The subject's tokens from before a Unix second are invalid.
+    #[must_use]
+    pub fn not_before(subject: &Subject, issued_before: u64, until: u64) -> Self {
+        Self { issued_before, ..Self::new(Kind::NotBefore, subject.as_str(), until) }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The name of what it is about: a folded subject, a token's id.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Unix seconds at which it ends.
+    #[must_use]
+    pub fn until(&self) -> u64 {
+        self.until
+    }
+
+    /// For [`Kind::NotBefore`]: tokens issued before this Unix second are invalid. Else 0.
+    #[must_use]
+    pub fn issued_before(&self) -> u64 {
+        self.issued_before
+    }
+}
+
+/// When the revocation of a token that expires at `exp` may be forgotten (rule P10), Unix seconds.
+#[must_use]
+pub fn revocation_end(exp: u64) -> u64 {
+    exp.saturating_add(LARGEST_LEEWAY_S + CLOCK_MARGIN_S).min(FOREVER)
+}
+
+/// The name under which a thing is filed: addresses are case-folded, everything else is exact.
+#[must_use]
+pub fn fold(kind: Kind, name: &str) -> String {
+    match kind {
+        Kind::Ban | Kind::NotBefore => {
+            Email::parse(name).map_or_else(|_| name.to_owned(), |email| email.as_str().to_owned())
+        }
+        Kind::Token | Kind::Session | Kind::Key | Kind::Block => name.to_owned(),
+    }
+}
+
+/// The word for a kind in the store's keys and fields. Never change one.
+#[must_use]
+pub fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ban => "ban",
+        Kind::Token => "token",
+        Kind::Session => "session",
+        Kind::Key => "key",
+        Kind::Block => "block",
+        Kind::NotBefore => "not_before",
+    }
+}
+
+/// The kind of a word, if this version of Sekisho knows it.
+#[must_use]
+pub fn kind_of_word(word: &str) -> Option<Kind> {
+    [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore]
+        .into_iter()
+        .find(|kind| kind_word(*kind) == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p10_a_revocation_outlives_the_token_by_the_largest_leeway_and_a_minute() {
+        assert_eq!(Mark::revoked_token("t", 1_000).until(), 1_090);
+        assert_eq!(Mark::revoked_token("t", u64::MAX).until(), FOREVER);
+    }
+
+    #[test]
+    fn subjects_are_folded_and_ids_are_not() {
+        assert_eq!(Mark::new(Kind::Ban, "Ann@X.org", 1).name(), "ann@x.org");
+        assert_eq!(Mark::new(Kind::Ban, "https://Idp|AbC@d", 1).name(), "https://Idp|AbC@d");
+        assert_eq!(Mark::new(Kind::Token, "AbC", 1).name(), "AbC");
+    }
+
+    #[test]
+    fn every_kind_has_a_word_of_its_own() {
+        for kind in [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore] {
+            assert_eq!(kind_of_word(kind_word(kind)), Some(kind));
+        }
+        assert_eq!(kind_of_word("keyset"), None);
+    }
+}

@@ -1,0 +1,198 @@
+//! Bans: give, lift, list.
+//!
+//! A ban is a record (which other programs may read and write) and a feed entry (from which filters
+//! learn of it). The record comes first, so that a crash between the two loses nothing: a reconciler
+//! finds records without an entry (rule P8). Changes of one person's ban take turns, on all sidecars.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sekisho_protocol::feed::Kind;
+use sekisho_protocol::{Email, Subject};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::domain::ban::{Ban, Order};
+use crate::domain::error::Failure;
+use crate::domain::feed::{Mark, Stamp};
+use crate::domain::page::{Page, Window};
+use crate::domain::time::UnixSeconds;
+use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::error::StoreError;
+use crate::service::feed::registry::Registry;
+use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry};
+
+/// After so long a turn ends by itself, if the sidecar whose turn it is died.
+pub const TURN_LIFE: Duration = Duration::from_secs(5);
+/// So long may the writes of one turn take: well below [`TURN_LIFE`], so that turns never overlap.
+const TURN_WORK: Duration = Duration::from_secs(3);
+/// So long somebody waits for their turn: longer than a dead sidecar can block it.
+const TURN_WAIT: Duration = Duration::from_secs(6);
+
+/// Keeps the records of bans.
+#[async_trait]
+pub trait BanStore: Send + Sync {
+    /// Puts a ban on record, in place of what was there. The record ends with the ban.
+    async fn record(&self, ban: &Ban) -> Result<(), StoreError>;
+
+    /// Removes the record, also one that another program wrote in another case; whether there was one.
+    async fn remove(&self, email: &Email) -> Result<bool, StoreError>;
+
+    /// Whether there is a record.
+    async fn has_record(&self, email: &Email) -> Result<bool, StoreError>;
+
+    /// What is on record about each of these people, in their order. A detail that can't be read is
+    /// left out. `until` is the feed's, which decides.
+    async fn describe(&self, bans: &[BanEntry]) -> Result<Vec<Ban>, StoreError>;
+
+    /// Takes the turn to change this person's ban, for [`TURN_LIFE`]; none while it is another's.
+    async fn take_turn(&self, email: &Email) -> Result<Option<Turn>, StoreError>;
+
+    /// Ends a turn, unless it ended by itself.
+    async fn end_turn(&self, turn: Turn) -> Result<(), StoreError>;
+}
+
+/// The turn to change one person's ban.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose ban.
+    pub email: Email,
+    /// Tells this turn from every other.
+    pub id: String,
+}
+
+/// A ban that was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Banned {
+    /// The ban.
+    pub ban: Ban,
+    /// What the change came to.
+    pub change: Change,
+}
+
+/// The use cases.
+#[derive(Clone)]
+pub struct Bans {
+    store: Arc<dyn BanStore>,
+    feed: Arc<dyn Feed>,
+    registry: Arc<dyn Registry>,
+    changes: Changes,
+}
+
+impl Bans {
+    /// Bans kept by these.
+    #[must_use]
+    pub fn new(store: Arc<dyn BanStore>, feed: Arc<dyn Feed>, registry: Arc<dyn Registry>, changes: Changes) -> Self {
+        Self { store, feed, registry, changes }
+    }
+
+    /// Bans somebody; a ban that they already have is replaced.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] if it could not be written; [`Failure::Overtaken`] if it was lifted
+    /// again while the filters were being waited for.
+    pub async fn ban(&self, order: Order, now: UnixSeconds) -> Result<Banned, Failure> {
+        let (this, ban, begun) = (self.clone(), order.begin(now), Instant::now());
+        to_its_end(async move {
+            let stamp = this.in_turn(&ban.email, this.write(&ban)).await?;
+            let change = this.changes.follow(stamp).await;
+            let has_ended = !ban.holds(now.plus(begun.elapsed().as_secs()));
+            match this.entry(&ban.email).await? {
+                None if !has_ended => Err(Failure::Overtaken { email: ban.email }),
+                _ => Ok(Banned { ban, change }),
+            }
+        })
+        .await
+    }
+
+    /// Lifts somebody's ban.
+    ///
+    /// # Errors
+    /// [`Failure::NotBanned`] if there is neither a record nor an entry; [`Failure::Overtaken`] if
+    /// they were banned anew meanwhile; [`Failure::Unavailable`].
+    pub async fn lift(&self, email: Email) -> Result<Change, Failure> {
+        let this = self.clone();
+        to_its_end(async move {
+            let mut stamp = this.in_turn(&email, this.erase(&email)).await?;
+            loop {
+                let change = this.changes.follow(stamp).await;
+                match this.entry(&email).await? {
+                    None => return Ok(change),
+                    Some(entry) => stamp = this.in_turn(&email, this.lift_entry(&email, Some(entry))).await?,
+                }
+            }
+        })
+        .await
+    }
+
+    /// A part of the list of bans that hold now, by address.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn list(&self, window: &Window) -> Result<Page<Ban>, Failure> {
+        let entries = self.feed.bans(window.after.as_deref(), window.limit.saturating_add(1)).await?;
+        let page = Page::cut(entries, window, |entry| entry.name.clone());
+        let rows = self.store.describe(&page.rows).await?;
+        Ok(Page { rows, next: page.next, limit: page.limit })
+    }
+
+    async fn write(&self, ban: &Ban) -> Result<Stamp, Failure> {
+        self.store.record(ban).await?;
+        Ok(self.feed.put(&Mark::ban(&Subject::from(ban.email.clone()), ban.until.get())).await?)
+    }
+
+    /// The entry's version is read first: if another program bans the person from here on, the lift
+    /// is overtaken and that ban stands.
+    async fn erase(&self, email: &Email) -> Result<Stamp, Failure> {
+        let entry = self.entry(email).await?;
+        let had_record = self.store.remove(email).await?;
+        if entry.is_none() && !had_record {
+            return Err(Failure::NotBanned { email: email.clone() });
+        }
+        self.lift_entry(email, entry).await
+    }
+
+    /// Lifts the entry of somebody whose record was removed. A sidecar that watches records may have
+    /// been faster, or may have put an entry for the record a moment before it went: an entry without
+    /// a record is nobody's ban. One with a record was given anew, and stands.
+    async fn lift_entry(&self, email: &Email, mut entry: Option<LiveEntry>) -> Result<Stamp, Failure> {
+        while let Some(live) = entry {
+            if self.store.has_record(email).await? {
+                return Err(Failure::Overtaken { email: email.clone() });
+            }
+            if let Lifted::Done(stamp) = self.feed.lift(Kind::Ban, email.as_str(), live.version).await? {
+                return Ok(stamp);
+            }
+            entry = self.entry(email).await?;
+        }
+        let roll = self.registry.roll().await?;
+        let epoch = roll.epoch.ok_or_else(|| Failure::Unavailable { cause: "the feed has no epoch yet".into() })?;
+        Ok(Stamp { epoch, version: roll.version })
+    }
+
+    async fn entry(&self, email: &Email) -> Result<Option<LiveEntry>, Failure> {
+        Ok(self.feed.entry(Kind::Ban, email.as_str()).await?)
+    }
+
+    /// Runs `work` when no other change of this person's ban runs anywhere.
+    async fn in_turn<T>(&self, email: &Email, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let turn = self.await_turn(email).await?;
+        let done = timeout(TURN_WORK, work).await;
+        let ended = self.store.end_turn(turn).await;
+        if let Err(error) = ended {
+            tracing::debug!(user.email = %email, %error, "a turn could not be ended; it ends by itself");
+        }
+        done.unwrap_or_else(|_| Err(Failure::Unavailable { cause: "the store is too slow".into() }))
+    }
+
+    async fn await_turn(&self, email: &Email) -> Result<Turn, Failure> {
+        let deadline = Instant::now() + TURN_WAIT;
+        while Instant::now() < deadline {
+            if let Some(turn) = self.store.take_turn(email).await? {
+                return Ok(turn);
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Err(Failure::Unavailable { cause: format!("another change of the ban of {email} does not end") })
+    }
+}

@@ -1,0 +1,101 @@
+//! What a change of state comes to: who applied it, and what of it would survive a power cut.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::domain::error::Failure;
+use crate::domain::feed::Stamp;
+use crate::service::acknowledgement::{Acknowledgement, Acknowledgements};
+use crate::service::error::StoreError;
+use crate::service::readiness::VitalsProbe;
+
+/// How durable a write to the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Lost with the store's process.
+    Memory,
+    /// On disk from time to time, as a snapshot.
+    Snapshots,
+    /// In the append-only file, which is synced when the operating system likes.
+    AppendOnly,
+    /// In the append-only file, synced every second.
+    EverySecond,
+    /// In the append-only file, synced before the store answers.
+    Always,
+    /// The store would not say.
+    Unknown,
+}
+
+impl Durability {
+    /// The stable word for answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Snapshots => "rdb",
+            Self::AppendOnly => "aof",
+            Self::EverySecond => "aof_everysec",
+            Self::Always => "aof_always",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A change that is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which filters have applied it.
+    pub acknowledgement: Acknowledgement,
+    /// How durable it is.
+    pub durability: Durability,
+}
+
+impl Change {
+    /// Whether it is in force everywhere; if not, it is written, and takes effect as filters catch up.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.acknowledgement.is_complete()
+    }
+}
+
+/// Follows changes after they are written.
+#[derive(Clone)]
+pub struct Changes {
+    acknowledgements: Acknowledgements,
+    probe: Arc<dyn VitalsProbe>,
+}
+
+impl Changes {
+    /// Follows changes by means of these two.
+    #[must_use]
+    pub fn new(acknowledgements: Acknowledgements, probe: Arc<dyn VitalsProbe>) -> Self {
+        Self { acknowledgements, probe }
+    }
+
+    /// Waits until the write at `stamp` is acknowledged, or time is up.
+    pub async fn follow(&self, stamp: Stamp) -> Change {
+        let (acknowledgement, vitals) = tokio::join!(self.acknowledgements.wait(stamp), self.probe.vitals());
+        // What is written is written: not to know how durable it is makes nothing undone.
+        Change { acknowledgement, durability: vitals.map_or(Durability::Unknown, |vitals| vitals.durability) }
+    }
+}
+
+/// Runs a change to its end, even if whoever asked for it hangs up: a connection that breaks must
+/// not leave a record without its feed entry.
+///
+/// # Errors
+/// Those of `change`.
+pub async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::spawn(change).await.unwrap_or_else(|error| Err(Failure::Internal { cause: error.to_string() }))
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { message } => Self::Unavailable { cause: message },
+            corrupt @ StoreError::Corrupt { .. } => Self::Internal { cause: corrupt.to_string() },
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Decides what a filter cannot decide alone: whether the records bar a subject or its token.
+//!
+//! The feed's version is read before the records (rule P5), so that a filter can tell whether the
+//! answer is older than what it knows. What either the records or this sidecar's copy of the feed
+//! bars, is barred. Whatever cannot be read is an inability, never an *allow*.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sekisho_protocol::PROTOCOL;
+use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason, TokenRef};
+use sekisho_protocol::feed::Kind;
+use sekisho_protocol::Subject;
+
+use crate::domain::feed::state::{Says, State};
+use crate::domain::time::UnixSeconds;
+use crate::service::error::StoreError;
+use crate::service::feed::mirror::Mirror;
+use crate::service::metrics::{CheckOutcome, Metrics};
+
+/// What the records say about a subject and a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Until when the subject is banned, Unix seconds; none if it isn't.
+    pub banned_until: Option<u64>,
+    /// Whether the token is revoked.
+    pub token_revoked: bool,
+}
+
+/// Reads the records that bar.
+#[async_trait]
+pub trait CheckRecords: Send + Sync {
+    /// What they say, in one round trip.
+    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<Standing, StoreError>;
+}
+
+/// Takes decisions.
+#[derive(Clone)]
+pub struct Checks {
+    mirror: Mirror,
+    records: Arc<dyn CheckRecords>,
+    metrics: Metrics,
+}
+
+/// Why no decision could be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Inability {
+    /// The feed was never read, so that no version could be given to the decision.
+    #[error("the feed is not loaded")]
+    NotLoaded,
+    /// The records cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Checks {
+    /// Decides by `records` and by the copy of the feed.
+    #[must_use]
+    pub fn new(mirror: Mirror, records: Arc<dyn CheckRecords>, metrics: Metrics) -> Self {
+        Self { mirror, records, metrics }
+    }
+
+    /// Decides one request.
+    ///
+    /// # Errors
+    /// Nothing can be said.
+    pub async fn decide(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
+        let decided = self.decide_unmeasured(request).await;
+        self.metrics.check(match &decided {
+            Ok(CheckReply { decision: CheckDecision::Allow, .. }) => CheckOutcome::Allow,
+            Ok(_) => CheckOutcome::Deny,
+            Err(_) => CheckOutcome::CannotTell,
+        });
+        decided
+    }
+
+    async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
+        let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
+        let token_id = request.token.as_ref().map(|token| token.id.as_str());
+        let standing = self.records.standing(&request.subject, token_id).await?;
+        let now = UnixSeconds::now().get();
+        let held = self.mirror.look(|state, _| held_against(state, request, now)).ok_or(Inability::NotLoaded)?;
+        let decision = deny(standing, held).map_or(CheckDecision::Allow, CheckDecision::Deny);
+        Ok(CheckReply { protocol: PROTOCOL, epoch: stamp.epoch, version: stamp.version.get(), decision })
+    }
+}
+
+/// A revoked token is the narrower reason, but a ban says when it ends: the ban comes first.
+fn deny(records: Standing, feed: Standing) -> Option<DenyReason> {
+    if let Some(until) = records.banned_until.max(feed.banned_until) {
+        return Some(DenyReason::Banned { until });
+    }
+    (records.token_revoked || feed.token_revoked).then_some(DenyReason::TokenRevoked)
+}
+
+/// What the feed holds against the subject and its token.
+fn held_against(state: &State, request: &CheckRequest, now: u64) -> Standing {
+    let until = |kind, name| match state.holding(kind, name, now) {
+        Some(Says::Holds { until, .. }) => Some(until),
+        _ => None,
+    };
+    let subject = request.subject.as_str();
+    let revoked = request.token.as_ref().is_some_and(|token| until(Kind::Token, &token.id).is_some());
+    Standing {
+        banned_until: until(Kind::Ban, subject),
+        token_revoked: revoked || is_outdated(state, subject, request.token.as_ref(), now),
+    }
+}
+
+/// Whether the subject was logged out everywhere after the token was issued. A token that does not
+/// say when it was issued counts as old.
+fn is_outdated(state: &State, subject: &str, token: Option<&TokenRef>, now: u64) -> bool {
+    match state.holding(Kind::NotBefore, subject, now) {
+        Some(Says::Holds { issued_before, .. }) => {
+            token.and_then(|token| token.issued_at).is_none_or(|issued_at| issued_at < issued_before)
+        }
+        _ => false,
+    }
+}

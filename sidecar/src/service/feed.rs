@@ -1,0 +1,60 @@
+//! The feed as the use cases see it: a numbered list of what the filters must know.
+//!
+//! [`Feed`] writes to it. [`mirror`] is this sidecar's own copy, from which filters are served;
+//! [`source`] is how that copy is kept; [`registry`] knows which filters listen.
+
+use async_trait::async_trait;
+
+use crate::domain::feed::{Mark, Stamp, Version};
+use crate::service::error::StoreError;
+use sekisho_protocol::feed::Kind;
+
+mod attendance;
+pub mod mirror;
+pub mod polls;
+pub mod registry;
+pub mod source;
+
+/// Writes to the feed. Every write has a version, one above the one before (rule P1).
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// Makes `mark` hold from now on; it replaces what held for the same kind and name.
+    async fn put(&self, mark: &Mark) -> Result<Stamp, StoreError>;
+
+    /// Makes nothing hold for `name` any more, if what holds still has the version `expected`.
+    /// Otherwise somebody wrote later, and what they wrote stands.
+    async fn lift(&self, kind: Kind, name: &str, expected: Version) -> Result<Lifted, StoreError>;
+
+    /// What holds for `name`, if anything does now.
+    async fn entry(&self, kind: Kind, name: &str) -> Result<Option<LiveEntry>, StoreError>;
+
+    /// At most `limit` names under which a ban holds now, in byte order, those after `after`.
+    async fn bans(&self, after: Option<&str>, limit: usize) -> Result<Vec<BanEntry>, StoreError>;
+}
+
+/// How a lift ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lifted {
+    /// It is lifted as of this version.
+    Done(Stamp),
+    /// Another write came in between; it stands.
+    Overtaken,
+}
+
+/// What holds for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveEntry {
+    /// The version of the write that made it hold.
+    pub version: Version,
+    /// Unix seconds at which it ends; [`sekisho_protocol::feed::FOREVER`] if never.
+    pub until: u64,
+}
+
+/// A ban in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BanEntry {
+    /// The subject, folded.
+    pub name: String,
+    /// What holds for it.
+    pub entry: LiveEntry,
+}

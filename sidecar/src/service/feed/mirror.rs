@@ -1,0 +1,95 @@
+//! This sidecar's own copy of the feed: read by the filters' polls and by checks, written by one job.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::domain::feed::Stamp;
+use crate::domain::feed::state::{Gap, State, Write};
+
+/// The copy. Clones share it.
+#[derive(Clone)]
+pub struct Mirror {
+    held: Arc<RwLock<Option<Held>>>,
+    changed: watch::Sender<()>,
+}
+
+struct Held {
+    state: State,
+    /// The moment as of which the state is known to be all there was (rule P4).
+    read_at: Instant,
+}
+
+impl Default for Mirror {
+    fn default() -> Self {
+        Self { held: Arc::default(), changed: watch::Sender::new(()) }
+    }
+}
+
+impl Mirror {
+    /// Looks at the feed and at its age; none before it was first loaded. `look` must not block.
+    pub fn look<T>(&self, look: impl FnOnce(&State, Duration) -> T) -> Option<T> {
+        self.read().as_ref().map(|held| look(&held.state, held.read_at.elapsed()))
+    }
+
+    /// Epoch and version.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.look(|state, _| state.stamp().clone())
+    }
+
+    /// How long ago the store was last read with success.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.look(|_, age| age)
+    }
+
+    /// Tells of each change from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Puts another state in place of the one that is held.
+    pub fn replace(&self, state: State, read_at: Instant) {
+        *self.write() = Some(Held { state, read_at });
+        self.changed.send_replace(());
+    }
+
+    /// Applies writes at `now` (Unix seconds). `read_at`: as of when the state is then complete, if
+    /// it is. Nothing happens if nothing is held yet.
+    ///
+    /// # Errors
+    /// A write does not follow; those before it are applied.
+    pub fn apply(&self, writes: Vec<Write>, now: u64, read_at: Option<Instant>) -> Result<(), Gap> {
+        let news = !writes.is_empty();
+        let applied = self.write().as_mut().map_or(Ok(()), |held| {
+            for write in writes {
+                held.state.apply(write, now)?;
+            }
+            held.read_at = read_at.unwrap_or(held.read_at).max(held.read_at);
+            Ok(())
+        });
+        if news {
+            self.changed.send_replace(());
+        }
+        applied
+    }
+
+    /// Forgets what is over at `now` (Unix seconds).
+    pub fn sweep(&self, now: u64) {
+        if let Some(held) = self.write().as_mut() {
+            held.state.sweep(now);
+        }
+    }
+
+    // A panic while the lock was held left the state whole: every change to it is one call.
+    fn read(&self) -> RwLockReadGuard<'_, Option<Held>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Held>> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,248 @@
+//! Answers the filters' polls: a delta, a page of a snapshot, or after a while "nothing new".
+//!
+//! Registration comes before the snapshot (rule P7), and a snapshot is never older than what the
+//! store held when its reader was registered. An answer never goes back behind what the poll says
+//! it has (rule P3), and says how old the store's last word is (rule P4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_protocol::feed::{FeedBody, FeedQuery, FeedReply};
+use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::attendance::Attendance;
+use super::mirror::Mirror;
+use super::registry::{Presence, Registered, Registry};
+use crate::domain::feed::state::{Delta, State};
+use crate::domain::feed::{Stamp, Version};
+use crate::domain::time::UnixSeconds;
+use crate::service::error::StoreError;
+use crate::service::metrics::{Metrics, PollAnswer};
+
+/// Most polls that are held at a time: a few per worker, and a mesh of a thousand workers fits.
+const MAX_HELD: usize = 4_096;
+/// A replica that registers is told nothing that is older than this: it would start out stale.
+const REGISTRATION_MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Answers polls.
+#[derive(Clone)]
+pub struct Polls {
+    mirror: Mirror,
+    registry: Arc<dyn Registry>,
+    metrics: Metrics,
+    node: String,
+    hold: Duration,
+    attendance: Attendance,
+    room: Arc<Semaphore>,
+    closing: CancellationToken,
+}
+
+/// Why a poll got no answer. The filter asks again, perhaps another sidecar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// Nothing was read from the store yet, or not lately enough for somebody new.
+    #[error("the feed is not loaded")]
+    NotLoaded,
+    /// Nobody new can be taken up.
+    #[error("the replica could not be registered")]
+    NotRegistered,
+    /// Too many polls, or too many replicas.
+    #[error("too many replicas poll")]
+    Full,
+}
+
+impl Polls {
+    /// Answers from `mirror`; a poll without news is held for `hold`, or until `closing`.
+    #[must_use]
+    pub fn new(
+        mirror: Mirror,
+        registry: Arc<dyn Registry>,
+        metrics: Metrics,
+        node: String,
+        hold: Duration,
+        closing: CancellationToken,
+    ) -> Self {
+        Self { mirror, registry, metrics, node, hold, attendance: Attendance::default(), room: Arc::new(Semaphore::new(MAX_HELD)), closing }
+    }
+
+    /// The answer to a poll.
+    ///
+    /// # Errors
+    /// There is none now.
+    pub async fn answer(&self, query: FeedQuery) -> Result<FeedReply, Unanswered> {
+        let _room = self.enter()?;
+        let deadline = Instant::now() + self.hold;
+        let reply = match self.answer_in_one_epoch(&query, deadline).await? {
+            Outcome::Answer(reply) => Some(*reply),
+            // The epoch changed while the poll was held: now the replica needs a snapshot, and has to be
+            // registered for it.
+            Outcome::OtherEpoch => match self.answer_in_one_epoch(&query, deadline).await? {
+                Outcome::Answer(reply) => Some(*reply),
+                Outcome::OtherEpoch | Outcome::Behind => None,
+            },
+            Outcome::Behind => None,
+        };
+        self.metrics.poll(reply.as_ref().map_or(PollAnswer::None, |reply| PollAnswer::of(&reply.body)));
+        reply.ok_or(Unanswered::NotLoaded)
+    }
+
+    async fn answer_in_one_epoch(&self, query: &FeedQuery, deadline: Instant) -> Result<Outcome, Unanswered> {
+        let mut changes = self.mirror.changes();
+        let needed = self.record(query).await?;
+        loop {
+            changes.mark_unchanged();
+            match self.mirror.look(|state, _| needed.progress(state)) {
+                Some(Progress::OtherEpoch) => return Ok(Outcome::OtherEpoch),
+                Some(Progress::News) => break,
+                Some(Progress::NothingNew | Progress::Behind) | None => {}
+            }
+            let changed = tokio::select! {
+                changed = timeout_at(deadline, changes.changed()) => changed.is_ok(),
+                () = self.closing.cancelled() => false,
+            };
+            if !changed {
+                break;
+            }
+        }
+        let reply = self.mirror.look(|state, age| reply(state, age, query, &needed)).flatten();
+        Ok(reply.map_or(Outcome::Behind, |reply| Outcome::Answer(Box::new(reply))))
+    }
+
+    /// A replica says goodbye.
+    ///
+    /// # Errors
+    /// The registry cannot be reached; it will forget the replica by itself.
+    pub async fn goodbye(&self, replica: &ReplicaId) -> Result<(), StoreError> {
+        self.registry.remove(replica).await
+    }
+
+    fn enter(&self) -> Result<OwnedSemaphorePermit, Unanswered> {
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| Unanswered::Full)
+    }
+
+    /// Notes the poll, and says what an answer to it needs.
+    async fn record(&self, query: &FeedQuery) -> Result<Needed, Unanswered> {
+        let current = self.mirror.look(|state, age| (state.stamp().epoch.clone(), age));
+        let (epoch, age) = current.ok_or(Unanswered::NotLoaded)?;
+        let since = Version::new(query.since);
+        let holds = query.epoch.clone().map(|epoch| Stamp { epoch, version: since });
+        let recorded = self.registry.record(&presence(query, &self.node, holds)).await;
+        let wants_news = query.epoch.as_ref() == Some(&epoch) && query.from.is_none();
+        match recorded {
+            Ok(Registered::Full) => Err(Unanswered::Full),
+            Ok(Registered::At(at)) => {
+                self.attendance.note(&query.replica);
+                match at {
+                    at if wants_news => Ok(Needed::News { epoch, since, at: Recorded::At(at) }),
+                    Some(at) if age <= REGISTRATION_MAX_AGE => Ok(Needed::Snapshot { at }),
+                    _ => Err(Unanswered::NotLoaded),
+                }
+            }
+            // Whoever was on record a moment ago still counts as live there, so every change waits for
+            // it: without the store it gets an answer, too, which says how old it is.
+            Err(_) if wants_news && self.attendance.is_recent(query) => {
+                Ok(Needed::News { epoch, since, at: Recorded::Unknown })
+            }
+            Err(error) => {
+                tracing::warn!(replica.id = %query.replica, %error, "a replica cannot be registered");
+                Err(Unanswered::NotRegistered)
+            }
+        }
+    }
+}
+
+/// What must be known before a poll can be answered.
+enum Needed {
+    /// Anything behind `since`; the replica holds everything up to there.
+    News { epoch: Epoch, since: Version, at: Recorded },
+    /// At least what the store held when the replica was registered.
+    Snapshot { at: Stamp },
+}
+
+/// Where the feed stood when the poll was put on record.
+///
+/// A replica that was silent may have been given up as fenced by a change that came before; so its
+/// answer must not be older than the record of its return, or it would count itself as fresh
+/// without that change.
+enum Recorded {
+    /// The store could not be asked.
+    Unknown,
+    /// Here; none if the store had no epoch.
+    At(Option<Stamp>),
+}
+
+/// How far a state is on the way to an answer.
+enum Progress {
+    /// It can be answered, with something new.
+    News,
+    /// It can be answered, but nothing is new.
+    NothingNew,
+    /// The state is not there yet.
+    Behind,
+    /// The state belongs to another epoch than the one that the answer began in.
+    OtherEpoch,
+}
+
+/// How an attempt to answer ended.
+enum Outcome {
+    Answer(Box<FeedReply>),
+    OtherEpoch,
+    Behind,
+}
+
+impl Needed {
+    fn progress(&self, state: &State) -> Progress {
+        let stamp = state.stamp();
+        let reached = |at: &Stamp| at.epoch == stamp.epoch && stamp.version >= at.version;
+        match self {
+            Self::News { epoch, .. } if *epoch != stamp.epoch => Progress::OtherEpoch,
+            Self::News { at: Recorded::At(at), .. } if !at.as_ref().is_some_and(reached) => Progress::Behind,
+            Self::News { since, .. } if stamp.version > *since => Progress::News,
+            Self::News { .. } => Progress::NothingNew,
+            Self::Snapshot { at } if reached(at) => Progress::News,
+            Self::Snapshot { .. } => Progress::Behind,
+        }
+    }
+}
+
+fn presence(query: &FeedQuery, sidecar: &str, holds: Option<Stamp>) -> Presence {
+    Presence {
+        replica: query.replica.clone(),
+        node: query.node.clone(),
+        build: query.build.clone(),
+        fences: query.fences,
+        staleness_ms: query.staleness_ms,
+        sidecar: sidecar.to_owned(),
+        holds,
+    }
+}
+
+/// The answer that `state` gives; none if it cannot give one.
+fn reply(state: &State, age: Duration, query: &FeedQuery, needed: &Needed) -> Option<FeedReply> {
+    if matches!(needed.progress(state), Progress::Behind | Progress::OtherEpoch) {
+        return None;
+    }
+    let body = match needed {
+        Needed::News { since, .. } => match state.delta(*since) {
+            Delta::Changes(changes) => delta(*since, changes),
+            Delta::TooOld => page(state, Digest::MIN),
+        },
+        Needed::Snapshot { .. } => page(state, query.from.unwrap_or(Digest::MIN)),
+    };
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Some(FeedReply { protocol: PROTOCOL, epoch: state.stamp().epoch.clone(), age_ms, body })
+}
+
+fn delta(since: Version, changes: Vec<sekisho_protocol::feed::Change>) -> FeedBody {
+    let version = changes.last().map_or(since.get(), |last| last.version);
+    FeedBody::Delta { from: since.get(), version, changes }
+}
+
+fn page(state: &State, from: Digest) -> FeedBody {
+    let page = state.page(from, UnixSeconds::now().get());
+    let version = state.stamp().version.get();
+    FeedBody::Page { version, count: page.count, from, next: page.next, entries: page.entries }
+}

@@ -1,0 +1,190 @@
+//! What is counted. Every label has a bounded number of values.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use sekisho_protocol::activity::ActivityReport;
+use sekisho_protocol::feed::FeedBody;
+
+use crate::service::activity::Taken;
+use crate::service::feed::mirror::Mirror;
+
+/// Most pairs of route and outcome that are counted apart; the rest is counted together.
+const MAX_OUTCOMES: usize = 2_000;
+/// Most bytes of a route's or an outcome's name as a label.
+const LABEL_MAX_BYTES: usize = 64;
+
+/// Counts. Clones share their numbers.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    polls: Family<PollLabels, Counter>,
+    checks: Family<CheckLabels, Counter>,
+    reports: Family<ReportLabels, Counter>,
+    requests: Family<OutcomeLabels, Counter>,
+    dropped: Counter,
+    feed_version: Gauge,
+    feed_entries: Gauge,
+    feed_age_ms: Gauge,
+    outcomes: Mutex<BTreeSet<(String, String)>>,
+}
+
+/// What a poll was answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum PollAnswer {
+    /// Changes.
+    Delta,
+    /// A page of a snapshot.
+    Page,
+    /// Nothing new.
+    Empty,
+    /// No answer: not loaded.
+    None,
+}
+
+impl PollAnswer {
+    /// The kind of an answer.
+    #[must_use]
+    pub fn of(body: &FeedBody) -> Self {
+        match body {
+            FeedBody::Delta { changes, .. } if changes.is_empty() => Self::Empty,
+            FeedBody::Delta { .. } => Self::Delta,
+            FeedBody::Page { .. } => Self::Page,
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum CheckOutcome {
+    /// Nothing bars the request.
+    Allow,
+    /// It is barred.
+    Deny,
+    /// Nothing could be said.
+    CannotTell,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PollLabels {
+    answer: PollAnswer,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    outcome: CheckOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReportLabels {
+    new: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    route: String,
+    outcome: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut inner = Inner {
+            registry: Registry::with_prefix("sekisho"),
+            polls: Family::default(),
+            checks: Family::default(),
+            reports: Family::default(),
+            requests: Family::default(),
+            dropped: Counter::default(),
+            feed_version: Gauge::default(),
+            feed_entries: Gauge::default(),
+            feed_age_ms: Gauge::default(),
+            outcomes: Mutex::default(),
+        };
+        inner.register();
+        Self(Arc::new(inner))
+    }
+}
+
+impl Inner {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("feed_polls", "Polls of filters, by answer", self.polls.clone());
+        registry.register("checks", "Checks of filters, by outcome", self.checks.clone());
+        registry.register("activity_reports", "Activity reports of filters", self.reports.clone());
+        registry.register("requests", "Requests that filters decided, as they reported them", self.requests.clone());
+        registry.register("activity_dropped", "Requests that filters had no room to report", self.dropped.clone());
+        registry.register("feed_version", "Version of this sidecar's copy of the feed", self.feed_version.clone());
+        registry.register("feed_entries", "Names in this sidecar's copy of the feed", self.feed_entries.clone());
+        registry.register(
+            "feed_age_milliseconds",
+            "Time since Redis was last read with success; -1 before the first time",
+            self.feed_age_ms.clone(),
+        );
+    }
+}
+
+impl Metrics {
+    /// Counts a poll.
+    pub fn poll(&self, answer: PollAnswer) {
+        self.0.polls.get_or_create(&PollLabels { answer }).inc();
+    }
+
+    /// Counts a check.
+    pub fn check(&self, outcome: CheckOutcome) {
+        self.0.checks.get_or_create(&CheckLabels { outcome }).inc();
+    }
+
+    /// Counts a report and, if it is new, what is in it.
+    pub fn report(&self, report: &ActivityReport, taken: Taken) {
+        let new = taken == Taken::Applied;
+        self.0.reports.get_or_create(&ReportLabels { new }).inc();
+        if new {
+            self.0.dropped.inc_by(report.dropped);
+            for count in &report.outcomes {
+                let labels = self.outcome(&count.route, &count.outcome);
+                self.0.requests.get_or_create(&labels).inc_by(count.requests);
+            }
+        }
+    }
+
+    /// Everything as OpenMetrics text, with the state of `mirror` as it is now.
+    #[must_use]
+    pub fn text(&self, mirror: &Mirror) -> String {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let now = mirror.look(|state, age| {
+            let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            (signed(state.stamp().version.get()), i64::try_from(state.filed()).unwrap_or(i64::MAX), age_ms)
+        });
+        let (version, entries, age_ms) = now.unwrap_or((0, 0, -1));
+        self.0.feed_version.set(version);
+        self.0.feed_entries.set(entries);
+        self.0.feed_age_ms.set(age_ms);
+        let mut text = String::new();
+        if let Err(error) = encode(&mut text, &self.0.registry) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+
+    /// The labels under which an outcome is counted: its own while there is room.
+    fn outcome(&self, route: &str, outcome: &str) -> OutcomeLabels {
+        let pair = (bounded(route), bounded(outcome));
+        let mut outcomes = self.0.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !outcomes.contains(&pair) && outcomes.len() >= MAX_OUTCOMES {
+            return OutcomeLabels { route: "(others)".to_owned(), outcome: "(others)".to_owned() };
+        }
+        outcomes.insert(pair.clone());
+        OutcomeLabels { route: pair.0, outcome: pair.1 }
+    }
+}
+
+fn bounded(label: &str) -> String {
+    label.chars().filter(|c| !c.is_control()).take(LABEL_MAX_BYTES).collect()
+}

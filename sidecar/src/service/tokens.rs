@@ -1,0 +1,243 @@
+//! Tokens: issue, list, revoke.
+//!
+//! What is revoked is a record (which other programs may read) and a feed entry (from which filters
+//! learn of it), in this order (rule P8). Both outlive the token (rule P10). Nothing unrevokes one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sekisho_protocol::Email;
+
+use crate::domain::caller::Caller;
+use crate::domain::error::Failure;
+use crate::domain::feed::{Mark, Stamp, revocation_end};
+use crate::domain::page::{Page, Window};
+use crate::domain::time::UnixSeconds;
+use crate::domain::token::{Grant, Lifetimes, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
+use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::error::StoreError;
+use crate::service::feed::Feed;
+
+pub mod issuer;
+
+use issuer::Issuer;
+
+/// How many tokens are revoked at the same time.
+const REVOCATIONS_AT_ONCE: usize = 32;
+
+/// Keeps what is known of tokens; never a token itself.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// Keeps the record of a new token, for as long as the token lives.
+    async fn insert(&self, record: &TokenRecord) -> Result<(), StoreError>;
+
+    /// What is known of a token; none once it has expired.
+    async fn find(&self, id: &TokenId) -> Result<Option<StoredToken>, StoreError>;
+
+    /// Every token of somebody, in no order.
+    async fn of_user(&self, email: &Email) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// At most `limit` tokens of all, the newest first, those behind the position `after`.
+    async fn newest(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredToken>, StoreError>;
+
+    /// Puts on record that a token is revoked. The record ends at `until`.
+    async fn revoke(&self, id: &TokenId, until: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Takes tokens into the indices that another program recorded: at once, or if the last time is
+    /// long enough ago.
+    async fn adopt(&self, when: Adopt) -> Result<(), StoreError>;
+}
+
+/// When other programs' tokens are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopt {
+    /// Now: what is decided must not miss one.
+    Now,
+    /// If it is long ago: a list may miss one for a minute.
+    IfDue,
+}
+
+/// What a new token should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// The name.
+    pub name: String,
+    /// Its life in seconds, if not the default.
+    pub expires_in: Option<u64>,
+    /// Its scopes, if not the default.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// A new token.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// The token itself. Nobody can see it again.
+    pub token: String,
+    /// What it claims.
+    pub grant: Grant,
+}
+
+/// A token that was revoked.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// What was known of it.
+    pub record: TokenRecord,
+    /// What the change came to.
+    pub change: Change,
+}
+
+/// What came of revoking all tokens of somebody.
+#[derive(Debug, Clone)]
+pub struct RevokedAll {
+    /// How many were revoked.
+    pub count: usize,
+    /// What the change came to; none if there was nothing to revoke.
+    pub change: Option<Change>,
+}
+
+/// The use cases.
+#[derive(Clone)]
+pub struct Tokens {
+    store: Arc<dyn TokenStore>,
+    feed: Arc<dyn Feed>,
+    changes: Changes,
+    issuer: Arc<Issuer>,
+    lifetimes: Lifetimes,
+}
+
+impl Tokens {
+    /// Tokens kept by `store`, signed by `issuer`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn TokenStore>,
+        feed: Arc<dyn Feed>,
+        changes: Changes,
+        issuer: Issuer,
+        lifetimes: Lifetimes,
+    ) -> Self {
+        Self { store, feed, changes, issuer: Arc::new(issuer), lifetimes }
+    }
+
+    /// Issues a token to a caller for themselves.
+    ///
+    /// # Errors
+    /// The wish can't be granted: a bad value, or a scope that the caller does not hold.
+    pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
+        let scopes = Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?;
+        self.grant(caller.email()?.clone(), scopes, wish, now).await
+    }
+
+    /// Issues a token to anybody, on the order of who operates this sidecar.
+    ///
+    /// # Errors
+    /// A bad value in the wish.
+    pub async fn issue_to(&self, email: Email, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
+        let scopes = Scopes::granted_by_operator(wish.scopes.as_deref())?;
+        self.grant(email, scopes, wish, now).await
+    }
+
+    /// A caller's own token.
+    ///
+    /// # Errors
+    /// [`Failure::TokenNotFound`], [`Failure::NotYourToken`].
+    pub async fn own(&self, caller: &Caller, id: &TokenId) -> Result<StoredToken, Failure> {
+        let token = self.find(id).await?;
+        if token.record.belongs_to(caller.email()?) { Ok(token) } else { Err(Failure::NotYourToken) }
+    }
+
+    /// A part of somebody's tokens, the newest first.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn of_user(&self, email: &Email, window: &Window) -> Result<Page<StoredToken>, Failure> {
+        self.store.adopt(Adopt::IfDue).await?;
+        let mut tokens = self.store.of_user(email).await?;
+        tokens.sort_by_cached_key(|token| std::cmp::Reverse(token.record.position()));
+        tokens.retain(|token| window.after.as_ref().is_none_or(|after| token.record.position() < *after));
+        Ok(Page::cut(tokens, window, |token| token.record.position()))
+    }
+
+    /// A part of all tokens, the newest first.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn all(&self, window: &Window) -> Result<Page<StoredToken>, Failure> {
+        self.store.adopt(Adopt::IfDue).await?;
+        let tokens = self.store.newest(window.after.as_deref(), window.limit.saturating_add(1)).await?;
+        Ok(Page::cut(tokens, window, |token| token.record.position()))
+    }
+
+    /// Revokes a caller's own token.
+    ///
+    /// # Errors
+    /// As [`Self::own`].
+    pub async fn revoke_own(&self, caller: &Caller, id: &TokenId) -> Result<Revoked, Failure> {
+        self.own(caller, id).await?;
+        self.revoke(id).await
+    }
+
+    /// Revokes anybody's token. Once more does no harm.
+    ///
+    /// # Errors
+    /// [`Failure::TokenNotFound`], [`Failure::Unavailable`].
+    pub async fn revoke(&self, id: &TokenId) -> Result<Revoked, Failure> {
+        let (this, record) = (self.clone(), self.find(id).await?.record);
+        to_its_end(async move {
+            let stamp = this.write_revocation(&record).await?;
+            Ok(Revoked { record, change: this.changes.follow(stamp).await })
+        })
+        .await
+    }
+
+    /// Revokes every token of somebody that could still be used.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`]; some may be revoked then, and the call should be made again.
+    pub async fn revoke_all(&self, email: Email, now: UnixSeconds) -> Result<RevokedAll, Failure> {
+        let this = self.clone();
+        to_its_end(async move {
+            this.store.adopt(Adopt::Now).await?;
+            let tokens = this.store.of_user(&email).await?;
+            let usable = tokens.iter().filter(|token| token.status(now) == Status::Active);
+            let stamps: Vec<Stamp> = stream::iter(usable)
+                .map(|token| this.write_revocation(&token.record))
+                .buffer_unordered(REVOCATIONS_AT_ONCE)
+                .try_collect()
+                .await?;
+            let count = stamps.len();
+            // Whoever has applied the last of these writes has applied them all (rule P1).
+            let change = match stamps.into_iter().max_by_key(|stamp| stamp.version) {
+                Some(last) => Some(this.changes.follow(last).await),
+                None => None,
+            };
+            Ok(RevokedAll { count, change })
+        })
+        .await
+    }
+
+    async fn find(&self, id: &TokenId) -> Result<StoredToken, Failure> {
+        self.store.find(id).await?.ok_or(Failure::TokenNotFound)
+    }
+
+    async fn grant(&self, email: Email, scopes: Scopes, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
+        let grant = Grant {
+            id: TokenId::parse(&uuid::Uuid::new_v4().to_string())?,
+            email,
+            name: TokenName::parse(&wish.name)?,
+            scopes,
+            issued_at: now,
+            expires_at: now.plus(self.lifetimes.choose(wish.expires_in)?),
+        };
+        let token = self.issuer.sign(&grant)?;
+        // A token that nobody could list or revoke must never leave.
+        self.store.insert(&grant.record()).await?;
+        Ok(Issued { token, grant })
+    }
+
+    async fn write_revocation(&self, record: &TokenRecord) -> Result<Stamp, Failure> {
+        let id = TokenId::parse(&record.token_id)?;
+        self.store.revoke(&id, UnixSeconds(revocation_end(record.expires_at))).await?;
+        Ok(self.feed.put(&Mark::revoked_token(id.as_str(), record.expires_at)).await?)
+    }
+}

@@ -1,0 +1,22 @@
+//! Redis: hot state, the change stream, and the records that other programs share with us.
+//!
+//! Keys that one script touches share the literal hash tag `{feed}`; nothing else assumes that two keys
+//! live on one node.
+
+pub mod activity;
+pub mod admins;
+pub mod bans;
+pub mod client;
+pub mod feed;
+pub(crate) mod keys;
+pub mod notices;
+pub mod records;
+pub mod source;
+pub mod tokens;
+pub mod vitals;
+pub mod workers;
+
+pub use client::RedisClient;
+
+#[cfg(test)]
+mod tests;

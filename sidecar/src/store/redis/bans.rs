@@ -1,0 +1,189 @@
+//! Records of bans: `active_user_deleted:{email}`, which the gateway that Sekisho replaces reads and
+//! writes too, and the details in `sekisho:ban:{email}`. Both end with the ban.
+
+use async_trait::async_trait;
+use redis::{AsyncCommands, ExistenceCheck, Pipeline, Script, SetExpiry, SetOptions};
+use sekisho_protocol::Email;
+
+use crate::domain::ban::{Ban, Reason};
+use crate::domain::time::UnixSeconds;
+use crate::service::bans::{BanStore, TURN_LIFE, Turn};
+use crate::service::error::StoreError;
+use crate::service::feed::BanEntry;
+use crate::store::redis::RedisClient;
+
+const RECORD: &str = "active_user_deleted:";
+/// Keys that one step of a walk looks at.
+const STEP: usize = 1_000;
+/// Bans whose details one round trip reads.
+const DESCRIBE_STEP: usize = 500;
+
+/// Ends a turn only if it still is the one that was taken.
+const END_TURN: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/// The records, in Redis.
+#[derive(Clone)]
+pub struct RedisBans {
+    client: RedisClient,
+}
+
+impl RedisBans {
+    /// The records in this Redis.
+    #[must_use]
+    pub fn new(client: RedisClient) -> Self {
+        Self { client }
+    }
+}
+
+fn record_key(email: &Email) -> String {
+    format!("{RECORD}{email}")
+}
+
+fn details_key(email: &str) -> String {
+    format!("sekisho:ban:{email}")
+}
+
+fn turn_key(email: &Email) -> String {
+    format!("sekisho:turn:ban:{email}")
+}
+
+#[async_trait]
+impl BanStore for RedisBans {
+    async fn record(&self, ban: &Ban) -> Result<(), StoreError> {
+        let mut redis = self.client.shared();
+        // The details first: whoever sees the record finds them.
+        write_details(ban).exec_async(&mut redis).await?;
+        let at = ban.at.map_or(0, UnixSeconds::get);
+        let mut set = redis::cmd("SET");
+        set.arg(record_key(&ban.email)).arg(at);
+        if !ban.is_permanent() {
+            // An absolute end: however late the command arrives, record and entry end together.
+            set.arg("EXAT").arg(ban.until.get());
+        }
+        Ok(set.exec_async(&mut redis).await?)
+    }
+
+    async fn remove(&self, email: &Email) -> Result<bool, StoreError> {
+        let mut redis = self.client.shared();
+        let mut keys = self.spellings(email).await?;
+        keys.push(record_key(email));
+        let mut removed = 0_u64;
+        for key in keys {
+            removed += redis.del::<_, u64>(key).await?;
+        }
+        let _: () = redis.del(details_key(email.as_str())).await?;
+        Ok(removed > 0)
+    }
+
+    async fn has_record(&self, email: &Email) -> Result<bool, StoreError> {
+        Ok(self.client.shared().exists(record_key(email)).await?)
+    }
+
+    async fn describe(&self, bans: &[BanEntry]) -> Result<Vec<Ban>, StoreError> {
+        let mut redis = self.client.shared();
+        let mut described = Vec::with_capacity(bans.len());
+        for bans in bans.chunks(DESCRIBE_STEP) {
+            let mut pipeline = redis::pipe();
+            for ban in bans {
+                pipeline.cmd("HMGET").arg(details_key(&ban.name)).arg(&["reason", "by", "at"]);
+                pipeline.get(format!("{RECORD}{}", ban.name));
+            }
+            let answers: Vec<redis::Value> = pipeline.query_async(&mut redis).await?;
+            for (ban, answer) in bans.iter().zip(answers.chunks(2)) {
+                described.extend(describe_one(ban, answer));
+            }
+        }
+        Ok(described)
+    }
+
+    async fn take_turn(&self, email: &Email) -> Result<Option<Turn>, StoreError> {
+        let turn = Turn { email: email.clone(), id: uuid::Uuid::new_v4().to_string() };
+        let life = u64::try_from(TURN_LIFE.as_millis()).unwrap_or(u64::MAX);
+        let options =
+            SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(SetExpiry::PX(life));
+        let taken: Option<String> = self.client.shared().set_options(turn_key(email), &turn.id, options).await?;
+        Ok(taken.map(|_| turn))
+    }
+
+    async fn end_turn(&self, turn: Turn) -> Result<(), StoreError> {
+        let script = Script::new(END_TURN);
+        let ended = script.key(turn_key(&turn.email)).arg(turn.id).invoke_async::<()>(&mut self.client.shared()).await;
+        Ok(ended?)
+    }
+}
+
+impl RedisBans {
+    /// Keys of records that another program wrote in another case. One left behind would bring the
+    /// ban back. They can only be found by walking over the keys, so a ban is lifted in the time that
+    /// this takes: about a second for a million keys.
+    async fn spellings(&self, email: &Email) -> Result<Vec<String>, StoreError> {
+        let mut redis = self.client.shared();
+        let pattern = format!("{RECORD}{}", any_case(email.as_str()));
+        let (mut cursor, mut found) = (0_u64, Vec::new());
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
+            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            found.extend(keys);
+            if next == 0 {
+                return Ok(found);
+            }
+            cursor = next;
+        }
+    }
+}
+
+/// A glob pattern that matches `text` in every mixture of ASCII cases, and nothing else.
+fn any_case(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() * 4);
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii_alphabetic() => {
+                pattern.extend(['[', c.to_ascii_lowercase(), c.to_ascii_uppercase(), ']']);
+            }
+            '*' | '?' | '[' | ']' | '\\' | '^' | '-' => pattern.extend(['\\', c]),
+            c => pattern.push(c),
+        }
+    }
+    pattern
+}
+
+fn write_details(ban: &Ban) -> Pipeline {
+    let key = details_key(ban.email.as_str());
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    let fields = [
+        ("reason", ban.reason.as_ref().map_or_else(String::new, |reason| reason.as_str().to_owned())),
+        ("by", ban.by.clone().unwrap_or_default()),
+        ("at", ban.at.map_or(0, UnixSeconds::get).to_string()),
+        ("until", ban.until.to_string()),
+    ];
+    pipeline.hset_multiple(&key, &fields).ignore();
+    if ban.is_permanent() {
+        pipeline.persist(&key).ignore();
+    } else {
+        pipeline.cmd("EXPIREAT").arg(&key).arg(ban.until.get()).ignore();
+    }
+    pipeline
+}
+
+/// A ban from its entry and the answers about its details and its record. Nothing if the name is no
+/// address, which no record of ours is filed under.
+fn describe_one(entry: &BanEntry, answers: &[redis::Value]) -> Option<Ban> {
+    let email = Email::parse(&entry.name).ok()?;
+    let details = answers.first().cloned().unwrap_or(redis::Value::Nil);
+    let record = answers.get(1).cloned().unwrap_or(redis::Value::Nil);
+    let (reason, by, at) =
+        redis::from_redis_value::<(Option<String>, Option<String>, Option<String>)>(details).unwrap_or_default();
+    let at = at.or_else(|| redis::from_redis_value::<Option<String>>(record).unwrap_or_default());
+    Some(Ban {
+        email,
+        reason: reason.and_then(Reason::recorded),
+        by: by.filter(|by| !by.is_empty()),
+        at: at.and_then(|at| at.parse().ok()).filter(|at| *at > 0).map(UnixSeconds),
+        until: UnixSeconds(entry.entry.until),
+    })
+}
+
+#[cfg(test)]
+mod tests;

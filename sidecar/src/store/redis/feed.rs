@@ -1,0 +1,157 @@
+//! The feed in Redis: every write is one script, which numbers it, appends it to the stream and files
+//! it (rule P1).
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use redis::{AsyncCommands, Script};
+use sekisho_protocol::Epoch;
+use sekisho_protocol::feed::Kind;
+
+use super::RedisClient;
+use super::keys::{BANS, ENTRIES, EPOCH, STREAM, VERSION};
+use crate::domain::feed::position::Lineage;
+use crate::domain::feed::state::{Says, Write};
+use crate::domain::feed::{Mark, Stamp, Version, fold, kind_word};
+use crate::domain::time::UnixSeconds;
+use crate::service::error::StoreError;
+use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry};
+
+pub(super) mod entry;
+pub(super) mod epoch;
+
+use entry::parse;
+
+static APPEND: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(include_str!("scripts/write.lua"), include_str!("scripts/append.lua"))));
+
+/// How many names are looked up at once for a list.
+const LIST_CHUNK: usize = 500;
+
+/// Writes to the feed in Redis.
+#[derive(Clone)]
+pub struct RedisFeed {
+    redis: RedisClient,
+}
+
+/// What came of an attempt to write.
+enum Appended {
+    Done(Stamp),
+    Overtaken,
+}
+
+impl RedisFeed {
+    /// The feed in this Redis.
+    #[must_use]
+    pub fn new(redis: RedisClient) -> Self {
+        Self { redis }
+    }
+
+    async fn append(
+        &self,
+        kind: Kind,
+        name: &str,
+        until: u64,
+        issued_before: u64,
+        expected: Option<Version>,
+    ) -> Result<Appended, StoreError> {
+        let mut redis = self.redis.shared();
+        let mut call = APPEND.key(EPOCH);
+        call.key(VERSION).key(STREAM).key(ENTRIES).key(BANS);
+        call.arg(kind_word(kind)).arg(name).arg(until).arg(issued_before);
+        call.arg(expected.map_or_else(|| "-1".to_owned(), |version| version.to_string()));
+        // Twice: on a Redis that is new or lost everything, the first write begins an epoch.
+        for _ in 0..2 {
+            let (outcome, id, version): (String, String, u64) = call.invoke_async(&mut redis).await?;
+            match outcome.as_str() {
+                "DONE" => return Ok(Appended::Done(Stamp { epoch: entry::epoch_id(id)?, version: Version::new(version) })),
+                "OVERTAKEN" => return Ok(Appended::Overtaken),
+                _ => self.begin_epoch(id).await?,
+            }
+        }
+        Err(StoreError::unavailable("the feed has no epoch"))
+    }
+
+    async fn begin_epoch(&self, old: String) -> Result<(), StoreError> {
+        let old = if old.is_empty() { None } else { Some(entry::epoch_id(old)?) };
+        let mut redis = self.redis.shared();
+        let lineage: Lineage = epoch::lineage(&mut redis).await?;
+        epoch::begin(&mut redis, old.as_ref(), Version::ZERO, &lineage).await?;
+        Ok(())
+    }
+
+    /// The bans among `names` that hold now.
+    async fn live_bans(&self, names: Vec<String>, now: u64) -> Result<Vec<BanEntry>, StoreError> {
+        let fields: Vec<String> = names.iter().map(|name| entry::field(Kind::Ban, name)).collect();
+        let values: Vec<Option<String>> = self.redis.shared().hmget(ENTRIES, &fields).await?;
+        let mut bans = Vec::new();
+        for ((name, field), value) in names.into_iter().zip(fields).zip(values) {
+            let Some(value) = value else { continue };
+            if let Some(entry) = live(&parse(&field, &value)?, now) {
+                bans.push(BanEntry { name, entry });
+            }
+        }
+        Ok(bans)
+    }
+}
+
+#[async_trait]
+impl Feed for RedisFeed {
+    async fn put(&self, mark: &Mark) -> Result<Stamp, StoreError> {
+        match self.append(mark.kind(), mark.name(), mark.until(), mark.issued_before(), None).await? {
+            Appended::Done(stamp) => Ok(stamp),
+            Appended::Overtaken => Err(StoreError::unavailable("a write that nothing can overtake was overtaken")),
+        }
+    }
+
+    async fn lift(&self, kind: Kind, name: &str, expected: Version) -> Result<Lifted, StoreError> {
+        Ok(match self.append(kind, &fold(kind, name), 0, 0, Some(expected)).await? {
+            Appended::Done(stamp) => Lifted::Done(stamp),
+            Appended::Overtaken => Lifted::Overtaken,
+        })
+    }
+
+    async fn entry(&self, kind: Kind, name: &str) -> Result<Option<LiveEntry>, StoreError> {
+        let field = entry::field(kind, &fold(kind, name));
+        let value: Option<String> = self.redis.shared().hget(ENTRIES, &field).await?;
+        let write = value.map(|value| parse(&field, &value)).transpose()?;
+        Ok(write.and_then(|write| live(&write, UnixSeconds::now().get())))
+    }
+
+    async fn bans(&self, after: Option<&str>, limit: usize) -> Result<Vec<BanEntry>, StoreError> {
+        let now = UnixSeconds::now().get();
+        let mut start = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
+        let mut bans = Vec::new();
+        loop {
+            let names: Vec<String> = redis::cmd("ZRANGEBYLEX")
+                .arg(BANS)
+                .arg(&start)
+                .arg("+")
+                .arg("LIMIT")
+                .arg(0)
+                .arg(LIST_CHUNK)
+                .query_async(&mut self.redis.shared())
+                .await?;
+            // Names whose ban ended stay in the set until they are swept, so one chunk may not be enough.
+            let Some(last) = names.last() else { return Ok(bans) };
+            start = format!("({last}");
+            bans.extend(self.live_bans(names, now).await?);
+            if bans.len() >= limit {
+                bans.truncate(limit);
+                return Ok(bans);
+            }
+        }
+    }
+}
+
+fn live(write: &Write, now: u64) -> Option<LiveEntry> {
+    match write.says {
+        Says::Holds { until, .. } if now < until => Some(LiveEntry { version: write.version, until }),
+        _ => None,
+    }
+}
+
+/// An id that never was.
+pub(super) fn new_epoch_id() -> Epoch {
+    Epoch::from_bytes(*uuid::Uuid::new_v4().as_bytes())
+}

@@ -1,0 +1,36 @@
+//! The names of Redis keys. Those without `sekisho:` are of the gateway that Sekisho replaces, and shared
+//! with whatever still uses it.
+
+use sekisho_protocol::feed::Kind;
+
+/// Hash: the id of the epoch, the lineage on which it began, the version at which it began.
+pub(crate) const EPOCH: &str = "sekisho:{feed}:epoch";
+/// The version of the last write.
+pub(crate) const VERSION: &str = "sekisho:{feed}:version";
+/// Stream: every write; an entry's id is its version.
+pub(crate) const STREAM: &str = "sekisho:{feed}:stream";
+/// Hash: `kind|name` → the last write about the name.
+pub(crate) const ENTRIES: &str = "sekisho:{feed}:entries";
+/// Sorted set, all with score 0: the names under which a ban was put, to list them in order.
+pub(crate) const BANS: &str = "sekisho:{feed}:bans";
+/// Hash: replica → what it said with its last poll.
+pub(crate) const WORKERS: &str = "sekisho:{feed}:workers";
+/// + replica: the sequence of the last activity report.
+pub(crate) const ACTIVITY: &str = "sekisho:activity:";
+/// + e-mail: a ban; the value is the Unix time at which it was given.
+pub(crate) const BAN_RECORD: &str = "active_user_deleted:";
+/// + e-mail: hash of a ban's `reason`, `by`, `at`, `until`.
+pub(crate) const BAN_DETAILS: &str = "sekisho:ban:";
+/// + token id: a revoked token; the value is `1`.
+pub(crate) const REVOKED_RECORD: &str = "revoked:token:";
+/// + token id: what is known of a token, as JSON.
+pub(crate) const TOKEN_INFO: &str = "token:info:";
+
+/// What the keys of a kind's records begin with, if it has records.
+pub(crate) fn record_prefix(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Ban => Some(BAN_RECORD),
+        Kind::Token => Some(REVOKED_RECORD),
+        Kind::Session | Kind::Key | Kind::Block | Kind::NotBefore => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! Where the parts under test are: what `make` built, or what a variable names.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
+}
+
+/// The Envoy binary (`SEKISHO_ENVOY`).
+///
+/// # Errors
+/// It is missing; the error names the target that fetches it.
+pub fn envoy() -> Result<PathBuf> {
+    find("Envoy", "SEKISHO_ENVOY", ".sekisho/bin/envoy", "make e2e")
+}
+
+/// The compiled filter (`SEKISHO_WASM`).
+///
+/// # Errors
+/// It is missing; the error names the target that builds it.
+pub fn filter() -> Result<PathBuf> {
+    find("the compiled filter", "SEKISHO_WASM", ".sekisho/plugin.wasm", "make wasm")
+}
+
+/// The sidecar and CLI (`SEKISHO_BIN`).
+///
+/// # Errors
+/// It is missing; the error names the command that builds it.
+pub fn sidecar() -> Result<PathBuf> {
+    find("the sidecar", "SEKISHO_BIN", "target/debug/sekisho", "cargo build -p sekisho")
+}
+
+/// The configuration that users run.
+///
+/// # Errors
+/// It is missing.
+pub fn envoy_configuration() -> Result<PathBuf> {
+    find("Envoy's configuration", "SEKISHO_ENVOY_YAML", "envoy/envoy.yaml", "git checkout envoy/envoy.yaml")
+}
+
+fn find(what: &str, variable: &str, default: &str, command: &str) -> Result<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let path = named.clone().unwrap_or_else(|| repository().join(default));
+    if path.is_file() {
+        return Ok(path);
+    }
+    match named {
+        Some(_) => bail!("{what} is missing: {variable} names {}, which is no file", path.display()),
+        None => bail!("{what} is missing at {default}: run `{command}`, or name another one in {variable}"),
+    }
+}

@@ -1,0 +1,132 @@
+//! Turns the configuration that users run into that of one world: other ports, other files, a
+//! second listener, and nothing else.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value, json};
+
+/// The name of the listener that users run.
+pub const EDGE: &str = "edge";
+/// The name of the second listener, which lets hostile paths and trailers through to the filter.
+pub const BARE: &str = "bare";
+
+/// What a world puts in place of what `envoy/envoy.yaml` names.
+pub struct Wiring<'a> {
+    /// The compiled filter.
+    pub filter: &'a str,
+    /// Ports behind `sekisho_feed`.
+    pub feed: Vec<u16>,
+    /// Ports behind `sekisho_check`.
+    pub check: Vec<u16>,
+    /// Ports behind `sekisho_app`.
+    pub app: Vec<u16>,
+    /// Ports behind `upstream`.
+    pub upstream: Vec<u16>,
+    /// Changes the filter's own configuration.
+    pub policy: fn(&mut Value),
+}
+
+/// The configuration of a world, as JSON, which Envoy reads as well.
+///
+/// # Errors
+/// The file has not the shape that is documented: one listener with the filter, and four clusters.
+pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
+    let mut root: Value = serde_norway::from_str(yaml).context("envoy.yaml is no YAML")?;
+    root["admin"]["address"] = address(0);
+    let resources = root.get_mut("static_resources").context("no static_resources")?;
+    for (cluster, ports) in [
+        ("sekisho_feed", &wiring.feed),
+        ("sekisho_check", &wiring.check),
+        ("sekisho_app", &wiring.app),
+        ("upstream", &wiring.upstream),
+    ] {
+        set_endpoints(resources, cluster, ports)?;
+    }
+    pass_trailers_on(resources, "upstream")?;
+    let listeners = resources["listeners"].as_array_mut().context("no listeners")?;
+    ensure!(listeners.len() == 1, "a user's configuration has one listener");
+    let mut edge = listeners.remove(0);
+    set_filter(&mut edge, wiring)?;
+    let mut bare = edge.clone();
+    without_normalisation(&mut bare);
+    listeners.extend([named(edge, EDGE), named(bare, BARE)]);
+    Ok(root)
+}
+
+fn address(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+/// Both listeners are bound to port 0, so their counters need names of their own.
+fn named(mut listener: Value, name: &str) -> Value {
+    listener["name"] = name.into();
+    listener["stat_prefix"] = name.into();
+    listener["address"] = address(0);
+    listener
+}
+
+fn cluster<'a>(resources: &'a mut Value, name: &str) -> Result<&'a mut Value> {
+    let clusters = resources["clusters"].as_array_mut().context("no clusters")?;
+    let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == name);
+    cluster.with_context(|| format!("no cluster is called {name}"))
+}
+
+/// Envoy drops HTTP/1.1 trailers unless it is told to pass them on.
+fn pass_trailers_on(resources: &mut Value, name: &str) -> Result<()> {
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let explicit = json!({"http_protocol_options": {"enable_trailers": true}});
+    let typed = json!({"@type": format!("type.googleapis.com/{OPTIONS}"), "explicit_http_config": explicit});
+    cluster(resources, name)?["typed_extension_protocol_options"] = json!({OPTIONS: typed});
+    Ok(())
+}
+
+fn set_endpoints(resources: &mut Value, name: &str, ports: &[u16]) -> Result<()> {
+    let cluster = cluster(resources, name)?;
+    let endpoints: Vec<Value> = ports.iter().map(|port| json!({"endpoint": {"address": address(*port)}})).collect();
+    cluster["type"] = "STATIC".into();
+    cluster["load_assignment"] = json!({"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]});
+    Ok(())
+}
+
+/// Sets the compiled filter's file and applies the world's changes to its configuration.
+fn set_filter(listener: &mut Value, wiring: &Wiring<'_>) -> Result<()> {
+    let mut found = false;
+    visit(listener, &mut |object| {
+        let Some(machine) = object.get_mut("vm_config") else { return Ok(()) };
+        machine["code"] = json!({"local": {"filename": wiring.filter}});
+        let text = object.get_mut("configuration").and_then(|c| c.get_mut("value")).context("no configuration.value")?;
+        let mut policy: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
+        (wiring.policy)(&mut policy);
+        *text = policy.to_string().into();
+        found = true;
+        Ok(())
+    })?;
+    ensure!(found, "the listener has no filter with a vm_config");
+    Ok(())
+}
+
+fn without_normalisation(listener: &mut Value) {
+    let _infallible: Result<()> = visit(listener, &mut |object| {
+        if object.contains_key("http_filters") {
+            for setting in ["normalize_path", "merge_slashes", "path_with_escaped_slashes_action"] {
+                object.remove(setting);
+            }
+            if let Some(common) = object.get_mut("common_http_protocol_options").and_then(Value::as_object_mut) {
+                common.remove("headers_with_underscores_action");
+            }
+            object.insert("http_protocol_options".into(), json!({"enable_trailers": true}));
+        }
+        Ok(())
+    });
+}
+
+/// Calls `change` with every object in `value`, the outer ones first.
+fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>) -> Result<()>) -> Result<()> {
+    match value {
+        Value::Array(items) => items.iter_mut().try_for_each(|item| visit(item, change)),
+        Value::Object(object) => {
+            change(object)?;
+            object.values_mut().try_for_each(|item| visit(item, change))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,29 @@
+//! The end-to-end harness: a whole small world of real parts for each story.
+//!
+//! [`World::start`] gives one Envoy with the filter, two sidecars, a Redis and a temporary folder of
+//! their own, and an upstream that remembers what reached it. Ports are ephemeral, so that worlds run side
+//! by side; readiness is polled; every child dies with the test, however the test ends. Start reading
+//! at [`story`](fn@story), which every test calls.
+//!
+//! Nothing here is mocked, and nothing is skipped: a component that is missing fails the story with
+//! the command that builds it.
+
+pub mod answer;
+pub mod components;
+pub mod envoy;
+pub mod folder;
+pub mod poll;
+pub mod ports;
+pub mod process;
+pub mod redis_server;
+pub mod sidecar;
+pub mod story;
+pub mod token;
+pub mod upstream;
+pub mod wire;
+pub mod world;
+
+pub use answer::Answer;
+pub use story::{Shared, story, story_in};
+pub use token::Token;
+pub use world::{Plan, User, World};

@@ -1,0 +1,112 @@
+//! Children that die with the test and whose output is kept for the case that a story fails.
+
+use std::fs::{File, read_to_string};
+use std::path::{Path, PathBuf};
+use std::process::{Command as StdCommand, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use tokio::process::{Child, Command};
+
+use crate::poll::Stop;
+use crate::story::runtime;
+
+/// How many lines of each child's output are shown when a story fails.
+const SHOWN_LINES: usize = 80;
+
+/// A running child.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; its output is appended to `NAME.log` in `folder`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start(name: &str, folder: &Path, mut command: StdCommand) -> Result<Self> {
+        let log = folder.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut command = Command::from(command);
+        command.kill_on_drop(true);
+        die_with_the_test(&mut command);
+        // The kernel sends the signal when the *thread* that started the child ends. A story's thread
+        // may end before the world that it shares with others; the runtime's threads do not.
+        let child = runtime().spawn(async move { command.spawn() }).await?;
+        let child = child.with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    /// What it wrote so far.
+    #[must_use]
+    pub fn output(&self) -> String {
+        output_of(&self.log)
+    }
+
+    /// An error that ends a wait, if the child has ended.
+    ///
+    /// # Errors
+    /// The child has ended.
+    pub fn still_runs(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => {
+                let name = &self.name;
+                bail!(Stop(format!("{name} ended ({status}):\n{}", last_lines(&self.output(), SHOWN_LINES))))
+            }
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks it to end (SIGTERM) and waits.
+    ///
+    /// # Errors
+    /// It has not ended after 10 s.
+    pub async fn terminate(mut self) -> Result<()> {
+        let raw = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = raw {
+            kill_process(pid, Signal::TERM)?;
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
+        ended.with_context(|| format!("{} has not ended 10 s after SIGTERM", self.name))??;
+        Ok(())
+    }
+}
+
+#[expect(unsafe_code, reason = "only a hook between fork and exec can ask the kernel for the signal")]
+fn die_with_the_test(command: &mut Command) {
+    let hook = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: the hook makes one system call; it neither allocates nor takes a lock.
+    unsafe { command.pre_exec(hook) };
+}
+
+/// The last lines of every log in `folder`, for the report of a story that failed.
+#[must_use]
+pub fn logs_of(folder: &Path) -> String {
+    let Ok(entries) = folder.read_dir() else { return String::new() };
+    let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    logs.retain(|path| path.extension().is_some_and(|e| e == "log"));
+    logs.sort();
+    logs.iter().map(|path| format!("---- {}\n{}\n", path.display(), last_lines(&output_of(path), SHOWN_LINES))).collect()
+}
+
+fn output_of(log: &Path) -> String {
+    read_to_string(log).unwrap_or_else(|error| error.to_string())
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let start = lines.len().saturating_sub(count);
+    lines.get(start..).unwrap_or_default().join("\n")
+}

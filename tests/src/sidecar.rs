@@ -1,0 +1,151 @@
+//! A sidecar of one world: its three listeners, and its command line with the same settings.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::process::Process;
+use crate::world::Keys;
+use crate::{Answer, components, poll, ports};
+
+/// Ports of one sidecar.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// For filters.
+    pub mesh: u16,
+    /// For people and programs, through Envoy.
+    pub app: u16,
+    /// Health and metrics.
+    pub ops: u16,
+}
+
+/// A sidecar that a story may kill and start again.
+pub struct Sidecar {
+    name: String,
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+    ports: Ports,
+    client: Client,
+    running: Mutex<Option<Process>>,
+}
+
+impl Sidecar {
+    /// A sidecar that does not run yet.
+    ///
+    /// # Errors
+    /// No ports are free.
+    pub fn new(name: &str, folder: &Path, redis_url: &str, keys: &Keys) -> Result<Self> {
+        let ports = Ports { mesh: ports::free()?, app: ports::free()?, ops: ports::free()? };
+        let listen = |port: u16| format!("127.0.0.1:{port}");
+        let environment = [
+            ("SEKISHO_NODE", name.to_owned()),
+            ("SEKISHO_MESH_LISTEN", listen(ports.mesh)),
+            ("SEKISHO_APP_LISTEN", listen(ports.app)),
+            ("SEKISHO_OPS_LISTEN", listen(ports.ops)),
+            ("SEKISHO_MESH_SECRET", keys.mesh.clone()),
+            ("JWT_SECRET", keys.jwt.clone()),
+            ("REDIS_URL", redis_url.to_owned()),
+            ("SUPER_ADMIN_EMAIL", crate::world::ADMIN.to_owned()),
+        ];
+        Ok(Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+            ports,
+            client: Client::new(),
+            running: Mutex::default(),
+        })
+    }
+
+    /// Its ports.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// It is not built, ends, or does not become ready.
+    pub async fn start(&self) -> Result<()> {
+        let mut process = self.launch().await?;
+        poll::until(&format!("sidecar {} is ready", self.name), poll::START, async || {
+            process.still_runs()?;
+            let answer = self.ops("/readyz").await?;
+            if answer.status == 200 { Ok(()) } else { bail!("{answer:?}") }
+        })
+        .await?;
+        *self.running.lock().await = Some(process);
+        Ok(())
+    }
+
+    /// Kills it, as a crash would.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn kill(&self) -> Result<()> {
+        match self.running.lock().await.take() {
+            Some(process) => process.kill().await,
+            None => bail!("sidecar {} does not run", self.name),
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and waits.
+    ///
+    /// # Errors
+    /// It does not run, or does not end.
+    pub async fn terminate(&self) -> Result<()> {
+        match self.running.lock().await.take() {
+            Some(process) => process.terminate().await,
+            None => bail!("sidecar {} does not run", self.name),
+        }
+    }
+
+    /// GET on the `ops` listener.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn ops(&self, path: &str) -> Result<Answer> {
+        let request = self.client.get(format!("http://127.0.0.1:{}{path}", self.ports.ops));
+        Answer::of(request.timeout(Duration::from_secs(5)).send().await?).await
+    }
+
+    /// A call straight to the `app` listener, as from somebody who is already inside the network.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn app(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+        let mut request = self.client.request(method, format!("http://127.0.0.1:{}{path}", self.ports.app));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answer::of(request.timeout(Duration::from_secs(10)).send().await?).await
+    }
+
+    /// Runs `sekisho ARGUMENTS` with this sidecar's settings.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub async fn cli(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = tokio::process::Command::from(self.command(arguments)?);
+        command.output().await.context("cannot run the sidecar's command line")
+    }
+
+    async fn launch(&self) -> Result<Process> {
+        Process::start(&format!("sidecar-{}", self.name), &self.folder, self.command(&["serve"])?).await
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(components::sidecar()?);
+        command.args(arguments).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+}

@@ -1,0 +1,272 @@
+//! A world: one Envoy, two sidecars, a Redis, an upstream that remembers, and clients by role.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::envoy::Envoy;
+use crate::envoy::configuration::{Wiring, of_world};
+use crate::folder::Folder;
+use crate::redis_server::RedisServer;
+use crate::sidecar::Sidecar;
+use crate::story::runtime;
+use crate::token::Token;
+use crate::upstream::{Recorder, serve};
+use crate::wire::Connection;
+use crate::{Answer, components, poll};
+
+mod everywhere;
+
+/// The super admin of every world.
+pub const ADMIN: &str = "root@example.com";
+/// The host on which the app API answers.
+pub const APP_HOST: &str = "sekisho.localhost";
+
+/// The secrets of a world.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Of the mesh.
+    pub mesh: String,
+    /// Of the token API's JWTs.
+    pub jwt: String,
+    /// Of the assertions for the upstream.
+    pub upstream: String,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let key = |of: &str| format!("{of}: a secret of more than thirty-two bytes");
+        Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream") }
+    }
+
+    /// The environment of Envoy.
+    #[must_use]
+    pub fn of_envoy(&self) -> [(&'static str, &str); 3] {
+        [
+            ("SEKISHO_MESH_SECRET", &self.mesh),
+            ("JWT_SECRET", &self.jwt),
+            ("SEKISHO_UPSTREAM_IDENTITY_KEY", &self.upstream),
+        ]
+    }
+}
+
+/// Which sidecar does what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// Both do everything, as users run it.
+    Alike,
+    /// A serves the app API, B the workers' feeds: what is told to A must travel.
+    Split,
+}
+
+/// Whether the sidecars run when Envoy starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sidecars {
+    /// They do, and the world is handed out when every worker has its snapshot.
+    Running,
+    /// They do not: Envoy starts alone.
+    Absent,
+}
+
+/// What a world is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Envoy's workers.
+    pub workers: u32,
+    /// Which sidecar does what.
+    pub roles: Roles,
+    /// Whether there are sidecars from the beginning.
+    pub sidecars: Sidecars,
+    /// Changes to the filter's configuration.
+    pub policy: fn(&mut Value),
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { workers: 2, roles: Roles::Alike, sidecars: Sidecars::Running, policy: |_| {} }
+    }
+}
+
+impl Plan {
+    /// Starts a world like this.
+    ///
+    /// # Errors
+    /// A component is missing or does not become ready.
+    pub async fn start(self) -> Result<World> {
+        World::of(self).await
+    }
+}
+
+/// Somebody with a valid token.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The address; nobody else in this process has it.
+    pub email: String,
+    /// A token of theirs.
+    pub token: Token,
+}
+
+/// One Envoy, two sidecars, a Redis, an upstream.
+pub struct World {
+    /// Envoy.
+    pub envoy: Envoy,
+    /// The first sidecar.
+    pub a: Sidecar,
+    /// The second sidecar.
+    pub b: Sidecar,
+    /// Their Redis.
+    pub redis: RedisServer,
+    /// What reached the upstream.
+    pub upstream: Recorder,
+    /// The secrets.
+    pub keys: Keys,
+    client: Client,
+    folder: Folder,
+}
+
+impl World {
+    /// A world as users run it: two workers, everything ready.
+    ///
+    /// # Errors
+    /// A component is missing or does not become ready.
+    pub async fn start() -> Result<Self> {
+        Plan::default().start().await
+    }
+
+    async fn of(plan: Plan) -> Result<Self> {
+        let (folder, keys) = (Folder::create()?, Keys::new());
+        let redis = RedisServer::start(folder.path()).await?;
+        let a = Sidecar::new("a", folder.path(), &redis.url(), &keys)?;
+        let b = Sidecar::new("b", folder.path(), &redis.url(), &keys)?;
+        if plan.sidecars == Sidecars::Running {
+            tokio::try_join!(a.start(), b.start())?;
+        }
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let mesh = vec![a.ports().mesh, b.ports().mesh];
+        let alike = plan.roles == Roles::Alike;
+        let filter = components::filter()?;
+        let wiring = Wiring {
+            filter: filter.to_str().context("the filter's path is not UTF-8")?,
+            feed: if alike { mesh.clone() } else { vec![b.ports().mesh] },
+            check: mesh,
+            app: if alike { vec![a.ports().app, b.ports().app] } else { vec![a.ports().app] },
+            upstream: vec![listener.local_addr()?.port()],
+            policy: plan.policy,
+        };
+        let upstream = Recorder::remembering();
+        runtime().spawn(serve(listener, upstream.clone()));
+        let configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
+        let envoy = Envoy::start(folder.path(), &configuration, &keys, plan.workers).await?;
+        let world = Self { envoy, a, b, redis, upstream, keys, client: Client::new(), folder };
+        if plan.sidecars == Sidecars::Running {
+            world.every_worker_has_its_snapshot().await?;
+        }
+        Ok(world)
+    }
+
+    /// The temporary folder, with a log of each child.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Waits until the registry of replicas names every worker with a snapshot.
+    ///
+    /// # Errors
+    /// It does not in time.
+    pub async fn every_worker_has_its_snapshot(&self) -> Result<()> {
+        poll::until("every worker has its snapshot", poll::START, async || {
+            let replicas = self.redis.hash("sekisho:{feed}:workers").await?;
+            let holding = replicas.iter().filter(|(_, json)| holds_a_snapshot(json)).count();
+            // One VM more than workers: Envoy's main thread has one as well.
+            ensure!(holding > self.envoy.workers() as usize, "{holding} of {replicas:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Somebody new, with a valid token.
+    #[must_use]
+    pub fn user(&self) -> User {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let email = format!("user{number}@example.com");
+        User { token: self.token_of(&email), email }
+    }
+
+    /// A valid token of `email`.
+    #[must_use]
+    pub fn token_of(&self, email: &str) -> Token {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Token::new(&self.keys.jwt, &format!("00000000-0000-4000-8000-{number:012}"), email)
+    }
+
+    /// A valid token of an admin, with the scope that admin calls need.
+    #[must_use]
+    pub fn admin_token(&self) -> Token {
+        let scopes = ["api:read", "api:write", "admin"].map(Value::from).to_vec();
+        self.token_of(ADMIN).claim("scopes", scopes)
+    }
+
+    /// GET through Envoy with a token.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn get(&self, path: &str, token: &Token) -> Result<Answer> {
+        let request = self.client.get(format!("http://{}{path}", self.envoy.edge()));
+        Answer::of(request.header("authorization", token.bearer()).send().await?).await
+    }
+
+    /// A call of the app API through Envoy.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn app(&self, method: Method, path: &str, token: &Token, body: Option<&Value>) -> Result<Answer> {
+        let request = self.client.request(method, format!("http://{}{path}", self.envoy.edge()));
+        let mut request = request.header("host", APP_HOST).header("authorization", token.bearer());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Answer::of(request.send().await?).await
+    }
+
+    /// Sends bytes to the listener of users, over a connection of its own.
+    ///
+    /// # Errors
+    /// No readable answer came.
+    pub async fn raw(&self, request: &[u8]) -> Result<Answer> {
+        self.raw_to(self.envoy.edge(), request).await
+    }
+
+    /// Sends bytes to `listener`, over a connection of its own.
+    ///
+    /// # Errors
+    /// No readable answer came.
+    pub async fn raw_to(&self, listener: SocketAddr, request: &[u8]) -> Result<Answer> {
+        Connection::open(listener).await?.send(request).await
+    }
+
+    /// Waits until `token` is answered with `status` on the LLM path.
+    ///
+    /// # Errors
+    /// Not within `deadline`.
+    pub async fn until_answered(&self, token: &Token, status: u16, deadline: Duration) -> Result<Answer> {
+        poll::until(&format!("the answer is {status}"), deadline, async || {
+            let answer = self.get("/v1/models", token).await?;
+            ensure!(answer.status == status, "{answer:?}");
+            Ok(answer)
+        })
+        .await
+    }
+}
+
+fn holds_a_snapshot(json: &str) -> bool {
+    serde_json::from_str::<Value>(json).is_ok_and(|replica| replica["epoch"].is_string() && replica["version"].is_u64())
+}

@@ -1,0 +1,20 @@
+//! The end-to-end stories: what a user, an admin, an attacker and an operator see, in real Envoy.
+//!
+//! One module a story. `cargo test -p e2e --test stories` runs them in one process, where stories
+//! share worlds; under `cargo nextest` each has a world of its own and the whole takes longer.
+
+mod admin;
+mod callouts;
+mod config;
+mod failure;
+mod jwt;
+mod kill_switch;
+mod observability;
+mod paths;
+mod stripping;
+mod token_api;
+
+use e2e::{Plan, Shared};
+
+/// The world of every story that breaks nothing and counts nothing.
+static CALM: Shared = Shared::new(Plan::default);
