@@ -12,6 +12,9 @@ set +a
 
 # The programs that scripts/install-* put there come first; then a Rust that install-rust has chosen.
 PATH="$STATE/bin:$PATH:$HOME/.cargo/bin"
+# What cargo must be told besides to compile for wasm: nothing, unless install-rust says otherwise.
+# shellcheck disable=SC2034 # the building scripts use it
+wasm_flags=()
 # shellcheck disable=SC1091 # written by install-rust
 if [[ -f $STATE/rust.env ]]; then . "$STATE/rust.env"; fi
 export PATH

@@ -8,6 +8,10 @@
 RUN="$STATE/run" LOG="$STATE/log"
 mkdir -p "$RUN" "$LOG"
 
+# One at a time: two runs would overwrite each other's pid files and lose track of what they started.
+exec 9>"$RUN/lock"
+flock --nonblock 9 || die "another \`make up\` or \`make down\` is at work in this folder"
+
 # The start time of a process in clock ticks since boot. Its name, which may hold anything, ends at the
 # last `)`; of what follows, it is the 20th field.
 started_at() {
@@ -34,7 +38,8 @@ start() {
     shift
     if [[ -f $LOG/$name.log ]]; then mv "$LOG/$name.log" "$LOG/$name.log.1"; fi
     fingerprint "$@" >"$RUN/$name.print"
-    setsid "$@" </dev/null >"$LOG/$name.log" 2>&1 &
+    # 9 is the lock, which must not live as long as the process.
+    setsid "$@" </dev/null >"$LOG/$name.log" 2>&1 9>&- &
     pid=$!
     echo "$pid $(started_at "$pid") $(realpath "$1")" >"$RUN/$name.pid"
     # Until setsid has become the program, /proc shows setsid itself.

@@ -122,10 +122,18 @@ fn take(vm: &mut Vm, call: u32, root: u32, purpose: Purpose, status: u32, body: 
             let steps = worker.on_check_reply(CallId(call), status, body, now);
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
-        Purpose::Feed => match worker.on_feed_reply(status, body, now) {
-            Ok(()) => poll(vm, root),
-            Err(error) => host::log(Level::Warn, &error.to_string()),
-        },
+        Purpose::Feed => {
+            let failed = worker.on_feed_reply(status, body, now).err();
+            if failed != vm.feed_error {
+                // Once for each turn of events: a feed that is down fails several times a second.
+                let line = failed.as_ref().map_or("the feed is read again".into(), ToString::to_string);
+                host::log(Level::Warn, &line);
+            }
+            vm.feed_error = failed;
+            if vm.feed_error.is_none() {
+                poll(vm, root);
+            }
+        }
         Purpose::Activity => worker.on_report_reply(status),
         Purpose::Goodbye => {
             let _ = host::done();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use sekisho_core::config::Policy;
+use sekisho_core::feed::FeedError;
 use sekisho_core::time::Now;
 use sekisho_core::worker::Worker;
 
@@ -22,6 +23,8 @@ pub(crate) struct Vm {
     pub(crate) worker: Option<Worker>,
     /// Callouts under way.
     pub(crate) calls: HashMap<u32, Call>,
+    /// How the last poll failed, if it did.
+    pub(crate) feed_error: Option<FeedError>,
     clock: Clock,
 }
 

@@ -6,5 +6,6 @@ pub mod caller;
 pub mod error;
 pub mod feed;
 pub mod page;
+pub mod strength;
 pub mod time;
 pub mod token;

@@ -11,8 +11,61 @@ pub mod admins;
 pub mod bans;
 pub mod change;
 pub mod checks;
+pub mod doctor;
 pub mod error;
 pub mod feed;
 pub mod metrics;
 pub mod readiness;
 pub mod tokens;
+
+use crate::service::acknowledgement::Acknowledgements;
+use crate::service::activity::Activities;
+use crate::service::admins::Admins;
+use crate::service::bans::Bans;
+use crate::service::checks::Checks;
+use crate::service::feed::Feed;
+use crate::service::feed::mirror::Mirror;
+use crate::service::feed::polls::Polls;
+use crate::service::feed::reconcile::Reconciler;
+use crate::service::feed::registry::Registry;
+use crate::service::feed::source::Records;
+use crate::service::metrics::Metrics;
+use crate::service::readiness::{NoticeState, Readiness, VitalsProbe};
+use crate::service::tokens::Tokens;
+
+/// Everything that can be asked for. Clones share their state.
+#[derive(Clone)]
+pub struct Services {
+    /// Bans.
+    pub bans: Bans,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Who may administer.
+    pub admins: Admins,
+    /// The feed, to be written to.
+    pub feed: Arc<dyn Feed>,
+    /// Who has heard of a change.
+    pub acknowledgements: Acknowledgements,
+    /// Which filters listen.
+    pub registry: Arc<dyn Registry>,
+    /// The records that other programs write, too.
+    pub records: Arc<dyn Records>,
+    /// How the store is.
+    pub probe: Arc<dyn VitalsProbe>,
+    /// This sidecar's copy of the feed. Empty unless the jobs run.
+    pub mirror: Mirror,
+    /// Answers the filters' polls.
+    pub polls: Polls,
+    /// Decides what filters cannot.
+    pub checks: Checks,
+    /// Takes in what filters saw.
+    pub activities: Activities,
+    /// Brings the feed into line with the records.
+    pub reconciler: Reconciler,
+    /// Whether the store's notices come.
+    pub notices: NoticeState,
+    /// What is ready.
+    pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Metrics,
+}

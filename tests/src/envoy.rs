@@ -37,7 +37,15 @@ impl Envoy {
         let admin_file = folder.join("envoy-admin");
         let mut command = Command::new(components::envoy()?);
         command.arg("-c").arg(&file).arg("--admin-address-path").arg(&admin_file);
-        command.args(["--disable-hot-restart", "--log-level", "info", "--concurrency", &workers.to_string()]);
+        command.args([
+            "--disable-hot-restart",
+            "--log-level",
+            "info",
+            "--file-flush-interval-msec",
+            "100",
+            "--concurrency",
+            &workers.to_string(),
+        ]);
         command.env_clear().envs(keys.of_envoy());
         let mut process = Process::start("envoy", folder, command).await?;
         let client = Client::new();
@@ -83,7 +91,8 @@ impl Envoy {
     /// Envoy does not answer.
     pub async fn stats(&self, filter: &str) -> Result<Vec<(String, u64)>> {
         self.process.lock().await.still_runs()?;
-        let answer = get(&self.client, self.admin, &format!("/stats?format=json&filter={filter}")).await?.json_with(200)?;
+        let answer =
+            get(&self.client, self.admin, &format!("/stats?format=json&filter={filter}")).await?.json_with(200)?;
         let stats = answer["stats"].as_array().cloned().unwrap_or_default();
         let pair = |stat: Value| Some((stat["name"].as_str()?.to_owned(), stat["value"].as_u64()?));
         Ok(stats.into_iter().filter_map(pair).collect())
@@ -115,7 +124,9 @@ impl Envoy {
     /// # Errors
     /// Envoy does not answer.
     pub async fn vm_reloads(&self) -> Result<u64> {
-        Ok(self.stats("vm_reload").await?.iter().map(|(_, value)| value).sum())
+        let counters = self.stats("^wasm.*vm_reload").await?;
+        ensure!(!counters.is_empty(), "Envoy has no counters of reloads: have they been renamed?");
+        Ok(counters.iter().map(|(_, value)| value).sum())
     }
 }
 

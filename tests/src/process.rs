@@ -98,7 +98,9 @@ pub fn logs_of(folder: &Path) -> String {
     let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     logs.retain(|path| path.extension().is_some_and(|e| e == "log"));
     logs.sort();
-    logs.iter().map(|path| format!("---- {}\n{}\n", path.display(), last_lines(&output_of(path), SHOWN_LINES))).collect()
+    logs.iter()
+        .map(|path| format!("---- {}\n{}\n", path.display(), last_lines(&output_of(path), SHOWN_LINES)))
+        .collect()
 }
 
 fn output_of(log: &Path) -> String {

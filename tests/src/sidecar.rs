@@ -119,7 +119,13 @@ impl Sidecar {
     ///
     /// # Errors
     /// Nobody answers.
-    pub async fn app(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Result<Answer> {
+    pub async fn app(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         let mut request = self.client.request(method, format!("http://127.0.0.1:{}{path}", self.ports.app));
         for (name, value) in headers {
             request = request.header(*name, *value);

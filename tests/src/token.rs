@@ -152,9 +152,11 @@ pub fn assertion(key: &[u8], audience: &str, email: &str, scopes: &[&str]) -> St
 }
 
 fn hs256(key: &[u8], text: &[u8]) -> Vec<u8> {
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(|_| Vec::new(), |mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+    Hmac::<Sha256>::new_from_slice(key)
+        .map_or_else(|_| Vec::new(), |mac| mac.chain_update(text).finalize().into_bytes().to_vec())
 }
 
 fn hs512(key: &[u8], text: &[u8]) -> Vec<u8> {
-    Hmac::<Sha512>::new_from_slice(key).map_or_else(|_| Vec::new(), |mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+    Hmac::<Sha512>::new_from_slice(key)
+        .map_or_else(|_| Vec::new(), |mac| mac.chain_update(text).finalize().into_bytes().to_vec())
 }

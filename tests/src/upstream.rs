@@ -18,6 +18,8 @@ use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
+/// Where the sample upstream listens unless `UPSTREAM_LISTEN` says otherwise.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:9500";
 /// Most bytes of a body that is read; more is answered with 413.
 const BODY_MAX_BYTES: usize = 20 * 1024 * 1024;
 /// Most bytes of a body that the answer repeats.

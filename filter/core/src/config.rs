@@ -100,4 +100,4 @@ pub fn check(text: &str) -> Vec<Problem> {
 pub(crate) type SharedTarget = Rc<Target>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

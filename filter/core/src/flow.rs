@@ -209,6 +209,3 @@ fn admit(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     shared.activity.admitted(&flow.verified, now.unix_s);
     Verdict::Allow(flow.edits)
 }
-
-#[cfg(test)]
-mod tests;

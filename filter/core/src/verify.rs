@@ -3,6 +3,7 @@
 pub mod cache;
 mod claims;
 mod jws;
+mod object;
 
 use std::hash::{Hash, Hasher};
 
@@ -168,4 +169,4 @@ fn identity(claims: Claims, email: Email, expires_at: u64, digest_key: &DigestKe
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

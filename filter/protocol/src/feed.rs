@@ -29,10 +29,11 @@ pub struct FeedQuery {
     pub fences: bool,
     /// After how many milliseconds without news the replica counts itself as stale; at most 60,000.
     pub staleness_ms: u32,
-    /// The epoch that the replica holds; none before its first snapshot.
+    /// The epoch that the replica holds, or with `from` the one it reads a snapshot of; none before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
-    /// The version that the replica has applied in full. Meaningful only with `epoch`.
+    /// The version that the replica has applied in full. Meaningful only with `epoch`. With `from` it
+    /// acknowledges nothing: it is the version of the snapshot's first page, behind which no page may be.
     #[serde(default)]
     pub since: u64,
     /// Set while a snapshot is being read: the digest with which the wanted page starts.

@@ -32,9 +32,7 @@ impl AdminRules {
     /// subdomain, and what stands behind the last `@`.
     #[must_use]
     pub fn names(&self, email: &Email) -> bool {
-        self.super_admin.as_ref() == Some(email)
-            || self.emails.contains(email)
-            || self.domains.contains(email.domain())
+        self.super_admin.as_ref() == Some(email) || self.emails.contains(email) || self.domains.contains(email.domain())
     }
 }
 

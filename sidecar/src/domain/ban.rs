@@ -30,7 +30,9 @@ impl Length {
     /// Both at once, none at all, or more than [`MAX_SECONDS`].
     pub fn choose(seconds: Option<u64>, permanent: bool) -> Result<Self, Failure> {
         match (seconds, permanent) {
-            (Some(_), true) => Err(Failure::invalid("duration_seconds", "a permanent ban has no duration; give one of the two")),
+            (Some(_), true) => {
+                Err(Failure::invalid("duration_seconds", "a permanent ban has no duration; give one of the two"))
+            }
             (None, true) => Ok(Self::Permanent),
             (None, false) => Ok(Self::Seconds(DEFAULT_SECONDS)),
             (Some(seconds @ 1..=MAX_SECONDS), false) => Ok(Self::Seconds(seconds)),
@@ -132,6 +134,12 @@ impl Ban {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         self.until >= UnixSeconds::FOREVER
+    }
+
+    /// When it ends, if it does.
+    #[must_use]
+    pub fn end(&self) -> Option<UnixSeconds> {
+        (!self.is_permanent()).then_some(self.until)
     }
 
     /// Whether it holds at `now`.

@@ -124,11 +124,8 @@ mod tests {
     #[test]
     fn a_caller_is_called_by_the_folded_address_or_else_by_the_subject() {
         assert_eq!(Caller::believe(claims(), UnixSeconds(NOW)).unwrap().name(), "ann@x.org");
-        let external = IdentityClaims {
-            sub: Subject::external("https://idp", "Ann").unwrap(),
-            email: None,
-            ..claims()
-        };
+        let external =
+            IdentityClaims { sub: Subject::external("https://idp", "Ann").unwrap(), email: None, ..claims() };
         let caller = Caller::believe(external, UnixSeconds(NOW)).unwrap();
         assert_eq!(caller.name(), "https://idp|Ann");
         assert_eq!(caller.email(), Err(Failure::NoEmail));

@@ -275,9 +275,12 @@ mod tests {
     fn a_revoked_token_stays_revoked_after_it_expired() {
         let record: TokenRecord =
             serde_json::from_str(r#"{"token_id":"t","user_email":"a@x","created_at":1,"expires_at":10}"#).unwrap();
-        for (is_revoked, now, expected) in
-            [(false, 9, Status::Active), (false, 10, Status::Expired), (true, 9, Status::Revoked), (true, 10, Status::Revoked)]
-        {
+        for (is_revoked, now, expected) in [
+            (false, 9, Status::Active),
+            (false, 10, Status::Expired),
+            (true, 9, Status::Revoked),
+            (true, 10, Status::Revoked),
+        ] {
             let token = StoredToken { record: record.clone(), is_revoked };
             assert_eq!(token.status(UnixSeconds(now)), expected, "revoked: {is_revoked}, now: {now}");
         }

@@ -8,9 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sekisho_protocol::{Epoch, ReplicaId};
+use tokio::time::sleep;
 
 use crate::domain::feed::{Stamp, Version};
-use crate::service::feed::registry::Registry;
+use crate::service::feed::registry::{Registry, Roll, Worker};
+
+/// A worker counts as live for so much longer than its staleness bound, in milliseconds: its last
+/// poll was answered a little after it was put on record.
+const MARGIN_MS: u64 = 500;
+/// After so many milliseconds of silence nobody waits for a worker that lets requests pass when it is stale.
+const GIVEN_UP_MS: u64 = 600_000;
+/// The registry is read again after pauses between these two.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// Waits for acknowledgements.
 #[derive(Clone)]
@@ -67,18 +77,98 @@ impl Acknowledgements {
     }
 
     /// Waits until every live worker has applied the write at `stamp`, or time is up. It never fails:
-    /// if the registry cannot be read, the answer says so by what lags.
+    /// if the registry cannot be read, the answer says so.
     pub async fn wait(&self, stamp: Stamp) -> Acknowledgement {
-        let _ = (&self.registry, self.timeout, Instant::now());
-        Acknowledgement {
-            epoch: stamp.epoch,
-            version: stamp.version,
-            counted: true,
-            workers: 0,
-            acknowledged: 0,
-            fenced: 0,
-            lagging: Vec::new(),
-            elapsed_ms: 0,
+        let start = Instant::now();
+        let mut pause = SHORTEST_PAUSE;
+        let mut last = None;
+        loop {
+            match self.registry.roll().await {
+                Ok(roll) => last = Some(count(&roll, &stamp)),
+                Err(error) => tracing::warn!(%error, "the registry of workers cannot be read"),
+            }
+            let is_done = last.as_ref().is_some_and(|count| count.lagging.is_empty());
+            if is_done || start.elapsed() + pause >= self.timeout {
+                return answer(stamp, last, start.elapsed());
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
+
+/// The workers of one roll, by how far they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Count {
+    workers: usize,
+    acknowledged: usize,
+    fenced: usize,
+    lagging: Vec<Laggard>,
+}
+
+fn count(roll: &Roll, stamp: &Stamp) -> Count {
+    let mut count = Count { workers: 0, acknowledged: 0, fenced: 0, lagging: Vec::new() };
+    for worker in &roll.workers {
+        let standing = standing(worker, roll.now_ms, stamp);
+        count.workers += usize::from(standing != Standing::Gone);
+        match standing {
+            Standing::Acknowledged => count.acknowledged += 1,
+            Standing::Fenced => count.fenced += 1,
+            Standing::Lagging => count.lagging.push(Laggard {
+                replica: worker.presence.replica.clone(),
+                node: worker.presence.node.clone(),
+                version: worker.presence.holds.as_ref().map_or(Version::ZERO, |stamp| stamp.version),
+            }),
+            Standing::Gone => {}
+        }
+    }
+    count
+}
+
+/// How a worker stands to a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It applied it.
+    Acknowledged,
+    /// It is silent, and checks every request.
+    Fenced,
+    /// It may let through what the change bars.
+    Lagging,
+    /// It was silent for so long that nobody waits for it any more.
+    Gone,
+}
+
+fn standing(worker: &Worker, now_ms: u64, stamp: &Stamp) -> Standing {
+    let presence = &worker.presence;
+    let silent_ms = now_ms.saturating_sub(worker.polled_at_ms);
+    let is_live = silent_ms <= u64::from(presence.staleness_ms) + MARGIN_MS;
+    // What it applied stays applied, so this comes first.
+    let has_applied =
+        presence.holds.as_ref().is_some_and(|holds| holds.epoch == stamp.epoch && holds.version >= stamp.version);
+    match (is_live, presence.fences) {
+        (true, _) if has_applied => Standing::Acknowledged,
+        (true, _) => Standing::Lagging,
+        (false, true) => Standing::Fenced,
+        (false, false) if has_applied => Standing::Acknowledged,
+        (false, false) if silent_ms > GIVEN_UP_MS => Standing::Gone,
+        (false, false) => Standing::Lagging,
+    }
+}
+
+fn answer(stamp: Stamp, count: Option<Count>, elapsed: Duration) -> Acknowledgement {
+    let counted = count.is_some();
+    let count = count.unwrap_or(Count { workers: 0, acknowledged: 0, fenced: 0, lagging: Vec::new() });
+    Acknowledgement {
+        epoch: stamp.epoch,
+        version: stamp.version,
+        counted,
+        workers: count.workers,
+        acknowledged: count.acknowledged,
+        fenced: count.fenced,
+        lagging: count.lagging,
+        elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;

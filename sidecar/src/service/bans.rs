@@ -166,8 +166,11 @@ impl Bans {
             entry = self.entry(email).await?;
         }
         let roll = self.registry.roll().await?;
-        let epoch = roll.epoch.ok_or_else(|| Failure::Unavailable { cause: "the feed has no epoch yet".into() })?;
-        Ok(Stamp { epoch, version: roll.version })
+        match roll.epoch {
+            Some(epoch) => Ok(Stamp { epoch, version: roll.version }),
+            // A store that only other programs used. A mark that ended long ago begins the feed.
+            None => Ok(self.feed.put(&Mark::ban(&Subject::from(email.clone()), 1)).await?),
+        }
     }
 
     async fn entry(&self, email: &Email) -> Result<Option<LiveEntry>, Failure> {

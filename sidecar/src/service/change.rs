@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use crate::domain::error::Failure;
 use crate::domain::feed::Stamp;
 use crate::service::acknowledgement::{Acknowledgement, Acknowledgements};
 use crate::service::error::StoreError;
-use crate::service::readiness::VitalsProbe;
 
 /// How durable a write to the store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,13 @@ impl Durability {
     }
 }
 
+/// Knows how durable writes are.
+#[async_trait]
+pub trait Persistence: Send + Sync {
+    /// How durable a write is now; it can be reconfigured at any time.
+    async fn durability(&self) -> Result<Durability, StoreError>;
+}
+
 /// A change that is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -62,21 +70,22 @@ impl Change {
 #[derive(Clone)]
 pub struct Changes {
     acknowledgements: Acknowledgements,
-    probe: Arc<dyn VitalsProbe>,
+    persistence: Arc<dyn Persistence>,
 }
 
 impl Changes {
     /// Follows changes by means of these two.
     #[must_use]
-    pub fn new(acknowledgements: Acknowledgements, probe: Arc<dyn VitalsProbe>) -> Self {
-        Self { acknowledgements, probe }
+    pub fn new(acknowledgements: Acknowledgements, persistence: Arc<dyn Persistence>) -> Self {
+        Self { acknowledgements, persistence }
     }
 
     /// Waits until the write at `stamp` is acknowledged, or time is up.
     pub async fn follow(&self, stamp: Stamp) -> Change {
-        let (acknowledgement, vitals) = tokio::join!(self.acknowledgements.wait(stamp), self.probe.vitals());
+        let (acknowledgement, durability) =
+            tokio::join!(self.acknowledgements.wait(stamp), self.persistence.durability());
         // What is written is written: not to know how durable it is makes nothing undone.
-        Change { acknowledgement, durability: vitals.map_or(Durability::Unknown, |vitals| vitals.durability) }
+        Change { acknowledgement, durability: durability.unwrap_or(Durability::Unknown) }
     }
 }
 
@@ -97,5 +106,30 @@ impl From<StoreError> for Failure {
             StoreError::Unavailable { message } => Self::Unavailable { cause: message },
             corrupt @ StoreError::Corrupt { .. } => Self::Internal { cause: corrupt.to_string() },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_runs_to_its_end_even_if_nobody_waits_for_it_any_more() {
+        let (begin, begun) = oneshot::channel();
+        let (go_on, gone_on) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
+        let waiting = tokio::spawn(to_its_end(async move {
+            begin.send(()).unwrap();
+            gone_on.await.unwrap();
+            end.send(()).unwrap();
+            Ok(())
+        }));
+        begun.await.unwrap();
+        waiting.abort();
+        assert!(waiting.await.unwrap_err().is_cancelled());
+        go_on.send(()).unwrap();
+        ended.await.unwrap();
     }
 }

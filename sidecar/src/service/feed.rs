@@ -12,6 +12,7 @@ use sekisho_protocol::feed::Kind;
 mod attendance;
 pub mod mirror;
 pub mod polls;
+pub mod reconcile;
 pub mod registry;
 pub mod source;
 

@@ -16,6 +16,8 @@ use crate::service::feed::mirror::Mirror;
 pub struct Vitals {
     /// Its version.
     pub server_version: String,
+    /// `master` or `slave`: only a master can be written to.
+    pub role: String,
     /// What it survives.
     pub durability: Durability,
     /// What it does when its memory is full; anything but `noeviction` loses bans.

@@ -184,7 +184,7 @@ impl Tokens {
     pub async fn revoke(&self, id: &TokenId) -> Result<Revoked, Failure> {
         let (this, record) = (self.clone(), self.find(id).await?.record);
         to_its_end(async move {
-            let stamp = this.write_revocation(&record).await?;
+            let stamp = this.write_revocation(record.clone()).await?;
             Ok(Revoked { record, change: this.changes.follow(stamp).await })
         })
         .await
@@ -199,12 +199,10 @@ impl Tokens {
         to_its_end(async move {
             this.store.adopt(Adopt::Now).await?;
             let tokens = this.store.of_user(&email).await?;
-            let usable = tokens.iter().filter(|token| token.status(now) == Status::Active);
-            let stamps: Vec<Stamp> = stream::iter(usable)
-                .map(|token| this.write_revocation(&token.record))
-                .buffer_unordered(REVOCATIONS_AT_ONCE)
-                .try_collect()
-                .await?;
+            let usable = tokens.into_iter().filter(|token| token.status(now) == Status::Active);
+            let revocations: Vec<_> = usable.map(|token| this.write_revocation(token.record)).collect();
+            let stamps: Vec<Stamp> =
+                stream::iter(revocations).buffer_unordered(REVOCATIONS_AT_ONCE).try_collect().await?;
             let count = stamps.len();
             // Whoever has applied the last of these writes has applied them all (rule P1).
             let change = match stamps.into_iter().max_by_key(|stamp| stamp.version) {
@@ -235,7 +233,7 @@ impl Tokens {
         Ok(Issued { token, grant })
     }
 
-    async fn write_revocation(&self, record: &TokenRecord) -> Result<Stamp, Failure> {
+    async fn write_revocation(&self, record: TokenRecord) -> Result<Stamp, Failure> {
         let id = TokenId::parse(&record.token_id)?;
         self.store.revoke(&id, UnixSeconds(revocation_end(record.expires_at))).await?;
         Ok(self.feed.put(&Mark::revoked_token(id.as_str(), record.expires_at)).await?)

@@ -6,11 +6,8 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use e2e::upstream::{Recorder, serve};
+use e2e::upstream::{DEFAULT_LISTEN, Recorder, serve};
 use tokio::net::TcpListener;
-
-/// Where it listens unless `UPSTREAM_LISTEN` says otherwise.
-const DEFAULT_LISTEN: &str = "127.0.0.1:9500";
 
 #[tokio::main]
 async fn main() -> Result<()> {

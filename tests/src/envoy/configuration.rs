@@ -52,6 +52,17 @@ pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
     Ok(root)
 }
 
+/// The filter's own configuration in `yaml`.
+///
+/// # Errors
+/// There is none.
+pub fn policy_of(yaml: &str) -> Result<Value> {
+    let mut root: Value = serde_norway::from_str(yaml).context("envoy.yaml is no YAML")?;
+    let mut policy = None;
+    change_policy(&mut root, &mut |found| policy = Some(found.clone()))?;
+    policy.context("there is no filter with a vm_config")
+}
+
 fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
@@ -89,19 +100,28 @@ fn set_endpoints(resources: &mut Value, name: &str, ports: &[u16]) -> Result<()>
 
 /// Sets the compiled filter's file and applies the world's changes to its configuration.
 fn set_filter(listener: &mut Value, wiring: &Wiring<'_>) -> Result<()> {
-    let mut found = false;
     visit(listener, &mut |object| {
-        let Some(machine) = object.get_mut("vm_config") else { return Ok(()) };
-        machine["code"] = json!({"local": {"filename": wiring.filter}});
-        let text = object.get_mut("configuration").and_then(|c| c.get_mut("value")).context("no configuration.value")?;
-        let mut policy: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
-        (wiring.policy)(&mut policy);
-        *text = policy.to_string().into();
-        found = true;
+        if let Some(machine) = object.get_mut("vm_config") {
+            machine["code"] = json!({"local": {"filename": wiring.filter}});
+        }
         Ok(())
     })?;
-    ensure!(found, "the listener has no filter with a vm_config");
-    Ok(())
+    change_policy(listener, &mut |policy| (wiring.policy)(policy))
+}
+
+/// Calls `change` with the configuration of every filter in `value`.
+fn change_policy(value: &mut Value, change: &mut impl FnMut(&mut Value)) -> Result<()> {
+    visit(value, &mut |object| {
+        if !object.contains_key("vm_config") {
+            return Ok(());
+        }
+        let text =
+            object.get_mut("configuration").and_then(|c| c.get_mut("value")).context("no configuration.value")?;
+        let mut policy: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
+        change(&mut policy);
+        *text = policy.to_string().into();
+        Ok(())
+    })
 }
 
 fn without_normalisation(listener: &mut Value) {

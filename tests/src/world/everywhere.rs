@@ -11,12 +11,12 @@ use crate::Answer;
 use crate::wire::Connection;
 
 /// How many requests every worker must have served before a story may speak of all workers.
-pub const REQUESTS_PER_WORKER: u64 = 1_000;
+const REQUESTS_PER_WORKER: u64 = 1_000;
 const REQUESTS_PER_CONNECTION: u64 = 50;
 const CONNECTIONS_AT_ONCE: usize = 16;
 
 impl World {
-    /// Sends `request` until every worker has answered it at least [`REQUESTS_PER_WORKER`] times, and
+    /// Sends `request` until every worker has answered it at least 1,000 times, and
     /// gives the number of answers. Nobody else may open connections meanwhile.
     ///
     /// # Errors

@@ -31,7 +31,11 @@ fn e7_only_an_admin_with_the_admin_scope_gets_in() {
             let body = (*method == Method::POST).then(|| json!({"user_email": "ann@example.com"}));
             for (token, user) in [(&token, email.as_str()), (&ambitious, &email), (&everyday, e2e::world::ADMIN)] {
                 let answer = world.app(method.clone(), path, token, body.as_ref()).await?;
-                assert_eq!(answer.json_with(403)?, json!({"error": "Admin access only", "user": user}), "{method} {path}");
+                assert_eq!(
+                    answer.json_with(403)?,
+                    json!({"error": "Admin access only", "user": user}),
+                    "{method} {path}"
+                );
             }
         }
         Ok(())
@@ -65,10 +69,17 @@ fn nobody_is_believed_without_the_filters_signature() {
 fn the_mesh_listener_answers_nobody_without_its_secret() {
     story(&CALM, async |world| {
         let client = reqwest::Client::new();
-        for (what, secret) in [("none", None), ("a wrong one", Some("Bearer wrong")), ("a user's token", Some("Bearer a.b.c"))] {
-            for path in ["/v1/feed?replica=00000000000000000000000000000000&fences=true&staleness_ms=3000", "/v1/check", "/v1/activity"] {
+        for (what, secret) in
+            [("none", None), ("a wrong one", Some("Bearer wrong")), ("a user's token", Some("Bearer a.b.c"))]
+        {
+            for path in [
+                "/v1/feed?replica=00000000000000000000000000000000&fences=true&staleness_ms=3000",
+                "/v1/check",
+                "/v1/activity",
+            ] {
                 let url = format!("http://127.0.0.1:{}{path}", world.a.ports().mesh);
-                let mut request = if path.starts_with("/v1/feed") { client.get(url) } else { client.post(url).json(&json!({})) };
+                let mut request =
+                    if path.starts_with("/v1/feed") { client.get(url) } else { client.post(url).json(&json!({})) };
                 if let Some(secret) = secret {
                     request = request.header("authorization", secret);
                 }
@@ -101,7 +112,8 @@ fn an_admin_sees_and_revokes_everybodys_tokens() {
         assert_eq!(revoked, 1);
 
         let body = json!({"user_email": user.email});
-        let rest = world.app(Method::POST, "/api/admin/tokens/revoke-user", &admin, Some(&body)).await?.json_with(200)?;
+        let rest =
+            world.app(Method::POST, "/api/admin/tokens/revoke-user", &admin, Some(&body)).await?.json_with(200)?;
         assert_eq!((&rest["user_email"], &rest["revoked_by"]), (&json!(user.email), &json!(e2e::world::ADMIN)));
         assert_eq!(rest["revoked_count"], 1, "the other one was revoked before: {second}");
         let unknown = world.app(Method::DELETE, "/api/admin/tokens/unknown", &admin, None).await?;

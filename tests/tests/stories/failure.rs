@@ -60,7 +60,12 @@ fn p4_without_redis_the_route_decides_and_a_ban_still_holds() {
         world.until_answered(&good.token, 200, RECOVERED).await?;
         world.until_answered(&banned.token, 401, RECOVERED).await?;
         assert_eq!(world.get("/available/x", &unseen.token).await?.status, 401);
-        poll::until_true("sidecar A is ready again", RECOVERED, async || Ok(world.a.ops("/readyz").await?.status == 200)).await
+        poll::until_true(
+            "sidecar A is ready again",
+            RECOVERED,
+            async || Ok(world.a.ops("/readyz").await?.status == 200),
+        )
+        .await
     });
 }
 
@@ -69,7 +74,8 @@ async fn expect_each_part_to_say_so(world: &World) -> Result<()> {
     assert_eq!(world.a.ops("/healthz").await?.status, 200, "the process itself is well");
     let ready = world.a.ops("/readyz").await?.json_with(503)?;
     assert_eq!(ready["ready"], false, "{ready}");
-    let failed: Vec<_> = ready["checks"].as_array().into_iter().flatten().filter(|check| check["ok"] == false).collect();
+    let failed: Vec<_> =
+        ready["checks"].as_array().into_iter().flatten().filter(|check| check["ok"] == false).collect();
     assert!(failed.iter().any(|check| check.to_string().to_lowercase().contains("redis")), "{ready}");
 
     let key = app_identity_key(world.keys.mesh.as_bytes());
@@ -173,7 +179,10 @@ async fn expect_unavailable_but_where_allowed(world: &World, token: &Token) -> R
     for _ in 0..16 {
         // Over connections of their own, so that each worker is asked.
         let request = |path: &str| RawRequest::new("GET", path).header("authorization", token.bearer()).bytes();
-        poll::until_true("every worker says so", NOTICED, async || Ok(world.raw(&request("/v1/models")).await?.status == 503)).await?;
+        poll::until_true("every worker says so", NOTICED, async || {
+            Ok(world.raw(&request("/v1/models")).await?.status == 503)
+        })
+        .await?;
         let received = world.raw(&request("/available/x")).await?.received()?;
         assert!(received.one("x-sekisho-identity").is_some(), "the token was verified all the same");
         assert_eq!(world.raw(&request("/public/page")).await?.status, 200);

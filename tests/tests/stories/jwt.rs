@@ -104,7 +104,11 @@ fn invalid_tokens(world: &World) -> Vec<(String, Vec<u8>, String)> {
         ("empty signature", token.clone().with_signature([]).text(), "signature is invalid"),
         ("alg none", token.clone().algorithm("none").with_signature([]).text(), "algorithm is not accepted"),
         ("alg None", token.clone().algorithm("None").text(), "algorithm is not accepted"),
-        ("HS512 with the right key", token.clone().signed_with_hs512(&world.keys.jwt).text(), "algorithm is not accepted"),
+        (
+            "HS512 with the right key",
+            token.clone().signed_with_hs512(&world.keys.jwt).text(),
+            "algorithm is not accepted",
+        ),
         ("RS256", token.clone().algorithm("RS256").with_signature([7; 256]).text(), "algorithm is not accepted"),
         ("wrong issuer", token.clone().claim("iss", "somebody").text(), "issuer is not accepted"),
         ("no issuer", token.clone().without("iss").text(), "issuer is not accepted"),
@@ -114,15 +118,22 @@ fn invalid_tokens(world: &World) -> Vec<(String, Vec<u8>, String)> {
         ("an e-mail that is none", token.clone().claim("user_email", "ann").text(), "user_email is missing"),
         ("an e-mail with a line break", token.clone().claim("user_email", "a\n@b").text(), "user_email is missing"),
         ("times as text", token.clone().claim("exp", "tomorrow").text(), "token is malformed"),
-        ("the signature cut short", truncated(2), "signature is invalid"),
+        ("the signature cut short", truncated(3), "signature is invalid"),
+        ("the signature cut within a byte", truncated(2), "token is malformed"),
         ("the signature cut off", format!("{}.{}", parts[0], parts[1]), "token is malformed"),
         ("the claims cut off", parts[0].to_owned(), "token is malformed"),
         ("a fourth part", format!("{text}.{}", parts[2]), "token is malformed"),
         ("no JSON", "YQ.YQ.YQ".into(), "token is malformed"),
         ("20 KiB", token.clone().claim("padding", "x".repeat(20 * 1024)).text(), "token is too long"),
-        ("90 KiB", Token::new(&world.keys.jwt, "id", &email).claim("p", "x".repeat(66 * 1024)).text(), "token is too long"),
+        (
+            "90 KiB",
+            Token::new(&world.keys.jwt, "id", &email).claim("p", "x".repeat(66 * 1024)).text(),
+            "token is too long",
+        ),
     ];
-    let row = |(what, token, reason): (&str, String, &str)| (what.to_owned(), format!("Bearer {token}").into_bytes(), reason.to_owned());
+    let row = |(what, token, reason): (&str, String, &str)| {
+        (what.to_owned(), format!("Bearer {token}").into_bytes(), reason.to_owned())
+    };
     table.into_iter().map(row).collect()
 }
 
@@ -183,9 +194,16 @@ fn e11_strange_headers_beside_a_valid_token_harm_nobody() {
             ("a cookie that is not UTF-8", "cookie", b"a=\xff".to_vec()),
         ] {
             for _ in 0..8 {
-                let request = RawRequest::new("GET", "/v1/models").header("authorization", &bearer).header(name, &value);
+                let request =
+                    RawRequest::new("GET", "/v1/models").header("authorization", &bearer).header(name, &value);
                 let answer = world.raw(&request.bytes()).await?;
-                assert_eq!(answer.status, 200, "{what}: {} {}", answer.status, answer.body.chars().take(300).collect::<String>());
+                assert_eq!(
+                    answer.status,
+                    200,
+                    "{what}: {} {}",
+                    answer.status,
+                    answer.body.chars().take(300).collect::<String>()
+                );
                 assert_eq!(answer.received()?.all(name).len(), 1, "{what}");
             }
         }

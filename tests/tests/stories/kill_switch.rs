@@ -67,7 +67,10 @@ fn a_ban_ends_by_itself() {
     story(&SPLIT, async |world| {
         let User { email, token } = world.user();
         ban(world, json!({"user_email": email, "duration_seconds": 2})).await?;
-        expect_message(&world.get("/v1/models", &token).await?, "Invalid or expired token: User is banned for 0 days 0 hours")?;
+        expect_message(
+            &world.get("/v1/models", &token).await?,
+            "Invalid or expired token: User is banned for 0 days 0 hours",
+        )?;
         world.until_answered(&token, 200, Duration::from_secs(4)).await?;
         Ok(())
     });

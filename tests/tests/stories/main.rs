@@ -3,6 +3,8 @@
 //! One module a story. `cargo test -p e2e --test stories` runs them in one process, where stories
 //! share worlds; under `cargo nextest` each has a world of its own and the whole takes longer.
 
+#![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a story may panic")]
+
 mod admin;
 mod callouts;
 mod config;

@@ -38,7 +38,9 @@ fn a_ban_and_a_malformed_request_have_reasons_of_their_own() {
         world.app(reqwest::Method::POST, path, &world.admin_token(), Some(&body)).await?.json_with(200)?;
         world.get("/v1/log/banned", &token).await?;
         assert_eq!(access_log_of(world, "/v1/log/banned").await?["reason"], "user_banned");
-        let twice = RawRequest::new("GET", "/v1/log/twice").header("authorization", "Bearer a").header("authorization", "Bearer a");
+        let twice = RawRequest::new("GET", "/v1/log/twice")
+            .header("authorization", "Bearer a")
+            .header("authorization", "Bearer a");
         world.raw(&twice.bytes()).await?;
         assert_eq!(access_log_of(world, "/v1/log/twice").await?["reason"], "several_credentials");
         Ok(())
@@ -55,7 +57,9 @@ fn no_log_holds_a_token_or_a_secret() {
         }
         access_log_of(world, "/v1/log/quiet").await?;
         let logs = e2e::process::logs_of(world.folder());
-        for secret in [token.text(), forged.text(), world.keys.jwt.clone(), world.keys.mesh.clone(), world.keys.upstream.clone()] {
+        for secret in
+            [token.text(), forged.text(), world.keys.jwt.clone(), world.keys.mesh.clone(), world.keys.upstream.clone()]
+        {
             assert!(!logs.contains(&secret), "a log holds {secret}");
         }
         Ok(())

@@ -45,7 +45,10 @@ fn e2_a_path_with_two_readings_is_refused_and_reaches_nobody() {
         let before = world.upstream.with_path("unusual=1").len();
         for path in UNUSUAL {
             let target = format!("{path}?unusual=1");
-            for request in [RawRequest::new("GET", &target), RawRequest::new("GET", &target).header("authorization", token.bearer())] {
+            for request in [
+                RawRequest::new("GET", &target),
+                RawRequest::new("GET", &target).header("authorization", token.bearer()),
+            ] {
                 let answer = world.raw_to(world.envoy.bare(), &request.bytes()).await?;
                 assert_eq!(answer.status, 400, "{path:?}: {answer:?}");
             }

@@ -38,7 +38,10 @@ fn a_minted_token_works_at_once_and_its_record_is_the_old_gateways() {
         let id = minted["token_id"].as_str().context("no id")?;
         let record: String = world.redis.command(redis::cmd("GET").arg(format!("token:info:{id}"))).await?;
         let record: Value = serde_json::from_str(&record)?;
-        assert_eq!((&record["token_id"], &record["user_email"], &record["token_name"]), (&json!(id), &json!(email), &json!("laptop")));
+        assert_eq!(
+            (&record["token_id"], &record["user_email"], &record["token_name"]),
+            (&json!(id), &json!(email), &json!("laptop"))
+        );
         Ok(())
     });
 }
@@ -51,9 +54,15 @@ fn tokens_are_listed_looked_up_and_revoked_by_their_owner_only() {
         let id = minted["token_id"].as_str().context("no id")?;
 
         let list = world.app(Method::GET, "/api/token/list", &ann.token, None).await?.json_with(200)?;
-        assert_eq!((&list["success"], &list["count"], &list["user_email"]), (&json!(true), &json!(1), &json!(ann.email)));
+        assert_eq!(
+            (&list["success"], &list["count"], &list["user_email"]),
+            (&json!(true), &json!(1), &json!(ann.email))
+        );
         let listed = &list["tokens"][0];
-        assert_eq!((&listed["token_id"], &listed["token_name"], &listed["is_expired"]), (&json!(id), &json!("ci"), &json!(false)));
+        assert_eq!(
+            (&listed["token_id"], &listed["token_name"], &listed["is_expired"]),
+            (&json!(id), &json!("ci"), &json!(false))
+        );
         assert_eq!(listed["scopes"], json!(["api:read", "api:write"]));
 
         let info = format!("/api/token/info?token_id={id}");
@@ -66,7 +75,11 @@ fn tokens_are_listed_looked_up_and_revoked_by_their_owner_only() {
             ("no id", world.app(Method::GET, "/api/token/info", &ann.token, None).await?, 400),
             ("an unknown id", world.app(Method::GET, "/api/token/info?token_id=none", &ann.token, None).await?, 404),
             ("revoking without an id", post(world, "/api/token/revoke", &ann.token, &json!({})).await?, 400),
-            ("revoking an unknown id", post(world, "/api/token/revoke", &ann.token, &json!({"token_id": "none"})).await?, 404),
+            (
+                "revoking an unknown id",
+                post(world, "/api/token/revoke", &ann.token, &json!({"token_id": "none"})).await?,
+                404,
+            ),
         ] {
             assert_eq!(answer.status, status, "{what}: {answer:?}");
             assert!(answer.json()?["code"].is_string(), "{what}: {answer:?}");
@@ -94,7 +107,8 @@ fn a_token_never_lives_longer_or_does_more_than_it_may() {
         let narrow = generate(world, &reader, &json!({"token_name": "x"})).await?;
         assert_eq!(narrow["scopes"], json!(["api:read"]), "the default is cut to what the caller holds");
         for scope in ["admin", "api:write"] {
-            let answer = post(world, "/api/token/generate", &reader, &json!({"token_name": "x", "scopes": [scope]})).await?;
+            let answer =
+                post(world, "/api/token/generate", &reader, &json!({"token_name": "x", "scopes": [scope]})).await?;
             assert_eq!(answer.json_with(403)?["code"], "scope_not_held", "{scope}");
         }
         Ok(())

@@ -1,1 +1,174 @@
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use super::*;
+
+/// A configuration that is right, for tests to change.
+pub(crate) fn sound() -> Value {
+    json!({
+        "mesh": {"secret_env": "MESH", "staleness_ms": 3000, "max_checks": 2},
+        "providers": [{
+            "name": "tokens", "issuers": ["sekisho"], "audiences": ["litellm-api"], "hs256_secret_env": "JWT"
+        }],
+        "identities": [
+            {"name": "app", "audience": "sekisho-app", "key": "mesh"},
+            {"name": "llm", "audience": "llm", "hs256_secret_env": "LLM"}
+        ],
+        "routes": [
+            {"name": "health", "host": "app.example", "prefix": "/health", "access": "public"},
+            {"name": "app", "host": "app.example", "prefix": "/", "access": "protected", "identity": "app"},
+            {"name": "open", "prefix": "/open", "access": "protected", "on_unavailable": "allow"},
+            {"name": "llm", "prefix": "/", "access": "protected", "identity": "llm", "answers": "llm"}
+        ]
+    })
+}
+
+pub(crate) fn environment(name: &str) -> Option<String> {
+    match name {
+        "MESH" => Some("m".repeat(32)),
+        "JWT" => Some("j".repeat(32)),
+        "LLM" => Some("l".repeat(32)),
+        "SHORT" => Some("short".into()),
+        _ => None,
+    }
+}
+
+fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
+    let mut config = sound();
+    change(&mut config);
+    let parsed = Policy::parse(&config.to_string(), &environment);
+    parsed.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_sound_configuration_has_no_problems_and_gets_the_defaults() {
+    let policy = Policy::parse(&sound().to_string(), &environment).unwrap();
+    assert_eq!(policy.mesh.feed_cluster, "sekisho_feed");
+    assert_eq!((policy.mesh.check_timeout_ms, policy.trusted_hops), (500, 0));
+    assert_eq!((policy.providers[0].leeway_s, policy.providers[0].email_claim.as_str()), (30, "user_email"));
+    assert!(!policy.fences(), "one route lets requests pass unchecked");
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+fn each_wrong_field_is_named_with_its_path() {
+    type Change = fn(&mut Value);
+    let cases: &[(Change, &str)] = &[
+        (|c| c["mesh"] = json!(7), "mesh: invalid type: integer `7`, expected struct RawMesh"),
+        (|c| c["surprise"] = json!(1), "surprise: is not a known field"),
+        (|c| c["mesh"]["stalenes_ms"] = json!(1), "mesh.stalenes_ms: is not a known field"),
+        (|c| c["mesh"]["staleness_ms"] = json!(0), "mesh.staleness_ms: is not a whole number from 1500 to 60000"),
+        (|c| c["mesh"]["staleness_ms"] = json!("3 s"), "mesh.staleness_ms: is not a whole number from 1500 to 60000"),
+        (|c| c["mesh"]["feed_cluster"] = json!(""), "mesh.feed_cluster: is empty"),
+        (
+            |c| c["mesh"]["check_cluster"] = json!("sekisho_feed"),
+            "mesh.check_cluster: is the feed's cluster: a flood of checks would starve the feed",
+        ),
+        (|c| c["providers"] = json!([]), "providers: names no provider: without one no token could be accepted"),
+        (
+            |c| c["providers"][0]["issuers"] = json!([]),
+            "providers[0].issuers: is a list of at least one text, none of them empty",
+        ),
+        (
+            |c| c["providers"][0]["audiences"] = json!("x"),
+            "providers[0].audiences: invalid type: string \"x\", expected a sequence",
+        ),
+        (|c| c["providers"][0]["leeway_s"] = json!(-1), "providers[0].leeway_s: is not a whole number from 0 to 300"),
+        (|c| c["providers"][0]["email_claim"] = json!(" "), "providers[0].email_claim: is empty"),
+        (
+            |c| c["identities"][1] = json!({"name": "llm", "audience": "llm"}),
+            "identities[1]: has neither `hs256_secret_env` nor `key`",
+        ),
+        (
+            |c| c["identities"][0]["hs256_secret_env"] = json!("LLM"),
+            "identities[0]: has both `hs256_secret_env` and `key`",
+        ),
+        (|c| c["identities"][0]["key"] = json!("own"), "identities[0].key: `own` is not one of `mesh`"),
+        (
+            |c| c["identities"][0]["audience"] = json!("x"),
+            "identities[0].key: `mesh` is for the audience `sekisho-app` alone",
+        ),
+        (
+            |c| c["identities"][0] = json!({"name": "app", "audience": "sekisho-app", "hs256_secret_env": "LLM"}),
+            "identities[0].hs256_secret_env: the app API believes assertions under `\"key\": \"mesh\"` only",
+        ),
+        (
+            |c| c["identities"][1]["audience"] = json!("sekisho-app"),
+            "identities: the audience `sekisho-app` is used twice",
+        ),
+        (|c| c["routes"] = json!([]), "routes: names no route: every request would be refused"),
+        (|c| c["routes"][1]["access"] = json!("open"), "routes[1].access: `open` is not one of `public`, `protected`"),
+        (|c| drop(c["routes"][1].as_object_mut().unwrap().remove("access")), "routes[1].access: is missing"),
+        (|c| c["routes"][1]["prefix"] = json!("v1"), "routes[1].prefix: `v1` is not an absolute path in normal form"),
+        (
+            |c| c["routes"][1]["prefix"] = json!("/a//b"),
+            "routes[1].prefix: `/a//b` is not an absolute path in normal form",
+        ),
+        (
+            |c| c["routes"][1]["host"] = json!("App:80"),
+            "routes[1].host: is not a host name in lower case without a port",
+        ),
+        (
+            |c| c["routes"][1]["identity"] = json!("nobody"),
+            "routes[1].identity: `nobody` is not the name of a (valid) identity",
+        ),
+        (|c| c["routes"][0]["identity"] = json!("app"), "routes[0].identity: a public route has nobody to vouch for"),
+        (
+            |c| c["routes"][2]["on_unavailable"] = json!("maybe"),
+            "routes[2].on_unavailable: `maybe` is not one of `deny`, `allow`",
+        ),
+        (|c| c["routes"][2]["answers"] = json!("xml"), "routes[2].answers: `xml` is not one of `llm`, `problem`"),
+        (|c| c["routes"][2]["name"] = json!("llm"), "routes: the name `llm` is used twice"),
+        (|c| c["trusted_hops"] = json!(99), "trusted_hops: is not a whole number from 0 to 16"),
+        (
+            |c| c["mesh"]["secret_env"] = json!("SHORT"),
+            "mesh.secret_env: `SHORT` has 5 bytes, fewer than 32: make one with `openssl rand -base64 48`",
+        ),
+        (
+            |c| c["providers"][0]["hs256_secret_env"] = json!("NOWHERE"),
+            "providers[0].hs256_secret_env: the environment variable `NOWHERE` is not visible to the VM: set it for \
+             Envoy and name it in `vm_config.environment_variables.host_env_keys`",
+        ),
+    ];
+    for (change, expected) in cases {
+        let problems = problems(change);
+        assert!(problems.iter().any(|problem| problem == expected), "wanted: {expected}\nlisted: {problems:#?}");
+    }
+}
+
+#[test]
+fn all_problems_are_listed_at_once() {
+    let problems = problems(|c| {
+        c["mesh"]["staleness_ms"] = json!(0);
+        c["providers"][0]["leeway_s"] = json!(9_999);
+        c["routes"][1]["prefix"] = json!("x");
+        c["routes"][1]["extra"] = json!(true);
+    });
+    assert_eq!(problems.len(), 4, "{problems:#?}");
+}
+
+#[test]
+fn text_that_is_no_object_is_one_problem() {
+    for text in ["", "{", "[]", "null", "\"x\""] {
+        assert_eq!(check(text).len(), 1, "{text:?}");
+    }
+}
+
+#[test]
+fn an_offline_check_needs_no_secrets() {
+    assert_eq!(check(&sound().to_string()), []);
+}
+
+#[test]
+fn e8_the_key_set_changes_with_what_decides_about_tokens_and_with_nothing_else() {
+    let key_set = |change: &dyn Fn(&mut Value)| {
+        let mut config = sound();
+        change(&mut config);
+        Policy::parse(&config.to_string(), &environment).unwrap().key_set
+    };
+    let before = key_set(&|_| {});
+    assert_eq!(key_set(&|c| c["routes"][2]["on_unavailable"] = json!("deny")), before);
+    assert_ne!(key_set(&|c| c["providers"][0]["hs256_secret_env"] = json!("LLM")), before);
+    assert_ne!(key_set(&|c| c["providers"][0]["audiences"] = json!(["x"])), before);
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::{Bar, Change, Effect, Entry, Kind, PAGE_MAX_ENTRIES};
-use sekisho_protocol::{Digest, Epoch};
+use sekisho_protocol::Digest;
 
 use super::{Mark, Stamp, Version};
 
@@ -192,13 +192,13 @@ impl State {
         let mut next = None;
         for ((digest, kind, _), filed) in self.filed.range((from, Kind::Ban, String::new())..) {
             let Some(entry) = entry(*digest, *kind, filed.says, now) else { continue };
-            match entries.last_mut() {
-                Some(last) if last.digest() == *digest => *last = stronger(last.clone(), entry),
-                _ if entries.len() == PAGE_MAX_ENTRIES => {
-                    next = Some(*digest);
-                    break;
-                }
-                _ => entries.push(entry),
+            if let Some(last) = entries.pop_if(|last| last.digest() == *digest) {
+                entries.push(stronger(last, entry));
+            } else if entries.len() == PAGE_MAX_ENTRIES {
+                next = Some(*digest);
+                break;
+            } else {
+                entries.push(entry);
             }
         }
         Page { count: u64::try_from(self.filed.len()).unwrap_or(u64::MAX), next, entries }

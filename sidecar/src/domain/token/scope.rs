@@ -25,7 +25,8 @@ impl Scopes {
         let mut scopes: Vec<String> = Vec::new();
         for scope in list {
             if !is_scope(scope) {
-                let problem = format!("{scope:?} is no scope: 1 to {MAX_BYTES} visible ASCII characters without `\"` and `\\`");
+                let problem =
+                    format!("{scope:?} is no scope: 1 to {MAX_BYTES} visible ASCII characters without `\"` and `\\`");
                 return Err(Failure::invalid("scopes", problem));
             }
             if !scopes.contains(scope) {

@@ -128,7 +128,9 @@ impl Polls {
         let current = self.mirror.look(|state, age| (state.stamp().epoch.clone(), age));
         let (epoch, age) = current.ok_or(Unanswered::NotLoaded)?;
         let since = Version::new(query.since);
-        let holds = query.epoch.clone().map(|epoch| Stamp { epoch, version: since });
+        // Whoever still reads a snapshot holds nothing yet: an entry may stand in a page to come.
+        let complete = query.epoch.clone().filter(|_| query.from.is_none());
+        let holds = complete.map(|epoch| Stamp { epoch, version: since });
         let recorded = self.registry.record(&presence(query, &self.node, holds)).await;
         let wants_news = query.epoch.as_ref() == Some(&epoch) && query.from.is_none();
         match recorded {

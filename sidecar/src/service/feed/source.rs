@@ -1,6 +1,6 @@
 //! What keeps the mirror: reading the feed as it grows, and writing back what the store lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sekisho_protocol::Epoch;
@@ -21,6 +21,8 @@ pub struct Round {
     pub complete: bool,
     /// Where the feed stood afterwards.
     pub position: Position,
+    /// When `position` was asked for.
+    pub position_at: Instant,
 }
 
 /// Reads the feed over a connection of its own.

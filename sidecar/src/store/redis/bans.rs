@@ -11,8 +11,8 @@ use crate::service::bans::{BanStore, TURN_LIFE, Turn};
 use crate::service::error::StoreError;
 use crate::service::feed::BanEntry;
 use crate::store::redis::RedisClient;
+use crate::store::redis::keys::{BAN_DETAILS, BAN_RECORD};
 
-const RECORD: &str = "active_user_deleted:";
 /// Keys that one step of a walk looks at.
 const STEP: usize = 1_000;
 /// Bans whose details one round trip reads.
@@ -36,11 +36,11 @@ impl RedisBans {
 }
 
 fn record_key(email: &Email) -> String {
-    format!("{RECORD}{email}")
+    format!("{BAN_RECORD}{email}")
 }
 
 fn details_key(email: &str) -> String {
-    format!("sekisho:ban:{email}")
+    format!("{BAN_DETAILS}{email}")
 }
 
 fn turn_key(email: &Email) -> String {
@@ -86,7 +86,7 @@ impl BanStore for RedisBans {
             let mut pipeline = redis::pipe();
             for ban in bans {
                 pipeline.cmd("HMGET").arg(details_key(&ban.name)).arg(&["reason", "by", "at"]);
-                pipeline.get(format!("{RECORD}{}", ban.name));
+                pipeline.get(format!("{BAN_RECORD}{}", ban.name));
             }
             let answers: Vec<redis::Value> = pipeline.query_async(&mut redis).await?;
             for (ban, answer) in bans.iter().zip(answers.chunks(2)) {
@@ -99,8 +99,7 @@ impl BanStore for RedisBans {
     async fn take_turn(&self, email: &Email) -> Result<Option<Turn>, StoreError> {
         let turn = Turn { email: email.clone(), id: uuid::Uuid::new_v4().to_string() };
         let life = u64::try_from(TURN_LIFE.as_millis()).unwrap_or(u64::MAX);
-        let options =
-            SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(SetExpiry::PX(life));
+        let options = SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(SetExpiry::PX(life));
         let taken: Option<String> = self.client.shared().set_options(turn_key(email), &turn.id, options).await?;
         Ok(taken.map(|_| turn))
     }
@@ -118,7 +117,7 @@ impl RedisBans {
     /// this takes: about a second for a million keys.
     async fn spellings(&self, email: &Email) -> Result<Vec<String>, StoreError> {
         let mut redis = self.client.shared();
-        let pattern = format!("{RECORD}{}", any_case(email.as_str()));
+        let pattern = format!("{BAN_RECORD}{}", any_case(email.as_str()));
         let (mut cursor, mut found) = (0_u64, Vec::new());
         loop {
             let mut scan = redis::cmd("SCAN");

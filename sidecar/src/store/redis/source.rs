@@ -1,7 +1,7 @@
 //! Following the feed in Redis, over a connection of one's own: reads block on it.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
@@ -119,8 +119,9 @@ async fn next(redis: &mut MultiplexedConnection, after: Version, wait: Duration)
     let ids = read.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
     let changes = ids.map(|id| entry::of_stream(&id)).collect::<Result<Vec<_>, _>>()?;
     // Only after the read: what was read belongs to the epoch that is in force now, or to none.
+    let position_at = Instant::now();
     let position = epoch::position(redis).await?;
-    Ok(Round { complete: changes.len() < READ_MAX, changes, position })
+    Ok(Round { complete: changes.len() < READ_MAX, changes, position, position_at })
 }
 
 async fn entries(redis: &mut MultiplexedConnection) -> Result<Vec<Write>, StoreError> {

@@ -14,9 +14,8 @@ use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::{Adopt, TokenStore};
 use crate::store::redis::RedisClient;
+use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
 
-const INFO: &str = "token:info:";
-const REVOKED: &str = "revoked:token:";
 /// A sorted set without scores: the members are positions ([`TokenRecord::position`]).
 const INDEX: &str = "sekisho:tokens";
 /// There while the last adoption is recent enough for a list.
@@ -41,11 +40,11 @@ impl RedisTokens {
 }
 
 fn info_key(id: &str) -> String {
-    format!("{INFO}{id}")
+    format!("{TOKEN_INFO}{id}")
 }
 
 fn revoked_key(id: &str) -> String {
-    format!("{REVOKED}{id}")
+    format!("{REVOKED_RECORD}{id}")
 }
 
 fn user_key(email: &Email) -> String {
@@ -97,7 +96,8 @@ impl TokenStore for RedisTokens {
             before = format!("({last}");
             let ids: Vec<String> = positions.iter().map(|position| id_of(position).to_owned()).collect();
             let found = read(&mut redis, &ids).await?;
-            forget(&mut redis, positions.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(p, _)| p)).await?;
+            forget(&mut redis, positions.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(p, _)| p))
+                .await?;
             tokens.extend(found.into_iter().flatten());
         }
         tokens.truncate(limit);
@@ -118,9 +118,10 @@ impl TokenStore for RedisTokens {
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(format!("{INFO}*")).arg("COUNT").arg(STEP);
+            scan.arg(cursor).arg("MATCH").arg(format!("{TOKEN_INFO}*")).arg("COUNT").arg(STEP);
             let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
-            let ids: Vec<String> = keys.iter().filter_map(|key| key.strip_prefix(INFO)).map(str::to_owned).collect();
+            let ids: Vec<String> =
+                keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO)).map(str::to_owned).collect();
             let mut pipeline = redis::pipe();
             for token in read(&mut redis, &ids).await?.into_iter().flatten() {
                 index(&mut pipeline, &token.record);

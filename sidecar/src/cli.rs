@@ -1,0 +1,162 @@
+//! The command line. Commands work straight on Redis, with the same services as the server.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not ready (the doctor found
+//! something that must be repaired).
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use async_trait::async_trait;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Problems, Settings};
+use crate::domain::error::Failure;
+use crate::service::Services;
+use crate::service::doctor::Doctor;
+use crate::service::error::StoreError;
+
+mod ban;
+mod config;
+mod doctor;
+mod duration;
+mod output;
+mod token;
+
+use output::Output;
+
+/// `sekisho`: the sidecar of the Sekisho filter, and the command line to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sekisho",
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not ready."
+)]
+pub struct Cli {
+    /// YAML file with settings; the environment wins over it.
+    #[arg(long, global = true, env = "SEKISHO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON, one document.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the sidecar.
+    Serve,
+    /// Issue, list and revoke tokens.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Ban people, lift bans, list them.
+    #[command(subcommand)]
+    Ban(ban::Command),
+    /// Check configuration files.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Look at everything that an installation needs.
+    Doctor,
+    /// Print the description of the HTTP API (OpenAPI).
+    Openapi,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) enum Exit {
+    /// The call failed.
+    Failed(Failure),
+    /// The program could not go on.
+    Broken(anyhow::Error),
+    /// The settings, or a file that was to be checked, are wrong. Says what is.
+    Misconfigured(Vec<crate::config::Problem>),
+    /// What is wrong was said already.
+    NotReady,
+}
+
+impl From<Failure> for Exit {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<StoreError> for Exit {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<anyhow::Error> for Exit {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<Problems> for Exit {
+    fn from(problems: Problems) -> Self {
+        Self::Misconfigured(problems.iter().cloned().collect())
+    }
+}
+
+impl Exit {
+    fn code(&self) -> u8 {
+        match self {
+            // A bad value is a matter of usage, wherever it is noticed.
+            Self::Failed(Failure::Invalid { .. } | Failure::ScopeNotHeld { .. }) | Self::Misconfigured(_) => 2,
+            Self::Failed(_) | Self::Broken(_) => 1,
+            Self::NotReady => 3,
+        }
+    }
+}
+
+/// What the composition root does for the command line.
+#[async_trait]
+pub trait Program: Sync {
+    /// Builds the services.
+    ///
+    /// # Errors
+    /// The store's address is none.
+    fn connect(&self, settings: &Settings) -> Result<Services, StoreError>;
+
+    /// Builds the doctor.
+    fn doctor(&self, settings: &Settings, services: &Services) -> Doctor;
+
+    /// The description of the HTTP API, as JSON text.
+    ///
+    /// # Errors
+    /// It can't be written as JSON.
+    fn openapi(&self) -> anyhow::Result<String>;
+
+    /// Runs the sidecar until it is told to end.
+    async fn serve(&self, settings: Settings) -> anyhow::Result<()>;
+}
+
+/// Does what the command line says.
+pub async fn run(cli: Cli, program: &impl Program) -> ExitCode {
+    let output = Output::new(cli.json);
+    match dispatch(cli, program, &output).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            output.exit(&exit);
+            ExitCode::from(exit.code())
+        }
+    }
+}
+
+async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(), Exit> {
+    let load = || Settings::load(cli.config.as_deref());
+    match cli.command {
+        Command::Serve => program.serve(load()?).await?,
+        Command::Token(command) => token::run(command, &program.connect(&load()?)?.tokens, output).await?,
+        Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
+        Command::Config(command) => config::run(&command, output)?,
+        Command::Doctor => {
+            let settings = load()?;
+            let services = program.connect(&settings)?;
+            doctor::run(&program.doctor(&settings, &services), output).await?;
+        }
+        Command::Openapi => output.raw(&program.openapi()?),
+    }
+    Ok(())
+}

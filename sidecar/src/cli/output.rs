@@ -1,0 +1,118 @@
+//! What commands print: results on standard output, everything else on standard error.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use crate::cli::Exit;
+use crate::config::Problem;
+use crate::service::change::Change;
+
+/// Prints as text or as JSON. A reader that went away (`sekisho ban list | head`) is no error.
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a result: one of the two.
+    pub(super) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
+        if self.json {
+            self.raw(&format!("{:#}\n", json()));
+        } else {
+            self.raw(&format!("{}\n", text()));
+        }
+    }
+
+    /// Prints a text as it is.
+    pub(super) fn raw(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Prints a remark that is no result.
+    pub(super) fn remark(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Prints why a command did not end well.
+    pub(super) fn exit(&self, exit: &Exit) {
+        match exit {
+            Exit::NotReady => {}
+            Exit::Failed(failure) if self.json => {
+                self.raw(&format!(
+                    "{:#}\n",
+                    json!({"error": {"code": failure.code(), "message": failure.to_string()}})
+                ));
+            }
+            Exit::Failed(failure) => self.remark(&format!("error: {failure}")),
+            Exit::Broken(error) if self.json => {
+                self.raw(&format!("{:#}\n", json!({"error": {"code": "internal", "message": format!("{error:#}")}})));
+            }
+            Exit::Broken(error) => self.remark(&format!("error: {error:#}")),
+            Exit::Misconfigured(problems) if self.json => {
+                self.raw(&format!("{:#}\n", json!({"ok": false, "problems": problems_json(problems)})));
+            }
+            Exit::Misconfigured(problems) => {
+                for problem in problems {
+                    self.remark(&problem.to_string());
+                }
+            }
+        }
+    }
+
+    /// Says so if a change is not in force everywhere yet.
+    pub(super) fn lagging(&self, change: &Change) {
+        for laggard in &change.acknowledgement.lagging {
+            let (replica, node, version) = (&laggard.replica, &laggard.node, laggard.version);
+            self.remark(&format!("warning: the filter {replica} on {node:?} is still at version {version}"));
+        }
+    }
+}
+
+fn problems_json(problems: &[Problem]) -> Value {
+    problems.iter().map(|problem| json!({"path": problem.path, "message": problem.message})).collect()
+}
+
+/// A change in words.
+pub(super) fn change_text(change: &Change) -> String {
+    let acknowledgement = &change.acknowledgement;
+    let (workers, acknowledged) = (acknowledgement.workers, acknowledgement.acknowledged);
+    let fenced = match acknowledgement.fenced {
+        0 => String::new(),
+        fenced => format!(", {fenced} silent ones check every request"),
+    };
+    let (elapsed, durability) = (acknowledgement.elapsed_ms, change.durability.word());
+    format!("{acknowledged} of {workers} filter workers applied it in {elapsed} ms{fenced}; durability: {durability}")
+}
+
+/// A change as JSON, with the fields of the HTTP API.
+pub(super) fn change_json(change: &Change) -> Value {
+    let acknowledgement = &change.acknowledgement;
+    let lagging: Vec<Value> = acknowledgement
+        .lagging
+        .iter()
+        .map(|laggard| json!({"replica": laggard.replica, "node": laggard.node, "version": laggard.version.get()}))
+        .collect();
+    json!({
+        "version": acknowledgement.version.get(),
+        "epoch": acknowledgement.epoch,
+        "workers": acknowledgement.workers,
+        "acknowledged": acknowledgement.acknowledged,
+        "fenced": acknowledgement.fenced,
+        "lagging": lagging,
+        "elapsed_ms": acknowledgement.elapsed_ms,
+        "durability": change.durability.word(),
+    })
+}
+
+/// `object` with the fields of a change.
+pub(super) fn with_change(mut object: Value, change: &Change) -> Value {
+    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), change_json(change)) {
+        object.extend(fields);
+    }
+    object
+}

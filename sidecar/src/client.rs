@@ -1,0 +1,3 @@
+//! What this program asks of others over HTTP.
+
+pub mod web;

@@ -1,0 +1,108 @@
+//! The `app` listener: the API for people and programs, reached through Envoy, so that the filter
+//! vouches for every caller. It believes nothing but the filter's signed assertion.
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::error::Failure;
+use crate::domain::time::UnixSeconds;
+use crate::service::admins::Admins;
+use crate::service::bans::Bans;
+use crate::service::tokens::Tokens;
+
+pub mod admin_bans;
+pub mod admin_tokens;
+pub mod answer;
+pub mod caller;
+pub mod document;
+pub mod request;
+pub mod tokens;
+
+use answer::Refused;
+use caller::Verifier;
+
+/// Largest body that a call takes: every one is a few hundred bytes.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    /// Bans.
+    pub bans: Bans,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Who may administer.
+    pub admins: Admins,
+    /// Who calls.
+    pub verifier: Arc<Verifier>,
+}
+
+impl Api {
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds::now()
+    }
+}
+
+/// The listener's routes.
+#[must_use]
+pub fn router(api: Api) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    routes
+        .route(document::PATH, axum::routing::get(document::openapi))
+        .fallback(async || Refused(Failure::NoSuchPath))
+        .method_not_allowed_fallback(async || Refused(Failure::MethodNotAllowed))
+        .with_state(api)
+        .layer(
+            ServiceBuilder::new()
+                .layer(CatchPanicLayer::custom(on_panic))
+                // Answers hold tokens and addresses; none is of use to a cache.
+                .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+                .layer(DefaultBodyLimit::max(BODY_MAX_BYTES)),
+        )
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(document::Description::openapi())
+        .routes(routes!(health))
+        .routes(routes!(tokens::generate))
+        .routes(routes!(tokens::list))
+        .routes(routes!(tokens::info))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(admin_tokens::list))
+        .routes(routes!(admin_tokens::list_of_user, admin_tokens::revoke))
+        .routes(routes!(admin_tokens::revoke_user))
+        .routes(routes!(admin_bans::list))
+        .routes(routes!(admin_bans::ban))
+        .routes(routes!(admin_bans::unban))
+}
+
+/// Whether the API is up, as before. It says nothing about Redis: `/readyz` of the `ops` listener does.
+#[utoipa::path(get, path = "/health", tag = "health", security(()),
+    responses((status = 200, description = "The sidecar is up", body = Health)))]
+async fn health() -> Json<Health> {
+    Json(Health { status: "healthy" })
+}
+
+/// The answer of `/health`.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+struct Health {
+    /// Always `healthy`.
+    status: &'static str,
+}
+
+fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Refused(Failure::Internal { cause: "a handler panicked".into() }).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Bans, for administrators. The paths are those of the gateway that Sekisho replaces.
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::ban::{Ban, Length, Order, Reason};
+use crate::domain::error::Failure;
+use crate::domain::page::Page;
+use crate::domain::time::UnixSeconds;
+use crate::http::app::Api;
+use crate::http::app::admin_tokens::user_email;
+use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
+use crate::http::app::caller::Admin;
+use crate::http::app::request::{Json, PathPart, Paging, Query};
+use crate::service::bans::Banned;
+use crate::service::change::Change;
+
+/// Lists the bans that hold now, by address.
+#[utoipa::path(get, path = "/api/admin/bans", tag = "admin", params(Paging),
+    responses((status = 200, description = "The bans", body = BanList),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<Paging>) -> Answer<JsonBody<BanList>> {
+    let page = api.bans.list(&paging.window()?).await?;
+    Ok(JsonBody(BanList::new(page, api.now())))
+}
+
+/// Bans somebody, for 7 days unless the request says otherwise.
+#[utoipa::path(post, path = "/api/admin/sessions/revoke-user", tag = "admin", request_body = BanRequest,
+    responses((status = 200, description = "Banned, and every filter knows", body = BannedUser),
+        (status = 202, description = "Banned, but some filters lag", body = BannedUser),
+        (status = 409, description = "Lifted again meanwhile", body = Problem, content_type = "application/problem+json"),
+        AdminRefusals, BodyRefusals))]
+pub(super) async fn ban(State(api): State<Api>, admin: Admin, Json(request): Json<BanRequest>) -> Answer<Changed<BannedUser>> {
+    let banned = api.bans.ban(request.order(admin.name())?, api.now()).await?;
+    Ok(Changed::new(Some(&banned.change), BannedUser::new(&banned, admin.name())))
+}
+
+/// Lifts a ban. The same tokens get in again at once.
+#[utoipa::path(delete, path = "/api/admin/sessions/unban/{email}", tag = "admin",
+    params(("email" = String, Path, description = "The user's address, percent-encoded; `+` means itself")),
+    responses((status = 200, description = "Lifted, and every filter knows", body = UnbannedUser),
+        (status = 202, description = "Lifted, but some filters lag", body = UnbannedUser),
+        (status = 404, description = "Not banned", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Banned anew meanwhile", body = Problem, content_type = "application/problem+json"),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn unban(State(api): State<Api>, admin: Admin, PathPart(email): PathPart) -> Answer<Changed<UnbannedUser>> {
+    let email = user_email(&email)?;
+    let change = api.bans.lift(email.clone()).await?;
+    Ok(Changed::new(Some(&change), UnbannedUser::new(&change, email.into(), admin.name())))
+}
+
+/// Whom to ban, and how.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct BanRequest {
+    user_email: String,
+    /// Default 604,800 (7 days).
+    duration_seconds: Option<u64>,
+    /// Until somebody lifts it; not together with `duration_seconds`.
+    #[serde(default)]
+    permanent: bool,
+    /// For other administrators; at most 500 characters.
+    reason: Option<String>,
+}
+
+impl BanRequest {
+    fn order(self, by: String) -> Result<Order, Failure> {
+        Ok(Order {
+            email: user_email(&self.user_email)?,
+            length: Length::choose(self.duration_seconds, self.permanent)?,
+            reason: Reason::parse(self.reason.as_deref().unwrap_or_default())?,
+            by,
+        })
+    }
+}
+
+/// A part of the bans.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BanList {
+    bans: Vec<BanInfo>,
+    /// How many there are in this answer.
+    count: usize,
+    /// How many there could have been.
+    limit: usize,
+    /// `cursor` of the next call, if there is more.
+    next_cursor: Option<String>,
+}
+
+impl BanList {
+    pub(crate) fn new(page: Page<Ban>, now: UnixSeconds) -> Self {
+        let page = page.map(|ban| BanInfo::new(ban, now));
+        Self { count: page.rows.len(), bans: page.rows, limit: page.limit, next_cursor: page.next }
+    }
+}
+
+/// A ban.
+#[derive(Serialize, ToSchema)]
+struct BanInfo {
+    user_email: String,
+    reason: Option<String>,
+    banned_by: Option<String>,
+    banned_at: Option<u64>,
+    /// Missing if it has no end.
+    banned_until: Option<u64>,
+    /// Missing if it has no end.
+    ban_remaining_seconds: Option<u64>,
+    permanent: bool,
+    /// What the user is told.
+    message: String,
+}
+
+impl BanInfo {
+    fn new(ban: Ban, now: UnixSeconds) -> Self {
+        Self {
+            message: ban.left(now).to_string(),
+            banned_at: ban.at.map(UnixSeconds::get),
+            banned_until: ban.end().map(UnixSeconds::get),
+            ban_remaining_seconds: ban.left(now).seconds(),
+            permanent: ban.is_permanent(),
+            reason: ban.reason.map(|reason| reason.as_str().to_owned()),
+            banned_by: ban.by,
+            user_email: ban.email.into(),
+        }
+    }
+}
+
+/// Somebody who is banned now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BannedUser {
+    message: &'static str,
+    user_email: String,
+    /// How many sessions were deleted.
+    deleted_count: usize,
+    /// `null` if it has no end.
+    ban_duration_seconds: Option<u64>,
+    /// `null` if it has no end.
+    banned_until: Option<u64>,
+    permanent: bool,
+    reason: Option<String>,
+    deleted_by: String,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+impl BannedUser {
+    fn new(banned: &Banned, deleted_by: String) -> Self {
+        let ban = &banned.ban;
+        Self {
+            message: "User banned successfully",
+            user_email: ban.email.to_string(),
+            deleted_count: 0,
+            ban_duration_seconds: ban.at.and_then(|at| ban.left(at).seconds()),
+            banned_until: ban.end().map(UnixSeconds::get),
+            permanent: ban.is_permanent(),
+            reason: ban.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+            deleted_by,
+            effect: Effect::from(&banned.change),
+        }
+    }
+}
+
+/// Somebody whose ban is lifted.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UnbannedUser {
+    message: &'static str,
+    user_email: String,
+    unbanned_by: String,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+impl UnbannedUser {
+    fn new(change: &Change, user_email: String, unbanned_by: String) -> Self {
+        Self { message: "User unbanned successfully", user_email, unbanned_by, effect: Effect::from(change) }
+    }
+}

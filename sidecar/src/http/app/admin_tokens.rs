@@ -1,0 +1,181 @@
+//! `/api/admin/tokens…`: everybody's tokens, for administrators.
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use sekisho_protocol::Email;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::error::Failure;
+use crate::domain::page::Page;
+use crate::domain::time::UnixSeconds;
+use crate::domain::token::{Status, StoredToken, TokenId};
+use crate::http::app::Api;
+use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
+use crate::http::app::caller::Admin;
+use crate::http::app::request::{Json, PathPart, Paging, Query};
+use crate::http::app::tokens::TokenInfo;
+use crate::service::tokens::{Revoked, RevokedAll};
+
+/// Lists everybody's tokens, the newest first.
+#[utoipa::path(get, path = "/api/admin/tokens", tag = "admin", params(Paging),
+    responses((status = 200, description = "The tokens", body = AllTokens),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<Paging>) -> Answer<JsonBody<AllTokens>> {
+    let page = api.tokens.all(&paging.window()?).await?;
+    Ok(JsonBody(AllTokens::new(page, api.now())))
+}
+
+/// Lists somebody's tokens, the newest first.
+#[utoipa::path(get, path = "/api/admin/tokens/{email_or_id}", tag = "admin",
+    params(Paging, ("email_or_id" = String, Path, description = "The user's address")),
+    responses((status = 200, description = "The tokens", body = TokensOfUser),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn list_of_user(State(api): State<Api>, _: Admin, PathPart(email): PathPart, Query(paging): Query<Paging>) -> Answer<JsonBody<TokensOfUser>> {
+    let email = user_email(&email)?;
+    let page = api.tokens.of_user(&email, &paging.window()?).await?;
+    Ok(JsonBody(TokensOfUser::new(page, email, api.now())))
+}
+
+/// Revokes anybody's token. Nothing brings it back.
+#[utoipa::path(delete, path = "/api/admin/tokens/{email_or_id}", tag = "admin",
+    params(("email_or_id" = String, Path, description = "The token's id")),
+    responses((status = 200, description = "Revoked, and every filter knows", body = RevokedByAdmin),
+        (status = 202, description = "Revoked, but some filters lag", body = RevokedByAdmin),
+        (status = 404, description = "No such token", body = Problem, content_type = "application/problem+json"),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn revoke(State(api): State<Api>, admin: Admin, PathPart(id): PathPart) -> Answer<Changed<RevokedByAdmin>> {
+    let revoked = api.tokens.revoke(&TokenId::parse(&id)?).await?;
+    Ok(Changed::new(Some(&revoked.change), RevokedByAdmin::new(&revoked, admin.name())))
+}
+
+/// Revokes every token of somebody.
+#[utoipa::path(post, path = "/api/admin/tokens/revoke-user", tag = "admin", request_body = UserRequest,
+    responses((status = 200, description = "Revoked, and every filter knows", body = RevokedUser),
+        (status = 202, description = "Revoked, but some filters lag", body = RevokedUser),
+        AdminRefusals, BodyRefusals))]
+pub(super) async fn revoke_user(State(api): State<Api>, admin: Admin, Json(request): Json<UserRequest>) -> Answer<Changed<RevokedUser>> {
+    let email = user_email(&request.user_email)?;
+    let revoked = api.tokens.revoke_all(email.clone(), api.now()).await?;
+    Ok(Changed::new(revoked.change.as_ref(), RevokedUser::new(&revoked, &email, admin.name())))
+}
+
+/// The address in `text`.
+pub(super) fn user_email(text: &str) -> Result<Email, Failure> {
+    Email::parse(text).map_err(|problem| Failure::invalid("user_email", problem))
+}
+
+/// A part of everybody's tokens.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AllTokens {
+    tokens: Vec<TokenInfo>,
+    summary: Summary,
+    /// How many tokens there could have been.
+    limit: usize,
+    /// `cursor` of the next call, if there is more.
+    next_cursor: Option<String>,
+}
+
+/// What has become of the tokens in this answer.
+#[derive(Default, Serialize, ToSchema)]
+struct Summary {
+    total: usize,
+    active: usize,
+    expired: usize,
+    revoked: usize,
+}
+
+impl AllTokens {
+    fn new(page: Page<StoredToken>, now: UnixSeconds) -> Self {
+        let page = page.map(|token| TokenInfo::new(token, now));
+        let mut summary = Summary { total: page.rows.len(), ..Summary::default() };
+        for token in &page.rows {
+            match token.status() {
+                Status::Active => summary.active += 1,
+                Status::Expired => summary.expired += 1,
+                Status::Revoked => summary.revoked += 1,
+            }
+        }
+        Self { tokens: page.rows, summary, limit: page.limit, next_cursor: page.next }
+    }
+}
+
+/// A part of somebody's tokens.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TokensOfUser {
+    user_email: String,
+    tokens: Vec<TokenInfo>,
+    /// How many there are in this answer.
+    count: usize,
+    /// How many there could have been.
+    limit: usize,
+    /// `cursor` of the next call, if there is more.
+    next_cursor: Option<String>,
+}
+
+impl TokensOfUser {
+    fn new(page: Page<StoredToken>, email: Email, now: UnixSeconds) -> Self {
+        let page = page.map(|token| TokenInfo::new(token, now));
+        Self {
+            user_email: email.into(),
+            count: page.rows.len(),
+            tokens: page.rows,
+            limit: page.limit,
+            next_cursor: page.next,
+        }
+    }
+}
+
+/// Whom a call is about.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct UserRequest {
+    user_email: String,
+}
+
+/// A token that an administrator revoked.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RevokedByAdmin {
+    message: &'static str,
+    token_id: String,
+    user_email: String,
+    revoked_by: String,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+impl RevokedByAdmin {
+    fn new(revoked: &Revoked, revoked_by: String) -> Self {
+        Self {
+            message: "Token revoked successfully",
+            token_id: revoked.record.token_id.clone(),
+            user_email: revoked.record.user_email.clone(),
+            revoked_by,
+            effect: Effect::from(&revoked.change),
+        }
+    }
+}
+
+/// Somebody whose tokens are revoked.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RevokedUser {
+    message: &'static str,
+    user_email: String,
+    /// How many could still have been used.
+    revoked_count: usize,
+    revoked_by: String,
+    /// Missing if there was nothing to revoke.
+    #[serde(flatten)]
+    effect: Option<Effect>,
+}
+
+impl RevokedUser {
+    fn new(revoked: &RevokedAll, email: &Email, revoked_by: String) -> Self {
+        Self {
+            message: "All tokens of the user revoked successfully",
+            user_email: email.to_string(),
+            revoked_count: revoked.count,
+            revoked_by,
+            effect: revoked.change.as_ref().map(Effect::from),
+        }
+    }
+}

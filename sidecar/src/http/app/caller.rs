@@ -1,0 +1,125 @@
+//! Who calls: the extractors by which a handler says whom it serves.
+//!
+//! Only `x-sekisho-identity` counts, signed by the filter for this API with a key that no upstream
+//! has. `x-forwarded-email` and its like are what anybody could send who reaches the listener.
+
+use std::collections::HashSet;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use jwt_simple::prelude::{Audiences, Duration, HS256Key, JWTClaims, MACLike, VerificationOptions};
+use sekisho_protocol::activity::Method;
+use sekisho_protocol::identity::{APP_AUDIENCE, HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S};
+use sekisho_protocol::{Subject, keys};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::caller::{CLOCK_SKEW_S, Caller};
+use crate::domain::error::Failure;
+use crate::domain::time::UnixSeconds;
+use crate::http::app::Api;
+use crate::http::app::answer::Refused;
+
+/// Longest assertion that is looked at: several times the longest that the filter signs.
+const ASSERTION_MAX_BYTES: usize = 16 * 1024;
+
+/// Verifies the filter's assertions.
+pub struct Verifier {
+    key: HS256Key,
+}
+
+/// The claims besides the registered ones.
+#[derive(Serialize, Deserialize)]
+struct OwnClaims {
+    email: Option<String>,
+    method: Method,
+    token_id: Option<String>,
+    token_name: Option<String>,
+    scopes: Vec<String>,
+}
+
+impl Verifier {
+    /// Verifies what filters of the mesh with this secret sign.
+    #[must_use]
+    pub fn new(mesh_secret: &[u8]) -> Self {
+        Self { key: HS256Key::from_bytes(&keys::app_identity_key(mesh_secret)) }
+    }
+
+    /// The caller whom the headers of a request prove.
+    ///
+    /// # Errors
+    /// [`Failure::Unauthenticated`], or [`Failure::RepeatedIdentity`].
+    pub fn verify(&self, headers: &HeaderMap, now: UnixSeconds) -> Result<Caller, Failure> {
+        let mut values = headers.get_all(HEADER).iter();
+        let assertion = values.next().ok_or(Failure::Unauthenticated)?;
+        if values.next().is_some() {
+            return Err(Failure::RepeatedIdentity);
+        }
+        let assertion = assertion.to_str().map_err(|_| Failure::Unauthenticated)?;
+        Caller::believe(self.claims(assertion, now)?, now)
+    }
+
+    fn claims(&self, assertion: &str, now: UnixSeconds) -> Result<IdentityClaims, Failure> {
+        let options = VerificationOptions {
+            allowed_issuers: Some(HashSet::from([ISSUER.to_owned()])),
+            allowed_audiences: Some(HashSet::from([APP_AUDIENCE.to_owned()])),
+            time_tolerance: Some(Duration::from_secs(CLOCK_SKEW_S)),
+            max_validity: Some(Duration::from_secs(MAX_LIFETIME_S + CLOCK_SKEW_S)),
+            max_token_length: Some(ASSERTION_MAX_BYTES),
+            artificial_time: Some(Duration::from_secs(now.get())),
+            ..VerificationOptions::default()
+        };
+        let verified = self.key.verify_token::<OwnClaims>(assertion, Some(options));
+        // Why it failed would help only a forger; the filter's own log says what it signed.
+        verified.ok().and_then(into_claims).ok_or(Failure::Unauthenticated)
+    }
+}
+
+/// The assertion's claims, if all that it must have is there: the library takes a missing `exp` for
+/// no end, and a set of audiences for each of them.
+fn into_claims(claims: JWTClaims<OwnClaims>) -> Option<IdentityClaims> {
+    let Some(Audiences::AsString(aud)) = claims.audiences else { return None };
+    Some(IdentityClaims {
+        iss: claims.issuer?,
+        aud,
+        sub: Subject::try_from(claims.subject?).ok()?,
+        email: claims.custom.email,
+        method: claims.custom.method,
+        token_id: claims.custom.token_id,
+        token_name: claims.custom.token_name,
+        scopes: claims.custom.scopes,
+        iat: claims.issued_at?.as_secs(),
+        exp: claims.expires_at?.as_secs(),
+    })
+}
+
+/// Anybody whom the filter vouches for.
+pub struct SignedIn(pub Caller);
+
+impl FromRequestParts<Api> for SignedIn {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        Ok(Self(api.verifier.verify(&parts.headers, api.now())?))
+    }
+}
+
+/// An administrator with a credential for administration (rule E7).
+pub struct Admin(Caller);
+
+impl Admin {
+    /// The administrator's name in answers and records.
+    pub fn name(&self) -> String {
+        self.0.name().to_owned()
+    }
+}
+
+impl FromRequestParts<Api> for Admin {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
+        api.admins.authorize(&caller).await?;
+        Ok(Self(caller))
+    }
+}

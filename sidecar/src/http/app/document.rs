@@ -1,0 +1,80 @@
+//! The API's description (OpenAPI 3.1), made from the handlers. `docs/openapi.json` is a copy of it,
+//! and a test keeps it current.
+
+use axum::Json;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// Where the listener serves it.
+pub const PATH: &str = "/api/openapi.json";
+
+/// What the handlers don't say by themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sekisho",
+        description = "Tokens and bans. Callers reach it through Envoy, where the Sekisho filter authenticates them; \
+                       it believes nobody else. Admin calls need the admin role and a token with the scope `admin`. \
+                       Times are Unix seconds. Errors are problem documents (RFC 9457) with a stable `code`, except where a shape is given.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
+    ),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+    tags(
+        (name = "tokens", description = "A caller's own tokens"),
+        (name = "admin", description = "For administrators"),
+        (name = "health", description = "For health checks")
+    )
+)]
+pub struct Description;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("A token of this API or of a provider that the gateway accepts. Envoy checks it."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The whole description.
+#[must_use]
+pub fn describe() -> Document {
+    super::routes().split_for_parts().1
+}
+
+/// The description as it stands in `docs/openapi.json`.
+///
+/// # Errors
+/// It can't be written as JSON.
+pub fn text() -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&describe())?;
+    text.push('\n');
+    Ok(text)
+}
+
+pub(super) async fn openapi() -> Json<Document> {
+    Json(describe())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_in_the_docs_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let expected = text().unwrap();
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(found == expected, "docs/openapi.json is out of date: `sekisho openapi > docs/openapi.json` renews it");
+    }
+}

@@ -1,0 +1,210 @@
+//! The whole listener over a real Redis, as the filter would call it: with an assertion of its own
+//! making. Each story has its server, its sidecar without jobs, and clients by role.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use jwt_simple::prelude::{Claims, Duration, HS256Key, MACLike};
+use redis::AsyncCommands;
+use sekisho_protocol::identity::{APP_AUDIENCE, ISSUER};
+use sekisho_protocol::keys::app_identity_key;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::app::App;
+use crate::testing::{MESH_SECRET, RedisServer};
+
+mod bans;
+mod identity;
+mod tokens;
+
+/// An address with what makes paths hard.
+const ANN: &str = "ann+test@x.org";
+const ROOT: &str = "root@x.org";
+
+struct World {
+    redis: RedisServer,
+    router: Router,
+}
+
+/// An answer, taken apart.
+struct Answer {
+    status: StatusCode,
+    media_type: String,
+    headers: axum::http::HeaderMap,
+    body: Value,
+}
+
+impl World {
+    async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        let redis = RedisServer::start().await;
+        let mut all = vec![("SUPER_ADMIN_EMAIL", ROOT), ("SEKISHO_ACK_TIMEOUT_MS", "100")];
+        all.extend(settings);
+        let settings = redis.settings(&all);
+        let router = App::new(&settings, CancellationToken::new()).unwrap().api(&settings);
+        Self { redis, router }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let media_type = parts.headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap());
+        Answer {
+            status: parts.status,
+            media_type: media_type.to_owned(),
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            headers: parts.headers,
+        }
+    }
+
+    /// A call of somebody with these scopes.
+    async fn call(&self, who: &str, scopes: &[&str], method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("x-sekisho-identity", assertion(who, scopes))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .unwrap();
+        self.send(request).await
+    }
+
+    /// A call of an ordinary user.
+    async fn user(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.call(ANN, &["api:read", "api:write"], method, path, body).await
+    }
+
+    /// A call of the super administrator with the scope.
+    async fn root(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.call(ROOT, &["admin"], method, path, body).await
+    }
+
+    async fn issue(&self, name: &str) -> Value {
+        let answer = self.user(Method::POST, "/api/token/generate", Some(json!({"token_name": name}))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body
+    }
+}
+
+impl Answer {
+    fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert_eq!(self.media_type, "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["code"], code, "{}", self.body);
+        assert_eq!(keys(&self.body), ["code", "detail", "status", "title", "type"]);
+    }
+}
+
+/// The names of an object's members, sorted.
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The assertion that the filter signs.
+fn assertion(who: &str, scopes: &[&str]) -> String {
+    sign(MESH_SECRET, APP_AUDIENCE, who, scopes, 30)
+}
+
+fn sign(secret: &str, audience: &str, who: &str, scopes: &[&str], life_s: u64) -> String {
+    let own = json!({"email": who, "method": "jwt", "token_id": "t", "scopes": scopes});
+    let mut claims = Claims::with_custom_claims(own, Duration::from_secs(life_s))
+        .with_issuer(ISSUER)
+        .with_audience(audience)
+        .with_subject(who);
+    claims.invalid_before = None;
+    HS256Key::from_bytes(&app_identity_key(secret.as_bytes())).authenticate(claims).unwrap()
+}
+
+#[tokio::test]
+async fn health_needs_no_caller() {
+    let world = World::start().await;
+    let answer = world.send(Request::get("/health").body(Body::empty()).unwrap()).await;
+    assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({"status": "healthy"})));
+}
+
+#[tokio::test]
+async fn the_description_is_served_and_names_every_call() {
+    let world = World::start().await;
+    let answer = world.send(Request::get("/api/openapi.json").body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    for path in [
+        "/health",
+        "/api/token/generate",
+        "/api/token/list",
+        "/api/token/info",
+        "/api/token/revoke",
+        "/api/admin/tokens",
+        "/api/admin/tokens/{email_or_id}",
+        "/api/admin/tokens/revoke-user",
+        "/api/admin/bans",
+        "/api/admin/sessions/revoke-user",
+        "/api/admin/sessions/unban/{email}",
+    ] {
+        assert!(answer.body["paths"][path].is_object(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_document_too() {
+    let world = World::start().await;
+    world.user(Method::GET, "/api/nothing", None).await.is_problem(404, "no_such_path");
+    world.user(Method::DELETE, "/api/token/list", None).await.is_problem(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn a_write_must_be_json_of_a_bounded_size() {
+    let world = World::start().await;
+    let with = |media: Option<&str>, body: String| {
+        let mut request =
+            Request::post("/api/token/generate").header("x-sekisho-identity", assertion(ANN, &["api:read"]));
+        if let Some(media) = media {
+            request = request.header(header::CONTENT_TYPE, media);
+        }
+        world.send(request.body(Body::from(body)).unwrap())
+    };
+    let good = json!({"token_name": "n"}).to_string();
+    with(None, good.clone()).await.is_problem(415, "not_json");
+    with(Some("text/plain"), good.clone()).await.is_problem(415, "not_json");
+    with(Some("application/x-www-form-urlencoded"), good.clone()).await.is_problem(415, "not_json");
+    with(Some("application/json"), "{".into()).await.is_problem(400, "invalid_body");
+    with(Some("application/json"), "{}".into()).await.is_problem(400, "invalid_body");
+    with(Some("application/json"), r#"{"token_name":"n","expires_in":-1}"#.into()).await.is_problem(400, "invalid_body");
+    with(Some("application/json"), format!("\"{}\"", "x".repeat(70_000))).await.is_problem(413, "too_large");
+    assert_eq!(with(Some("application/json; charset=utf-8"), good).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_redis_calls_fail_whole_and_say_when_to_try_again() {
+    let mut world = World::start().await;
+    let token = world.issue("n").await;
+    world.redis.stop();
+    let id = token["token_id"].as_str().unwrap();
+    for (method, path, body) in [
+        (Method::POST, "/api/token/generate", Some(json!({"token_name": "n"}))),
+        (Method::GET, "/api/token/list", None),
+        (Method::POST, "/api/token/revoke", Some(json!({"token_id": id}))),
+    ] {
+        let answer = world.user(method, path, body).await;
+        answer.is_problem(503, "unavailable");
+        assert_eq!(answer.headers[header::RETRY_AFTER], "1");
+        assert!(!answer.body.to_string().contains("127.0.0.1"), "no inner cause: {}", answer.body);
+    }
+    let ban = Some(json!({"user_email": ANN}));
+    world.root(Method::POST, "/api/admin/sessions/revoke-user", ban).await.is_problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_by_a_cache() {
+    let world = World::start().await;
+    let answer = world.user(Method::GET, "/api/token/list", None).await;
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+}

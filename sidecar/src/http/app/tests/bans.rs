@@ -1,0 +1,132 @@
+//! The ban calls.
+
+use sekisho_protocol::feed::FOREVER;
+
+use super::*;
+use crate::service::feed::registry::{Presence, Registry};
+use crate::store::redis::workers::RedisWorkers;
+
+const BAN: &str = "/api/admin/sessions/revoke-user";
+
+fn unban(who: &str) -> String {
+    format!("/api/admin/sessions/unban/{who}")
+}
+
+/// What the feed says of somebody.
+async fn entry(world: &World, who: &str) -> Option<Value> {
+    let text: Option<String> =
+        world.redis.client().shared().hget("sekisho:{feed}:entries", format!("ban|{who}")).await.unwrap();
+    text.map(|text| serde_json::from_str(&text).unwrap())
+}
+
+#[tokio::test]
+async fn a_ban_is_answered_in_the_old_shape_and_says_who_knows_of_it() {
+    let world = World::start().await;
+    let answer = world.root(Method::POST, BAN, Some(json!({"user_email": "Ann+Test@X.org"}))).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        keys(&answer.body),
+        [
+            "acknowledged", "ban_duration_seconds", "banned_until", "deleted_by", "deleted_count", "durability",
+            "elapsed_ms", "epoch", "fenced", "lagging", "message", "permanent", "reason", "user_email", "version",
+            "workers"
+        ]
+    );
+    assert_eq!(answer.body["message"], "User banned successfully");
+    assert_eq!(answer.body["user_email"], ANN);
+    assert_eq!(answer.body["ban_duration_seconds"], 604_800);
+    assert_eq!(answer.body["deleted_by"], ROOT);
+    assert_eq!(answer.body["durability"], "memory");
+    assert_eq!(entry(&world, ANN).await.unwrap()["until"], answer.body["banned_until"]);
+}
+
+#[tokio::test]
+async fn a_ban_has_a_length_a_reason_or_no_end() {
+    let world = World::start().await;
+    let hour = json!({"user_email": ANN, "duration_seconds": 3_600, "reason": " spam "});
+    let answer = world.root(Method::POST, BAN, Some(hour)).await.body;
+    assert_eq!((&answer["ban_duration_seconds"], &answer["reason"]), (&json!(3_600), &json!("spam")));
+    let answer = world.root(Method::POST, BAN, Some(json!({"user_email": ANN, "permanent": true}))).await.body;
+    assert_eq!((&answer["ban_duration_seconds"], &answer["banned_until"]), (&Value::Null, &Value::Null));
+    assert_eq!(entry(&world, ANN).await.unwrap()["until"], FOREVER);
+    for bad in [
+        json!({"user_email": "ann"}),
+        json!({"user_email": ANN, "duration_seconds": 0}),
+        json!({"user_email": ANN, "duration_seconds": 60, "permanent": true}),
+        json!({"user_email": ANN, "reason": "a\nb"}),
+    ] {
+        world.root(Method::POST, BAN, Some(bad)).await.is_problem(400, "invalid_value");
+    }
+    world.root(Method::POST, BAN, Some(json!({}))).await.is_problem(400, "invalid_body");
+}
+
+#[tokio::test]
+async fn a_plus_in_the_path_of_an_unban_means_itself() {
+    let world = World::start().await;
+    for spelling in ["ann+test@x.org", "ann%2Btest%40x.org", "ANN+test@X.org"] {
+        world.root(Method::POST, BAN, Some(json!({"user_email": ANN}))).await;
+        world.root(Method::DELETE, &unban("ann%20test@x.org"), None).await.is_problem(400, "invalid_value");
+        let answer = world.root(Method::DELETE, &unban(spelling), None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{spelling}: {}", answer.body);
+        assert_eq!(answer.body["user_email"], ANN);
+        assert_eq!(answer.body["unbanned_by"], ROOT);
+        assert_eq!(entry(&world, ANN).await.unwrap()["until"], 0, "a lift is a versioned tombstone");
+    }
+    world.root(Method::DELETE, &unban(ANN), None).await.is_problem(404, "not_banned");
+}
+
+#[tokio::test]
+async fn a_ban_by_another_program_is_lifted_with_or_without_an_entry() {
+    let world = World::start().await;
+    let mut redis = world.redis.client().shared();
+    let _: () = redis.set("active_user_deleted:Ann+Test@X.org", "1700000000").await.unwrap();
+    assert_eq!(world.root(Method::DELETE, &unban(ANN), None).await.status, StatusCode::OK);
+    assert!(!redis.exists::<_, bool>("active_user_deleted:Ann+Test@X.org").await.unwrap());
+    world.root(Method::DELETE, &unban(ANN), None).await.is_problem(404, "not_banned");
+
+    world.root(Method::POST, BAN, Some(json!({"user_email": ANN}))).await;
+    let _: () = redis.del(format!("active_user_deleted:{ANN}")).await.unwrap();
+    assert_eq!(world.root(Method::DELETE, &unban(ANN), None).await.status, StatusCode::OK, "an entry alone bars, too");
+}
+
+#[tokio::test]
+async fn bans_are_listed_by_address_and_page_by_page() {
+    let world = World::start().await;
+    for who in ["carl@x.org", "ann@x.org", "bob@x.org"] {
+        world.root(Method::POST, BAN, Some(json!({"user_email": who, "reason": "spam"}))).await;
+    }
+    world.root(Method::POST, BAN, Some(json!({"user_email": "gone@x.org"}))).await;
+    world.root(Method::DELETE, &unban("gone@x.org"), None).await;
+    let all = world.root(Method::GET, "/api/admin/bans", None).await.body;
+    assert_eq!(keys(&all), ["bans", "count", "limit", "next_cursor"]);
+    let names: Vec<&str> = all["bans"].as_array().unwrap().iter().map(|ban| ban["user_email"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ann@x.org", "bob@x.org", "carl@x.org"]);
+    let ban = &all["bans"][0];
+    assert_eq!((&ban["reason"], &ban["banned_by"], &ban["permanent"]), (&json!("spam"), &json!(ROOT), &json!(false)));
+    assert!(ban["message"].as_str().unwrap().starts_with("User is banned for "), "{ban}");
+    let page = world.root(Method::GET, "/api/admin/bans?limit=2", None).await.body;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = world.root(Method::GET, &format!("/api/admin/bans?limit=2&cursor={cursor}"), None).await.body;
+    assert_eq!((&rest["count"], &rest["bans"][0]["user_email"]), (&json!(1), &json!("carl@x.org")));
+    assert_eq!(rest["next_cursor"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_ban_that_a_filter_has_not_applied_is_202_and_names_it() {
+    let world = World::start().await;
+    let presence = Presence {
+        replica: sekisho_protocol::ReplicaId::from_bytes([7; 16]),
+        node: "envoy-1".into(),
+        build: "0.1.0".into(),
+        fences: true,
+        staleness_ms: 3_000,
+        sidecar: "test".into(),
+        holds: None,
+    };
+    RedisWorkers::new(world.redis.client()).record(&presence).await.unwrap();
+    let answer = world.root(Method::POST, BAN, Some(json!({"user_email": ANN}))).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    assert_eq!((&answer.body["workers"], &answer.body["acknowledged"]), (&json!(1), &json!(0)));
+    assert_eq!(answer.body["lagging"], json!([{"replica": "07".repeat(16), "node": "envoy-1", "version": 0}]));
+    assert!(answer.body["elapsed_ms"].as_u64().unwrap() <= 1_000, "it waits no longer than it should");
+}

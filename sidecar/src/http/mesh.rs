@@ -1,0 +1,76 @@
+//! The `mesh` listener: the three conversations with filters. Every call carries the mesh secret; to
+//! whoever does not, everything looks the same.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use sekisho_protocol::path;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::config::Secret;
+use crate::http::bearer;
+use crate::service::activity::Activities;
+use crate::service::checks::Checks;
+use crate::service::feed::polls::Polls;
+
+pub mod activity;
+pub mod check;
+pub mod feed;
+pub mod refusal;
+
+use refusal::Refusal;
+
+/// Largest check: two names and a route's.
+const CHECK_MAX_BYTES: usize = 16 * 1024;
+/// Largest activity report: a thousand subjects and a thousand outcomes.
+const REPORT_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Longer than any poll is held.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Mesh {
+    /// What every filter knows.
+    pub secret: Secret,
+    /// The feed.
+    pub polls: Polls,
+    /// Decisions.
+    pub checks: Checks,
+    /// What filters saw.
+    pub activities: Activities,
+}
+
+/// The listener's routes.
+#[must_use]
+pub fn router(mesh: Mesh) -> Router {
+    let check = post(check::check).layer(DefaultBodyLimit::max(CHECK_MAX_BYTES));
+    let activity = post(activity::report).layer(DefaultBodyLimit::max(REPORT_MAX_BYTES));
+    Router::new()
+        .route(path::FEED, get(feed::poll).delete(feed::goodbye))
+        .route(path::CHECK, check)
+        .route(path::ACTIVITY, activity)
+        .fallback(async || Refusal::NoSuchPath)
+        .method_not_allowed_fallback(async || Refusal::NoSuchPath)
+        .layer(
+            ServiceBuilder::new()
+                .layer(CatchPanicLayer::custom(|_| Refusal::Defect.into_response()))
+                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+                .layer(middleware::from_fn_with_state(mesh.secret.clone(), authorize)),
+        )
+        .with_state(mesh)
+}
+
+/// Lets nobody through who does not know the mesh secret, not even to learn which paths there are.
+async fn authorize(State(secret): State<Secret>, request: Request, next: Next) -> Response {
+    if bearer::carries(request.headers(), &secret) { next.run(request).await } else { Refusal::Stranger.into_response() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Follows the feed in the store, so that this sidecar's copy is never older than a fraction of a
+//! second (rule P4), has no gap (P1), and survives the store's loss of data (P2).
+
+use std::time::{Duration, Instant};
+
+use sekisho_protocol::digest::DigestKey;
+use tokio_util::sync::CancellationToken;
+
+use super::{Trouble, pause, until_closing};
+use crate::domain::feed::position::{EpochRecord, Position, Verdict};
+use crate::domain::feed::state::{LIFT_MEMORY_S, State, Write};
+use crate::domain::feed::{Stamp, Version};
+use crate::domain::time::UnixSeconds;
+use crate::service::error::StoreError;
+use crate::service::feed::mirror::Mirror;
+use crate::service::feed::source::{FeedSource, Round};
+
+const JOB: &str = "follow";
+/// How long a read waits for changes. With the time for reading it keeps the copy's age well below 250 ms.
+const WAIT: Duration = Duration::from_millis(100);
+/// How long after a failure the next attempt is made.
+const RETRY: Duration = Duration::from_millis(100);
+/// What this sidecar remembers is written back only if it is younger than lifts are remembered: by
+/// half, since clocks and sweeps are not exact.
+const MEMORY_MAX_AGE: Duration = Duration::from_secs(LIFT_MEMORY_S / 2);
+
+/// Follows the feed.
+pub struct Follower<S> {
+    source: S,
+    mirror: Mirror,
+    key: DigestKey,
+    /// What the store said last about its version: what it then held must have come by the next read.
+    promised: Option<Stamp>,
+}
+
+impl<S: FeedSource> Follower<S> {
+    /// Follows `source` into `mirror`.
+    #[must_use]
+    pub fn new(source: S, mirror: Mirror, key: DigestKey) -> Self {
+        Self { source, mirror, key, promised: None }
+    }
+
+    /// Follows until the sidecar closes.
+    pub async fn run(mut self, closing: CancellationToken) {
+        let mut trouble = Trouble::default();
+        loop {
+            match until_closing(self.step(), &closing).await {
+                None => return,
+                Some(Ok(())) => trouble.ends(JOB),
+                Some(Err(error)) => {
+                    trouble.begins(JOB, &error);
+                    if !pause(RETRY, &closing).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One read of the feed; loads it anew if what is held does not belong to it any more.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or holds something unreadable. The copy stays, and ages.
+    pub async fn step(&mut self) -> Result<(), StoreError> {
+        let Some(held) = self.mirror.stamp() else { return self.load(None).await };
+        let sent_at = Instant::now();
+        let round = self.source.next(held.version, WAIT).await?;
+        if round.position.judge(Some(&held)) != Verdict::Continues {
+            return self.load(Some(held)).await;
+        }
+        if !self.apply(round, &held, sent_at) {
+            return self.load(Some(held)).await;
+        }
+        Ok(())
+    }
+
+    /// Applies what a read brought; false if it does not follow what is held.
+    fn apply(&mut self, round: Round, held: &Stamp, sent_at: Instant) -> bool {
+        let now = UnixSeconds::now().get();
+        let reached = round.changes.last().map_or(held.version, |write| write.version);
+        // What is held is all there is: as of the last question if nothing was written since the read, or
+        // else as of the read, unless that was cut short.
+        let is_all = round.position.version == reached;
+        let read_at = if is_all { Some(round.position_at) } else { round.complete.then_some(sent_at) };
+        let at = |version: Version| Stamp { epoch: held.epoch.clone(), version };
+        let promise_kept = match self.promised.take() {
+            Some(promised) if promised.epoch == held.epoch && round.complete => promised.version <= reached,
+            _ => true,
+        };
+        self.promised = Some(at(round.position.version));
+        if let Err(gap) = self.mirror.apply(round.changes, now, read_at) {
+            tracing::info!(feed.have = %gap.have, feed.got = %gap.got, "the feed has a gap; loading it anew");
+            return false;
+        }
+        if !promise_kept {
+            tracing::info!(feed.have = %reached, "the stream lacks what the feed's version promises; loading it anew");
+        }
+        promise_kept
+    }
+
+    /// Loads the whole feed, after seeing to it that it is one that can be served.
+    async fn load(&mut self, held: Option<Stamp>) -> Result<(), StoreError> {
+        self.promised = None;
+        let position = self.source.position().await?;
+        let epoch = self.sound_epoch(&position, held.as_ref()).await?;
+        if held.is_some_and(|held| held.epoch != epoch.id) {
+            self.write_back(&epoch).await?;
+        }
+        let sent_at = Instant::now();
+        let before = self.source.position().await?;
+        let writes = self.source.entries().await?;
+        let after = self.source.position().await?;
+        let stays = |position: &Position| {
+            position.epoch.as_ref().is_some_and(|now| now.id == epoch.id) && position.lineage == epoch.lineage
+        };
+        if !stays(&before) || !stays(&after) || after.version < before.version {
+            return Err(StoreError::unavailable("the feed changed its epoch while it was read"));
+        }
+        let stamp = Stamp { epoch: epoch.id, version: before.version };
+        tracing::info!(feed.epoch = %stamp.epoch, feed.version = %stamp.version, feed.names = writes.len(), "the feed is loaded");
+        self.mirror.replace(State::load(self.key.clone(), stamp, writes), sent_at);
+        Ok(())
+    }
+
+    /// The epoch to load: the one in force, or a new one if the store may have lost data (rule P2).
+    async fn sound_epoch(&mut self, position: &Position, held: Option<&Stamp>) -> Result<EpochRecord, StoreError> {
+        match (position.judge(held), &position.epoch) {
+            (Verdict::Continues | Verdict::Follow, Some(epoch)) => Ok(epoch.clone()),
+            (_, present) => {
+                let highest = held.map_or(Version::ZERO, |held| held.version).max(position.version);
+                let old = present.as_ref().map(|epoch| &epoch.id);
+                let begun = self.source.begin_epoch(old, highest, &position.lineage).await?;
+                tracing::warn!(
+                    feed.epoch = %begun.id,
+                    feed.base = %begun.base,
+                    "Redis is new, was restarted, or lost data: another epoch of the feed is in force"
+                );
+                Ok(begun)
+            }
+        }
+    }
+
+    /// Writes back what is held from the epoch before, and may be lost.
+    async fn write_back(&mut self, epoch: &EpochRecord) -> Result<(), StoreError> {
+        let now = UnixSeconds::now().get();
+        let held = self.mirror.look(|state, age| (age <= MEMORY_MAX_AGE).then(|| state.writes(now).collect::<Vec<Write>>()));
+        let Some(Some(held)) = held else {
+            tracing::warn!("what this sidecar remembers of the feed is too old to be written back");
+            return Ok(());
+        };
+        let restored = self.source.restore(&held, epoch).await?;
+        tracing::info!(feed.held = held.len(), feed.restored = restored, "what Redis lost of the feed was written back");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Forgets what is over: in this sidecar's copy, in the feed's entries, and in the registry of workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Trouble, pause, until_closing};
+use crate::domain::time::UnixSeconds;
+use crate::service::error::StoreError;
+use crate::service::feed::mirror::Mirror;
+use crate::service::feed::registry::Registry;
+use crate::service::feed::source::Records;
+
+const JOB: &str = "sweep";
+const EVERY: Duration = Duration::from_secs(60);
+const BREATH: Duration = Duration::from_millis(20);
+/// Workers that are silent for longer are forgotten: one hour.
+const SILENT_MS: u64 = 3_600_000;
+
+/// Sweeps until the sidecar closes.
+pub async fn run(mirror: Mirror, records: Arc<dyn Records>, registry: Arc<dyn Registry>, closing: CancellationToken) {
+    let mut trouble = Trouble::default();
+    while pause(EVERY, &closing).await {
+        mirror.sweep(UnixSeconds::now().get());
+        match until_closing(sweep(&*records, &*registry), &closing).await {
+            None => return,
+            Some(Ok(())) => trouble.ends(JOB),
+            Some(Err(error)) => trouble.begins(JOB, &error),
+        }
+    }
+}
+
+async fn sweep(records: &dyn Records, registry: &dyn Registry) -> Result<(), StoreError> {
+    let silent = registry.forget_silent(SILENT_MS).await?;
+    let (mut removed, mut cursor) = records.sweep(None).await?;
+    while cursor.is_some() {
+        tokio::time::sleep(BREATH).await;
+        let (step, next) = records.sweep(cursor).await?;
+        removed += step;
+        cursor = next;
+    }
+    if silent + removed > 0 {
+        tracing::debug!(feed.removed = removed, workers.removed = silent, "swept");
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Listens to what other programs do to the records (rule P9). After each (re)connect the store's
+//! setting is checked and the records are walked over, for what was missed meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{Trouble, pause, until_closing};
+use crate::service::error::StoreError;
+use crate::service::feed::reconcile::{Reconciler, Settled};
+use crate::service::feed::source::{Notice, Notices};
+use crate::service::readiness::{NoticeState, Noticing};
+
+const JOB: &str = "watch";
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Listens until the sidecar closes; wakes the walk over all records by `wake`.
+pub async fn run(
+    mut notices: impl Notices,
+    reconciler: Reconciler,
+    state: NoticeState,
+    wake: Arc<Notify>,
+    closing: CancellationToken,
+) {
+    let mut trouble = Trouble::default();
+    loop {
+        match until_closing(notices.subscribe(), &closing).await {
+            None => return,
+            Some(Ok(on)) => {
+                trouble.ends(JOB);
+                if !on {
+                    tracing::warn!("Redis sends no keyspace notices; set notify-keyspace-events to Kg$xe");
+                }
+                state.set(if on { Noticing::On } else { Noticing::Forbidden });
+                wake.notify_one();
+                let Some(Err(error)) = until_closing(listen(&mut notices, &reconciler), &closing).await else { return };
+                trouble.begins(JOB, &error);
+            }
+            Some(Err(error)) => trouble.begins(JOB, &error),
+        }
+        state.set(Noticing::Offline);
+        if !pause(RETRY, &closing).await {
+            return;
+        }
+    }
+}
+
+async fn listen(notices: &mut impl Notices, reconciler: &Reconciler) -> Result<(), StoreError> {
+    loop {
+        let Notice { kind, name, deed } = notices.next().await?;
+        match reconciler.settle(kind, &name, deed).await? {
+            Settled::Agreed => {}
+            settled => tracing::info!(feed.kind = ?kind, ?settled, "another program changed a record"),
+        }
+    }
+}

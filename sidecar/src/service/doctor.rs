@@ -1,0 +1,109 @@
+//! The doctor: looks at everything that an installation needs, and says what to do about the rest.
+//!
+//! It asks; [`verdict`] judges, so that each judgement can be tested without the thing that it judges.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::domain::strength::Strength;
+use crate::service::feed::registry::Registry;
+use crate::service::readiness::VitalsProbe;
+
+pub mod verdict;
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// It works, but not as it should.
+    Warn,
+    /// It does not do what it must.
+    Fail,
+}
+
+/// What was found out about one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it is.
+    pub status: Health,
+    /// A sentence: how it is, and what to do.
+    pub detail: String,
+}
+
+impl Verdict {
+    fn new(name: &'static str, status: Health, detail: impl Into<String>) -> Self {
+        Self { name, status, detail: detail.into() }
+    }
+}
+
+/// Asks things over HTTP.
+#[async_trait]
+pub trait Web: Send + Sync {
+    /// Status and body of what is at `url`, or why there is no answer.
+    async fn get(&self, url: &str) -> Result<(u16, String), String>;
+}
+
+/// Whom to visit.
+#[derive(Debug, Clone)]
+pub struct Round {
+    /// Envoy's admin address, as a URL.
+    pub envoy_admin: String,
+    /// The `ops` addresses of all sidecars, as URLs.
+    pub sidecars: Vec<String>,
+    /// The secrets' names, and what their bytes show.
+    pub secrets: Vec<(&'static str, Strength)>,
+}
+
+/// Looks at everything.
+#[derive(Clone)]
+pub struct Doctor {
+    probe: Arc<dyn VitalsProbe>,
+    registry: Arc<dyn Registry>,
+    web: Arc<dyn Web>,
+    round: Round,
+}
+
+impl Doctor {
+    /// Looks by means of these.
+    #[must_use]
+    pub fn new(probe: Arc<dyn VitalsProbe>, registry: Arc<dyn Registry>, web: Arc<dyn Web>, round: Round) -> Self {
+        Self { probe, registry, web, round }
+    }
+
+    /// What there is to say. `clock_ms` tells this machine's time, Unix milliseconds.
+    pub async fn examine(&self, clock_ms: impl Fn() -> u64 + Send + Sync) -> Vec<Verdict> {
+        let mut verdicts = self.examine_redis(clock_ms).await;
+        verdicts.extend(self.round.secrets.iter().map(|(name, strength)| verdict::secret(name, strength)));
+        verdicts.push(self.examine_envoy().await);
+        verdicts.push(match self.registry.roll().await {
+            Ok(roll) => verdict::workers(&roll),
+            Err(error) => verdict::unknown("filters", &error),
+        });
+        for url in &self.round.sidecars {
+            let url = url.trim_end_matches('/');
+            let (ready, alive) = (format!("{url}/readyz"), format!("{url}/healthz"));
+            let (ready, alive) = tokio::join!(self.web.get(&ready), self.web.get(&alive));
+            verdicts.push(verdict::sidecar(url, ready, alive));
+        }
+        verdicts
+    }
+
+    async fn examine_redis(&self, clock_ms: impl Fn() -> u64 + Send + Sync) -> Vec<Verdict> {
+        let before = clock_ms();
+        match self.probe.vitals().await {
+            Ok(vitals) => verdict::redis(&vitals, before, clock_ms()),
+            Err(error) => vec![verdict::unknown("redis", &error)],
+        }
+    }
+
+    async fn examine_envoy(&self) -> Verdict {
+        let url = self.round.envoy_admin.trim_end_matches('/');
+        verdict::envoy(url, self.web.get(&format!("{url}/ready")).await)
+    }
+}

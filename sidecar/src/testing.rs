@@ -1,0 +1,125 @@
+//! What tests of this crate share: a Redis of their own.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::config::Settings;
+use crate::store::redis::RedisClient;
+
+/// A mesh secret for tests.
+pub(crate) const MESH_SECRET: &str = "a mesh secret for tests, 32 bytes or more";
+/// A token secret for tests.
+pub(crate) const JWT_SECRET: &str = "a token secret for tests, 32 bytes or more";
+
+/// A Redis server on a port and in a folder of its own, which ends with the test.
+pub(crate) struct RedisServer {
+    child: Option<Child>,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl RedisServer {
+    /// A server without persistence.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&["--save", "", "--appendonly", "no"]).await
+    }
+
+    /// A server with more settings.
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // Between finding a free port and taking it somebody else may: then another is tried.
+        for _ in 0..20 {
+            let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+            let mut server = Self { child: None, folder, port };
+            server.launch(settings);
+            if server.is_up().await {
+                return server;
+            }
+            server.stop();
+            folder = std::mem::replace(&mut server.folder, tempfile::tempdir().expect("a temporary folder"));
+        }
+        panic!("redis-server does not start; is it installed?");
+    }
+
+    fn launch(&mut self, settings: &[&str]) {
+        // `setpriv` lets the kernel end the server even if the test is killed.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--port", &self.port.to_string()])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .args(settings)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.child = Some(child.expect("setpriv and redis-server are installed"));
+    }
+
+    async fn is_up(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if self.child.as_mut().is_some_and(|child| child.try_wait().ok().flatten().is_some()) {
+                return false;
+            }
+            let client = redis::Client::open(self.url()).expect("a URL");
+            if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+                let pong: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
+                // Another server may have taken the port: ask for what only this one knows.
+                let folder: Result<(String, PathBuf), _> =
+                    redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut connection).await.map(|(a, b): (String, String)| (a, b.into()));
+                if pong.is_ok() && folder.is_ok_and(|(_, dir)| dir == self.folder.path().canonicalize().unwrap_or_default()) {
+                    return true;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
+    /// Ends the server, as a crash would.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it again, on the same port and folder.
+    pub(crate) async fn restart(&mut self, settings: &[&str]) {
+        self.stop();
+        self.launch(settings);
+        assert!(self.is_up().await, "redis-server does not start again");
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A client of it.
+    pub(crate) fn client(&self) -> RedisClient {
+        RedisClient::open(&self.url()).expect("a URL")
+    }
+
+    /// Settings of a sidecar on it; `more` are environment variables.
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
+        let url = self.url();
+        let base = [
+            ("REDIS_URL", url.as_str()),
+            ("SEKISHO_MESH_SECRET", MESH_SECRET),
+            ("JWT_SECRET", JWT_SECRET),
+            ("SEKISHO_NODE", "test"),
+        ];
+        let look_up = |name: &str| {
+            let found = more.iter().chain(&base).find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Settings::parse(None, &look_up).expect("settings for tests")
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
