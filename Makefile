@@ -6,7 +6,7 @@
 help: ## list the targets
 	@scripts/help
 
-up: ## install, build and start everything on this machine; ends with three lines to try
+up: ## install, build and start everything here; ends with three lines to try
 	@scripts/up
 
 down: ## stop what `make up` started

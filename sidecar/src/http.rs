@@ -61,7 +61,10 @@ pub async fn serve(listener: TcpListener, router: Router, closing: CancellationT
 }
 
 /// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
     // The semaphore is never closed, so a permit always comes.
     let permit = Arc::clone(room).acquire_owned().await.ok();
     loop {

@@ -1,5 +1,7 @@
 //! Log lines, and the level that an operator can change while the sidecar runs.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -40,7 +42,8 @@ pub(crate) fn parse(text: &str) -> Result<EnvFilter, ParseError> {
 /// A log was started before in this process.
 pub fn start(log: &config::Log) -> Result<LogLevel, TryInitError> {
     let (filter, handle) = reload::Layer::new(parse(&log.filter).unwrap_or_else(|_| EnvFilter::new("info")));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for people who look at it, not for files.
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Text => registry.with(lines).try_init()?,

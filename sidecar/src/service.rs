@@ -11,6 +11,7 @@ pub mod admins;
 pub mod bans;
 pub mod change;
 pub mod checks;
+pub mod clock;
 pub mod doctor;
 pub mod error;
 pub mod feed;
@@ -18,20 +19,20 @@ pub mod metrics;
 pub mod readiness;
 pub mod tokens;
 
-use crate::service::acknowledgement::Acknowledgements;
-use crate::service::activity::Activities;
-use crate::service::admins::Admins;
-use crate::service::bans::Bans;
-use crate::service::checks::Checks;
-use crate::service::feed::Feed;
-use crate::service::feed::mirror::Mirror;
-use crate::service::feed::polls::Polls;
-use crate::service::feed::reconcile::Reconciler;
-use crate::service::feed::registry::Registry;
-use crate::service::feed::source::Records;
-use crate::service::metrics::Metrics;
-use crate::service::readiness::{NoticeState, Readiness, VitalsProbe};
-use crate::service::tokens::Tokens;
+use acknowledgement::Acknowledgements;
+use activity::Activities;
+use admins::Admins;
+use bans::Bans;
+use checks::Checks;
+use feed::Feed;
+use feed::mirror::Mirror;
+use feed::polls::Polls;
+use feed::reconcile::Reconciler;
+use feed::registry::Registry;
+use feed::source::Records;
+use metrics::Metrics;
+use readiness::{NoticeState, Readiness, VitalsProbe};
+use tokens::Tokens;
 
 /// Everything that can be asked for. Clones share their state.
 #[derive(Clone)]

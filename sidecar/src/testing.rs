@@ -1,6 +1,7 @@
 //! What tests of this crate share: a Redis of their own.
 
-use std::path::PathBuf;
+#![allow(clippy::expect_used, clippy::panic, reason = "only tests include this file")]
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ impl RedisServer {
 
     /// A server with more settings.
     pub(crate) async fn start_with(settings: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut folder = tempfile::tempdir().expect("a temporary folder");
         // Between finding a free port and taking it somebody else may: then another is tried.
         for _ in 0..20 {
             let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
@@ -61,19 +62,21 @@ impl RedisServer {
             if self.child.as_mut().is_some_and(|child| child.try_wait().ok().flatten().is_some()) {
                 return false;
             }
-            let client = redis::Client::open(self.url()).expect("a URL");
-            if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
-                let pong: Result<String, _> = redis::cmd("PING").query_async(&mut connection).await;
-                // Another server may have taken the port: ask for what only this one knows.
-                let folder: Result<(String, PathBuf), _> =
-                    redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut connection).await.map(|(a, b): (String, String)| (a, b.into()));
-                if pong.is_ok() && folder.is_ok_and(|(_, dir)| dir == self.folder.path().canonicalize().unwrap_or_default()) {
-                    return true;
-                }
+            if self.answers().await {
+                return true;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         false
+    }
+
+    /// Whether this very server answers: another one may have taken the port.
+    async fn answers(&self) -> bool {
+        let client = redis::Client::open(self.url()).expect("a URL");
+        let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
+        let info: Result<String, _> = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
+        let process = self.child.as_ref().map(|child| format!("process_id:{}\r\n", child.id()));
+        info.is_ok_and(|info| process.is_some_and(|process| info.contains(&process)))
     }
 
     /// Ends the server, as a crash would.
@@ -82,6 +85,13 @@ impl RedisServer {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Sends the server a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.child.as_ref().expect("a running server").id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status();
+        assert!(sent.expect("kill is installed").success());
     }
 
     /// Starts it again, on the same port and folder.

@@ -31,30 +31,27 @@ impl Envoy {
     ///
     /// # Errors
     /// Envoy is not installed, refuses the configuration, or does not become ready.
-    pub async fn start(folder: &Path, configuration: &Value, keys: &Keys, workers: u32) -> Result<Self> {
+    pub async fn start(
+        folder: &Path,
+        configuration: &Value,
+        admin: SocketAddr,
+        keys: &Keys,
+        workers: u32,
+    ) -> Result<Self> {
         let file = folder.join("envoy.json");
         std::fs::write(&file, serde_json::to_vec_pretty(configuration)?)?;
-        let admin_file = folder.join("envoy-admin");
         let mut command = Command::new(components::envoy()?);
-        command.arg("-c").arg(&file).arg("--admin-address-path").arg(&admin_file);
-        command.args([
-            "--disable-hot-restart",
-            "--log-level",
-            "info",
-            "--file-flush-interval-msec",
-            "100",
-            "--concurrency",
-            &workers.to_string(),
-        ]);
+        command.arg("-c").arg(&file);
+        command.args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info"]);
+        command.args(["--file-flush-interval-msec", "100", "--concurrency", &workers.to_string()]);
         command.env_clear().envs(keys.of_envoy());
         let mut process = Process::start("envoy", folder, command).await?;
         let client = Client::new();
-        let (admin, listeners) = poll::until("Envoy serves", poll::START, async || {
+        let listeners = poll::until("Envoy serves", poll::START, async || {
             process.still_runs()?;
-            let admin: SocketAddr = std::fs::read_to_string(&admin_file)?.parse()?;
             let ready = get(&client, admin, "/ready").await?;
             ensure!(ready.status == 200, "{ready:?}");
-            Ok((admin, get(&client, admin, "/listeners?format=json").await?.json()?))
+            get(&client, admin, "/listeners?format=json").await?.json()
         })
         .await?;
         let (edge, bare) = (address_of(&listeners, EDGE)?, address_of(&listeners, BARE)?);

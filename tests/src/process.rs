@@ -12,8 +12,11 @@ use tokio::process::{Child, Command};
 use crate::poll::Stop;
 use crate::story::runtime;
 
-/// How many lines of each child's output are shown when a story fails.
-const SHOWN_LINES: usize = 80;
+/// How many lines of each child's output are shown when a story fails, besides those of Envoy's access
+/// log (which are JSON), of which there are too many to see the rest.
+const SHOWN_LINES: usize = 60;
+/// How many lines of the access log are shown.
+const SHOWN_REQUESTS: usize = 10;
 
 /// A running child.
 pub struct Process {
@@ -56,7 +59,7 @@ impl Process {
             None => Ok(()),
             Some(status) => {
                 let name = &self.name;
-                bail!(Stop(format!("{name} ended ({status}):\n{}", last_lines(&self.output(), SHOWN_LINES))))
+                bail!(Stop(format!("{name} ended ({status}):\n{}", shown(&self.output()))))
             }
         }
     }
@@ -98,17 +101,16 @@ pub fn logs_of(folder: &Path) -> String {
     let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     logs.retain(|path| path.extension().is_some_and(|e| e == "log"));
     logs.sort();
-    logs.iter()
-        .map(|path| format!("---- {}\n{}\n", path.display(), last_lines(&output_of(path), SHOWN_LINES)))
-        .collect()
+    logs.iter().map(|path| format!("---- {}\n{}\n", path.display(), shown(&output_of(path)))).collect()
 }
 
 fn output_of(log: &Path) -> String {
     read_to_string(log).unwrap_or_else(|error| error.to_string())
 }
 
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    let start = lines.len().saturating_sub(count);
-    lines.get(start..).unwrap_or_default().join("\n")
+fn shown(output: &str) -> String {
+    let (requests, others): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| line.starts_with('{'));
+    let last =
+        |lines: &[&str], count: usize| lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n");
+    format!("{}\n{}", last(&others, SHOWN_LINES), last(&requests, SHOWN_REQUESTS))
 }

@@ -1,5 +1,6 @@
 //! A sidecar of one world: its three listeners, and its command line with the same settings.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Sidecar {
     ///
     /// # Errors
     /// No ports are free.
-    pub fn new(name: &str, folder: &Path, redis_url: &str, keys: &Keys) -> Result<Self> {
+    pub fn new(name: &str, folder: &Path, redis_url: &str, envoy_admin: SocketAddr, keys: &Keys) -> Result<Self> {
         let ports = Ports { mesh: ports::free()?, app: ports::free()?, ops: ports::free()? };
         let listen = |port: u16| format!("127.0.0.1:{port}");
         let environment = [
@@ -51,6 +52,7 @@ impl Sidecar {
             ("JWT_SECRET", keys.jwt.clone()),
             ("REDIS_URL", redis_url.to_owned()),
             ("SUPER_ADMIN_EMAIL", crate::world::ADMIN.to_owned()),
+            ("SEKISHO_ENVOY_ADMIN", format!("http://{envoy_admin}")),
         ];
         Ok(Self {
             name: name.to_owned(),

@@ -19,7 +19,7 @@ use crate::story::runtime;
 use crate::token::Token;
 use crate::upstream::{Recorder, serve};
 use crate::wire::Connection;
-use crate::{Answer, components, poll};
+use crate::{Answer, components, poll, ports};
 
 mod everywhere;
 
@@ -141,9 +141,10 @@ impl World {
 
     async fn of(plan: Plan) -> Result<Self> {
         let (folder, keys) = (Folder::create()?, Keys::new());
+        let admin = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
         let redis = RedisServer::start(folder.path()).await?;
-        let a = Sidecar::new("a", folder.path(), &redis.url(), &keys)?;
-        let b = Sidecar::new("b", folder.path(), &redis.url(), &keys)?;
+        let a = Sidecar::new("a", folder.path(), &redis.url(), admin, &keys)?;
+        let b = Sidecar::new("b", folder.path(), &redis.url(), admin, &keys)?;
         if plan.sidecars == Sidecars::Running {
             tokio::try_join!(a.start(), b.start())?;
         }
@@ -153,6 +154,7 @@ impl World {
         let filter = components::filter()?;
         let wiring = Wiring {
             filter: filter.to_str().context("the filter's path is not UTF-8")?,
+            admin: admin.port(),
             feed: if alike { mesh.clone() } else { vec![b.ports().mesh] },
             check: mesh,
             app: if alike { vec![a.ports().app, b.ports().app] } else { vec![a.ports().app] },
@@ -162,7 +164,7 @@ impl World {
         let upstream = Recorder::remembering();
         runtime().spawn(serve(listener, upstream.clone()));
         let configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
-        let envoy = Envoy::start(folder.path(), &configuration, &keys, plan.workers).await?;
+        let envoy = Envoy::start(folder.path(), &configuration, admin, &keys, plan.workers).await?;
         let world = Self { envoy, a, b, redis, upstream, keys, client: Client::new(), folder };
         if plan.sidecars == Sidecars::Running {
             world.every_worker_has_its_snapshot().await?;

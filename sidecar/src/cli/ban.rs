@@ -1,7 +1,7 @@
 //! `sekisho ban …`.
 
 use clap::Subcommand;
-use sekisho_protocol::Email;
+use sekisho_protocol::{Email, Subject};
 use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
@@ -30,9 +30,9 @@ pub(super) enum Command {
     },
     /// Lift a ban. The same tokens get in again at once.
     Lift {
-        /// Whose.
-        #[arg(value_parser = Email::parse)]
-        email: Email,
+        /// Whose: an address, or whatever name is in the list.
+        #[arg(value_name = "EMAIL", value_parser = |name: &str| Subject::try_from(name.to_owned()))]
+        subject: Subject,
     },
     /// List the bans that hold now.
     List,
@@ -44,20 +44,20 @@ pub(super) async fn run(command: Command, bans: &Bans, output: &Output) -> Resul
         Command::Add { email, duration_s, permanent, reason } => {
             let length = Length::choose(duration_s, permanent)?;
             let reason = Reason::parse(reason.as_deref().unwrap_or_default())?;
-            let banned = bans.ban(Order { email, length, reason, by: operator() }, now).await?;
+            let banned = bans.ban(Order { subject: email.into(), length, reason, by: operator() }, now).await?;
             let (ban, change) = (&banned.ban, &banned.change);
             output.lagging(change);
             output.result(
-                || format!("{} is banned {}: {}", ban.email, span(ban.left(now)), change_text(change)),
+                || format!("{} is banned {}: {}", ban.subject, span(ban.left(now)), change_text(change)),
                 || with_change(ban_json(ban, now), change),
             );
         }
-        Command::Lift { email } => {
-            let change = bans.lift(email.clone()).await?;
+        Command::Lift { subject } => {
+            let change = bans.lift(subject.clone()).await?;
             output.lagging(&change);
             output.result(
-                || format!("{email} is not banned any more: {}", change_text(&change)),
-                || with_change(json!({"user_email": email}), &change),
+                || format!("{subject} is not banned any more: {}", change_text(&change)),
+                || with_change(json!({"user_email": subject}), &change),
             );
         }
         Command::List => list(&all(bans).await?, now, output),
@@ -94,7 +94,7 @@ fn list(bans: &[Ban], now: UnixSeconds, output: &Output) {
 fn line(ban: &Ban, now: UnixSeconds) -> String {
     let by = ban.by.as_deref().map(|by| format!("  by {by}")).unwrap_or_default();
     let reason = ban.reason.as_ref().map(|reason| format!("  ({})", reason.as_str())).unwrap_or_default();
-    format!("{}  {}{by}{reason}", ban.email, span(ban.left(now)))
+    format!("{}  {}{by}{reason}", ban.subject, span(ban.left(now)))
 }
 
 fn span(left: TimeLeft) -> String {
@@ -107,7 +107,7 @@ fn span(left: TimeLeft) -> String {
 
 fn ban_json(ban: &Ban, now: UnixSeconds) -> Value {
     json!({
-        "user_email": ban.email,
+        "user_email": ban.subject,
         "reason": ban.reason.as_ref().map(Reason::as_str),
         "banned_by": ban.by,
         "banned_at": ban.at,

@@ -1,15 +1,14 @@
 //! `sekisho doctor`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::json;
 
 use crate::cli::Exit;
 use crate::cli::output::Output;
+use crate::service::clock::now_ms;
 use crate::service::doctor::{Doctor, Health, Verdict};
 
 pub(super) async fn run(doctor: &Doctor, output: &Output) -> Result<(), Exit> {
-    let verdicts = doctor.examine(clock_ms).await;
+    let verdicts = doctor.examine(now_ms).await;
     let worst = verdicts.iter().map(|verdict| verdict.status).max().unwrap_or(Health::Ok);
     output.result(|| text(&verdicts), || json!({"ok": worst != Health::Fail, "checks": verdicts}));
     if worst == Health::Fail { Err(Exit::NotReady) } else { Ok(()) }
@@ -25,9 +24,4 @@ fn text(verdicts: &[Verdict]) -> String {
         format!("{mark}  {}: {}", verdict.name, verdict.detail)
     };
     verdicts.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn clock_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -81,12 +81,17 @@ fn problems_json(problems: &[Problem]) -> Value {
 pub(super) fn change_text(change: &Change) -> String {
     let acknowledgement = &change.acknowledgement;
     let (workers, acknowledged) = (acknowledgement.workers, acknowledgement.acknowledged);
+    let (elapsed, durability) = (acknowledgement.elapsed_ms, change.durability.word());
+    let applied = match (acknowledgement.counted, workers) {
+        (false, _) => "nobody knows which filters applied it".to_owned(),
+        (true, 0) => "no filter listens to the feed".to_owned(),
+        (true, _) => format!("{acknowledged} of {workers} filter workers applied it in {elapsed} ms"),
+    };
     let fenced = match acknowledgement.fenced {
         0 => String::new(),
         fenced => format!(", {fenced} silent ones check every request"),
     };
-    let (elapsed, durability) = (acknowledgement.elapsed_ms, change.durability.word());
-    format!("{acknowledged} of {workers} filter workers applied it in {elapsed} ms{fenced}; durability: {durability}")
+    format!("{applied}{fenced}; durability: {durability}")
 }
 
 /// A change as JSON, with the fields of the HTTP API.

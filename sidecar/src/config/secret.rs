@@ -64,7 +64,9 @@ mod tests {
     #[test]
     fn a_secret_matches_only_itself() {
         let secret = Secret::new("correct horse");
-        for (candidate, expected) in [("correct horse", true), ("correct horsf", false), ("correct", false), ("", false)] {
+        for (candidate, expected) in
+            [("correct horse", true), ("correct horsf", false), ("correct", false), ("", false)]
+        {
             assert_eq!(secret.matches(candidate.as_bytes()), expected, "{candidate:?}");
         }
     }

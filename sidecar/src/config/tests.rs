@@ -1,1 +1,135 @@
-//! Tests.
+//! Settings: what is taken, from where, and how what is wrong is told.
+
+use super::*;
+
+const MESH: &str = "a mesh secret of at least thirty-two bytes";
+const JWT: &str = "a token secret of at least thirty-two bytes";
+
+fn parse(yaml: Option<&str>, env: &[(&str, &str)]) -> Result<Settings, Problems> {
+    Settings::parse(yaml, &|name| {
+        let found = env.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+fn with_secrets(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [&[("SEKISHO_MESH_SECRET", MESH), ("JWT_SECRET", JWT)], more].concat()
+}
+
+fn told(result: Result<Settings, Problems>) -> Vec<String> {
+    result.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn two_secrets_are_enough() {
+    let settings = parse(None, &with_secrets(&[])).unwrap();
+    assert_eq!(settings.listen().mesh.to_string(), "127.0.0.1:9400");
+    assert_eq!(settings.listen().app.to_string(), "127.0.0.1:9401");
+    assert_eq!(settings.listen().ops.to_string(), "127.0.0.1:9402");
+    assert_eq!(settings.redis_url().expose(), b"redis://127.0.0.1:6379");
+    assert_eq!(settings.mesh().feed_hold, Duration::from_secs(1));
+    assert_eq!(settings.mesh().acknowledgement_timeout, Duration::from_secs(2));
+    assert_eq!((settings.tokens().max_expires_in_s, settings.tokens().default_expires_in_s), (7_776_000, 2_592_000));
+    assert_eq!((settings.tokens().issuer.as_str(), settings.tokens().audience.as_str()), ("sekisho", "litellm-api"));
+    assert_eq!(settings.doctor().sidecars, ["http://127.0.0.1:9402"]);
+}
+
+#[test]
+fn a_missing_secret_is_told_with_the_command_that_makes_one() {
+    let problems = told(parse(None, &[]));
+    assert_eq!(
+        problems,
+        [
+            "SEKISHO_MESH_SECRET: is missing; make one with `openssl rand -base64 48`",
+            "JWT_SECRET: is missing; make one with `openssl rand -base64 48`",
+        ]
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+    let yaml = "
+listen: { mesh: here, side: 1 }
+redis: { port: 0 }
+admins: { emails: [ann, bob@x.org] }
+tokens: { jwt_secret: short }
+nonsense: true
+";
+    let env = [("SEKISHO_FEED_HOLD_MS", "soon"), ("SEKISHO_LOG_FORMAT", "xml"), ("SEKISHO_MESH_SECRET", MESH)];
+    assert_eq!(
+        told(parse(Some(yaml), &env)),
+        [
+            "listen.side: is not a setting of the sidecar",
+            "nonsense: is not a setting of the sidecar",
+            "listen.mesh: `here` is not an address and port such as 127.0.0.1:9400",
+            "SEKISHO_FEED_HOLD_MS: `soon` is not a whole number from 50 to 30000",
+            "redis.port: `0` is not a whole number from 1 to 65535",
+            "tokens.jwt_secret: has 5 bytes, fewer than 32; make one with `openssl rand -base64 48`",
+            "admins.emails: `ann`: an e-mail address has the form name@domain",
+            "SEKISHO_LOG_FORMAT: `xml` is neither text nor json",
+        ]
+    );
+}
+
+#[test]
+fn broken_settings_are_refused() {
+    for (variable, value, expected) in [
+        ("SEKISHO_MESH_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "can be guessed"),
+        ("SEKISHO_MESH_SECRET", JWT, "must not be the same as JWT_SECRET"),
+        ("SEKISHO_ACK_TIMEOUT_MS", "0", "from 50 to 30000"),
+        ("SEKISHO_ALLOW_SHORT_JWT_SECRET", "maybe", "neither 1 nor 0"),
+        ("REDIS_URL", "http://user:hunter2@host", "must begin with redis://"),
+        ("REDIS_HOST", "a b", "is not a host name"),
+        ("MAX_EXPIRES_IN", "-1", "is not a whole number"),
+        ("SUPER_ADMIN_EMAIL", "a@x,b@x", "there is one super admin"),
+        ("ADMIN_DOMAINS", "*.example.com", "is not a domain"),
+        ("SEKISHO_LOG", "a=b=c", "is no filter"),
+        ("SEKISHO_ENVOY_ADMIN", "localhost:9901", "is not an http URL"),
+        ("SEKISHO_NODE", "a\nb", "no control characters"),
+        ("SEKISHO_MESH_SECRET_FILE", "/etc/hostname", "not both"),
+        ("REDIS_URL_FILE", "/nowhere", "cannot read `/nowhere`"),
+    ] {
+        let mut env = with_secrets(&[]);
+        env.insert(0, (variable, value));
+        let problems = told(parse(None, &env)).join("\n");
+        assert!(problems.contains(expected), "{variable}={value}: {problems}");
+        assert!(!problems.contains("hunter2"), "a password was told: {problems}");
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let yaml = format!(
+        "node: from-file\nmesh:\n  secret: {MESH}\n  feed_hold_ms: 500\nadmins:\n  domains: [X.org, '@y.org']\n"
+    );
+    let settings =
+        parse(Some(&yaml), &[("JWT_SECRET", JWT), ("SEKISHO_NODE", "from-env"), ("ADMIN_EMAILS", "")]).unwrap();
+    assert_eq!(settings.node(), "from-env");
+    assert_eq!(settings.mesh().feed_hold, Duration::from_millis(500));
+    assert_eq!(settings.admins().domains, ["x.org", "y.org"]);
+}
+
+#[test]
+fn a_secret_may_come_from_a_file_without_its_last_line_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, format!("{MESH}\n")).unwrap();
+    let env = [("JWT_SECRET", JWT), ("SEKISHO_MESH_SECRET_FILE", path.to_str().unwrap())];
+    assert!(parse(None, &env).unwrap().mesh().secret.matches(MESH.as_bytes()));
+}
+
+#[test]
+fn a_short_token_secret_is_taken_only_from_old_installations() {
+    let env = [("SEKISHO_MESH_SECRET", MESH), ("JWT_SECRET", "short")];
+    assert_eq!(told(parse(None, &env)).len(), 1);
+    let settings = parse(None, &[&env[..], &[("SEKISHO_ALLOW_SHORT_JWT_SECRET", "1")]].concat()).unwrap();
+    assert!(settings.tokens().jwt_secret_is_short);
+}
+
+#[test]
+fn a_file_is_checked_without_secrets_but_not_with_bad_ones() {
+    assert!(Settings::check_file("node: a\n").is_empty());
+    assert_eq!(Settings::check_file("mesh: { secret: short }\n").iter().count(), 1);
+    assert_eq!(Settings::check_file("a: [").iter().count(), 1);
+    assert_eq!(Settings::check_file("- a\n- b\n").iter().count(), 1);
+}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sekisho_protocol::Email;
+use sekisho_protocol::Subject;
 
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
@@ -97,7 +97,7 @@ impl Reason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// Who is to be kept out.
-    pub email: Email,
+    pub subject: Subject,
     /// For how long.
     pub length: Length,
     /// Why.
@@ -110,7 +110,13 @@ impl Order {
     /// The ban that begins at `now`.
     #[must_use]
     pub fn begin(self, now: UnixSeconds) -> Ban {
-        Ban { until: self.length.end(now), email: self.email, reason: self.reason, by: Some(self.by), at: Some(now) }
+        Ban {
+            until: self.length.end(now),
+            subject: self.subject,
+            reason: self.reason,
+            by: Some(self.by),
+            at: Some(now),
+        }
     }
 }
 
@@ -118,7 +124,7 @@ impl Order {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ban {
     /// Who is kept out.
-    pub email: Email,
+    pub subject: Subject,
     /// Why.
     pub reason: Option<Reason>,
     /// Who gave it.
@@ -214,8 +220,8 @@ mod tests {
 
     #[test]
     fn a_ban_holds_until_its_end_and_a_permanent_one_always() {
-        let email = Email::parse("ann@example.com").unwrap();
-        let order = |length| Order { email: email.clone(), length, reason: None, by: "ops".into() };
+        let subject = Subject::try_from("ann@example.com".to_owned()).unwrap();
+        let order = |length| Order { subject: subject.clone(), length, reason: None, by: "ops".into() };
         let ban = order(Length::Seconds(20)).begin(UnixSeconds(100));
         assert!(ban.holds(UnixSeconds(119)));
         assert!(!ban.holds(UnixSeconds(120)));

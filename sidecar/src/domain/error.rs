@@ -4,7 +4,7 @@
 //! is a problem document (RFC 9457) with a stable `code`. A client never sees an inner cause: that
 //! is for the log and for the command line.
 
-use sekisho_protocol::Email;
+use sekisho_protocol::Subject;
 use serde_json::{Value, json};
 
 /// Why a call was not carried out.
@@ -49,16 +49,16 @@ pub enum Failure {
     #[error("there is no token with this id")]
     TokenNotFound,
     /// Nothing to lift.
-    #[error("{email} is not banned")]
+    #[error("{subject} is not banned")]
     NotBanned {
         /// Who was to be let in again.
-        email: Email,
+        subject: Subject,
     },
     /// A ban that was given while this one was being lifted stands, or the other way round.
-    #[error("another change of {email} came in between; look at the result and try again")]
+    #[error("another change of {subject} came in between; look at the result and try again")]
     Overtaken {
         /// Whose ban it was about.
-        email: Email,
+        subject: Subject,
     },
     /// No such address.
     #[error("there is nothing at this address")]

@@ -4,11 +4,12 @@
 use std::fmt;
 
 use sekisho_protocol::feed::{FOREVER, Kind};
-use sekisho_protocol::{Email, Epoch, Subject};
+use sekisho_protocol::{Epoch, Subject};
 
 pub mod position;
 pub mod record;
 pub mod state;
+pub mod write;
 
 /// The number of a write to the feed. Within an epoch each is one above the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -128,7 +129,7 @@ pub fn revocation_end(exp: u64) -> u64 {
 pub fn fold(kind: Kind, name: &str) -> String {
     match kind {
         Kind::Ban | Kind::NotBefore => {
-            Email::parse(name).map_or_else(|_| name.to_owned(), |email| email.as_str().to_owned())
+            Subject::try_from(name.to_owned()).map_or_else(|_| name.to_owned(), String::from)
         }
         Kind::Token | Kind::Session | Kind::Key | Kind::Block => name.to_owned(),
     }

@@ -1,7 +1,6 @@
 //! Points in time, as they stand in Redis and on the wire.
 
 use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sekisho_protocol::feed::FOREVER;
 use serde::{Deserialize, Serialize};
@@ -15,12 +14,6 @@ pub struct UnixSeconds(pub u64);
 impl UnixSeconds {
     /// The moment of what has no end.
     pub const FOREVER: Self = Self(FOREVER);
-
-    /// What this machine's clock says. Only the edges ask; everything below gets it as a parameter.
-    #[must_use]
-    pub fn now() -> Self {
-        Self(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-    }
 
     /// The number.
     #[must_use]

@@ -54,7 +54,6 @@ impl Api {
 }
 
 /// The listener's routes.
-#[must_use]
 pub fn router(api: Api) -> Router {
     let (routes, _) = routes().split_for_parts();
     routes

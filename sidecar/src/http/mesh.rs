@@ -31,8 +31,10 @@ use refusal::Refusal;
 const CHECK_MAX_BYTES: usize = 16 * 1024;
 /// Largest activity report: a thousand subjects and a thousand outcomes.
 const REPORT_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Far longer than a filter waits for a decision.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any poll is held.
-const TIMEOUT: Duration = Duration::from_secs(40);
+const POLL_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -48,12 +50,13 @@ pub struct Mesh {
 }
 
 /// The listener's routes.
-#[must_use]
 pub fn router(mesh: Mesh) -> Router {
-    let check = post(check::check).layer(DefaultBodyLimit::max(CHECK_MAX_BYTES));
-    let activity = post(activity::report).layer(DefaultBodyLimit::max(REPORT_MAX_BYTES));
+    let quick = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
+    let slow = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, POLL_TIMEOUT);
+    let check = post(check::check).layer((quick, DefaultBodyLimit::max(CHECK_MAX_BYTES)));
+    let activity = post(activity::report).layer((quick, DefaultBodyLimit::max(REPORT_MAX_BYTES)));
     Router::new()
-        .route(path::FEED, get(feed::poll).delete(feed::goodbye))
+        .route(path::FEED, get(feed::poll).delete(feed::goodbye).layer(slow))
         .route(path::CHECK, check)
         .route(path::ACTIVITY, activity)
         .fallback(async || Refusal::NoSuchPath)
@@ -61,7 +64,6 @@ pub fn router(mesh: Mesh) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(CatchPanicLayer::custom(|_| Refusal::Defect.into_response()))
-                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
                 .layer(middleware::from_fn_with_state(mesh.secret.clone(), authorize)),
         )
         .with_state(mesh)
@@ -69,7 +71,11 @@ pub fn router(mesh: Mesh) -> Router {
 
 /// Lets nobody through who does not know the mesh secret, not even to learn which paths there are.
 async fn authorize(State(secret): State<Secret>, request: Request, next: Next) -> Response {
-    if bearer::carries(request.headers(), &secret) { next.run(request).await } else { Refusal::Stranger.into_response() }
+    if bearer::carries(request.headers(), &secret) {
+        next.run(request).await
+    } else {
+        Refusal::Stranger.into_response()
+    }
 }
 
 #[cfg(test)]

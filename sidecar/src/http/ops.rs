@@ -42,7 +42,6 @@ pub struct Ops {
 }
 
 /// The listener's routes.
-#[must_use]
 pub fn router(ops: Ops) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
@@ -91,7 +90,8 @@ async fn log_level(State(ops): State<Ops>) -> Response {
 
 async fn set_log_level(State(ops): State<Ops>, headers: HeaderMap, body: String) -> Response {
     if !bearer::carries(&headers, &ops.secret) {
-        let mut refused = refuse(StatusCode::UNAUTHORIZED, "unauthorized", "this needs the mesh secret as a bearer token");
+        let mut refused =
+            refuse(StatusCode::UNAUTHORIZED, "unauthorized", "this needs the mesh secret as a bearer token");
         refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return refused;
     }
@@ -104,12 +104,15 @@ async fn set_log_level(State(ops): State<Ops>, headers: HeaderMap, body: String)
             Json(wanted).into_response()
         }
         Err(error @ LogLevelError::Filter(_)) => refuse(StatusCode::BAD_REQUEST, "invalid_level", &error.to_string()),
-        Err(error @ LogLevelError::Gone(_)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
+        Err(error @ LogLevelError::Gone(_)) => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string())
+        }
     }
 }
 
 fn refuse(status: StatusCode, code: &str, detail: &str) -> Response {
-    let problem = json!({"title": status.canonical_reason(), "status": status.as_u16(), "code": code, "detail": detail});
+    let problem =
+        json!({"title": status.canonical_reason(), "status": status.as_u16(), "code": code, "detail": detail});
     (status, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
 }
 

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Trouble, pause, until_closing};
 use crate::domain::feed::position::{EpochRecord, Position, Verdict};
-use crate::domain::feed::state::{LIFT_MEMORY_S, State, Write};
+use crate::domain::feed::state::State;
+use crate::domain::feed::write::{LIFT_MEMORY_S, Write};
 use crate::domain::feed::{Stamp, Version};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
@@ -80,14 +81,14 @@ impl<S: FeedSource> Follower<S> {
         let reached = round.changes.last().map_or(held.version, |write| write.version);
         // What is held is all there is: as of the last question if nothing was written since the read, or
         // else as of the read, unless that was cut short.
-        let is_all = round.position.version == reached;
+        let is_all = round.position.version == Some(reached);
         let read_at = if is_all { Some(round.position_at) } else { round.complete.then_some(sent_at) };
         let at = |version: Version| Stamp { epoch: held.epoch.clone(), version };
         let promise_kept = match self.promised.take() {
             Some(promised) if promised.epoch == held.epoch && round.complete => promised.version <= reached,
             _ => true,
         };
-        self.promised = Some(at(round.position.version));
+        self.promised = round.position.version.map(at);
         if let Err(gap) = self.mirror.apply(round.changes, now, read_at) {
             tracing::info!(feed.have = %gap.have, feed.got = %gap.got, "the feed has a gap; loading it anew");
             return false;
@@ -113,10 +114,11 @@ impl<S: FeedSource> Follower<S> {
         let stays = |position: &Position| {
             position.epoch.as_ref().is_some_and(|now| now.id == epoch.id) && position.lineage == epoch.lineage
         };
-        if !stays(&before) || !stays(&after) || after.version < before.version {
+        let version = before.version.filter(|version| after.version >= Some(*version));
+        let (Some(version), true, true) = (version, stays(&before), stays(&after)) else {
             return Err(StoreError::unavailable("the feed changed its epoch while it was read"));
-        }
-        let stamp = Stamp { epoch: epoch.id, version: before.version };
+        };
+        let stamp = Stamp { epoch: epoch.id, version };
         tracing::info!(feed.epoch = %stamp.epoch, feed.version = %stamp.version, feed.names = writes.len(), "the feed is loaded");
         self.mirror.replace(State::load(self.key.clone(), stamp, writes), sent_at);
         Ok(())
@@ -127,7 +129,7 @@ impl<S: FeedSource> Follower<S> {
         match (position.judge(held), &position.epoch) {
             (Verdict::Continues | Verdict::Follow, Some(epoch)) => Ok(epoch.clone()),
             (_, present) => {
-                let highest = held.map_or(Version::ZERO, |held| held.version).max(position.version);
+                let highest = held.map(|held| held.version).max(position.version).unwrap_or_default();
                 let old = present.as_ref().map(|epoch| &epoch.id);
                 let begun = self.source.begin_epoch(old, highest, &position.lineage).await?;
                 tracing::warn!(
@@ -143,13 +145,18 @@ impl<S: FeedSource> Follower<S> {
     /// Writes back what is held from the epoch before, and may be lost.
     async fn write_back(&mut self, epoch: &EpochRecord) -> Result<(), StoreError> {
         let now = UnixSeconds::now().get();
-        let held = self.mirror.look(|state, age| (age <= MEMORY_MAX_AGE).then(|| state.writes(now).collect::<Vec<Write>>()));
+        let held =
+            self.mirror.look(|state, age| (age <= MEMORY_MAX_AGE).then(|| state.writes(now).collect::<Vec<Write>>()));
         let Some(Some(held)) = held else {
             tracing::warn!("what this sidecar remembers of the feed is too old to be written back");
             return Ok(());
         };
         let restored = self.source.restore(&held, epoch).await?;
-        tracing::info!(feed.held = held.len(), feed.restored = restored, "what Redis lost of the feed was written back");
+        tracing::info!(
+            feed.held = held.len(),
+            feed.restored = restored,
+            "what Redis lost of the feed was written back"
+        );
         Ok(())
     }
 }

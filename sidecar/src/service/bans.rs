@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sekisho_protocol::Subject;
 use sekisho_protocol::feed::Kind;
-use sekisho_protocol::{Email, Subject};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::ban::{Ban, Order};
@@ -35,18 +35,22 @@ pub trait BanStore: Send + Sync {
     /// Puts a ban on record, in place of what was there. The record ends with the ban.
     async fn record(&self, ban: &Ban) -> Result<(), StoreError>;
 
-    /// Removes the record, also one that another program wrote in another case; whether there was one.
-    async fn remove(&self, email: &Email) -> Result<bool, StoreError>;
+    /// The other spellings of the name under which other programs put a ban on record. It takes
+    /// longer the more there is in the store: about a second for a million keys.
+    async fn spellings(&self, subject: &Subject) -> Result<Vec<String>, StoreError>;
+
+    /// Removes the record, and those under these other spellings; whether there was one.
+    async fn remove(&self, subject: &Subject, spellings: &[String]) -> Result<bool, StoreError>;
 
     /// Whether there is a record.
-    async fn has_record(&self, email: &Email) -> Result<bool, StoreError>;
+    async fn has_record(&self, subject: &Subject) -> Result<bool, StoreError>;
 
     /// What is on record about each of these people, in their order. A detail that can't be read is
     /// left out. `until` is the feed's, which decides.
     async fn describe(&self, bans: &[BanEntry]) -> Result<Vec<Ban>, StoreError>;
 
     /// Takes the turn to change this person's ban, for [`TURN_LIFE`]; none while it is another's.
-    async fn take_turn(&self, email: &Email) -> Result<Option<Turn>, StoreError>;
+    async fn take_turn(&self, subject: &Subject) -> Result<Option<Turn>, StoreError>;
 
     /// Ends a turn, unless it ended by itself.
     async fn end_turn(&self, turn: Turn) -> Result<(), StoreError>;
@@ -56,7 +60,7 @@ pub trait BanStore: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// Whose ban.
-    pub email: Email,
+    pub subject: Subject,
     /// Tells this turn from every other.
     pub id: String,
 }
@@ -94,11 +98,11 @@ impl Bans {
     pub async fn ban(&self, order: Order, now: UnixSeconds) -> Result<Banned, Failure> {
         let (this, ban, begun) = (self.clone(), order.begin(now), Instant::now());
         to_its_end(async move {
-            let stamp = this.in_turn(&ban.email, this.write(&ban)).await?;
+            let stamp = this.in_turn(&ban.subject, this.write(&ban)).await?;
             let change = this.changes.follow(stamp).await;
             let has_ended = !ban.holds(now.plus(begun.elapsed().as_secs()));
-            match this.entry(&ban.email).await? {
-                None if !has_ended => Err(Failure::Overtaken { email: ban.email }),
+            match this.entry(&ban.subject).await? {
+                None if !has_ended => Err(Failure::Overtaken { subject: ban.subject }),
                 _ => Ok(Banned { ban, change }),
             }
         })
@@ -110,15 +114,18 @@ impl Bans {
     /// # Errors
     /// [`Failure::NotBanned`] if there is neither a record nor an entry; [`Failure::Overtaken`] if
     /// they were banned anew meanwhile; [`Failure::Unavailable`].
-    pub async fn lift(&self, email: Email) -> Result<Change, Failure> {
+    pub async fn lift(&self, subject: Subject) -> Result<Change, Failure> {
         let this = self.clone();
         to_its_end(async move {
-            let mut stamp = this.in_turn(&email, this.erase(&email)).await?;
+            // A record that was left behind would bring the ban back. The search for it is no part of the
+            // turn, which must be short; what is written after it is another ban.
+            let spellings = this.store.spellings(&subject).await?;
+            let mut stamp = this.in_turn(&subject, this.erase(&subject, &spellings)).await?;
             loop {
                 let change = this.changes.follow(stamp).await;
-                match this.entry(&email).await? {
+                match this.entry(&subject).await? {
                     None => return Ok(change),
-                    Some(entry) => stamp = this.in_turn(&email, this.lift_entry(&email, Some(entry))).await?,
+                    Some(entry) => stamp = this.in_turn(&subject, this.lift_entry(&subject, Some(entry))).await?,
                 }
             }
         })
@@ -138,64 +145,71 @@ impl Bans {
 
     async fn write(&self, ban: &Ban) -> Result<Stamp, Failure> {
         self.store.record(ban).await?;
-        Ok(self.feed.put(&Mark::ban(&Subject::from(ban.email.clone()), ban.until.get())).await?)
+        Ok(self.feed.put(&Mark::ban(&ban.subject, ban.until.get())).await?)
     }
 
     /// The entry's version is read first: if another program bans the person from here on, the lift
     /// is overtaken and that ban stands.
-    async fn erase(&self, email: &Email) -> Result<Stamp, Failure> {
-        let entry = self.entry(email).await?;
-        let had_record = self.store.remove(email).await?;
+    async fn erase(&self, subject: &Subject, spellings: &[String]) -> Result<Stamp, Failure> {
+        let entry = self.entry(subject).await?;
+        let had_record = self.store.remove(subject, spellings).await?;
         if entry.is_none() && !had_record {
-            return Err(Failure::NotBanned { email: email.clone() });
+            return Err(Failure::NotBanned { subject: subject.clone() });
         }
-        self.lift_entry(email, entry).await
+        self.lift_entry(subject, entry).await
     }
 
     /// Lifts the entry of somebody whose record was removed. A sidecar that watches records may have
     /// been faster, or may have put an entry for the record a moment before it went: an entry without
     /// a record is nobody's ban. One with a record was given anew, and stands.
-    async fn lift_entry(&self, email: &Email, mut entry: Option<LiveEntry>) -> Result<Stamp, Failure> {
+    async fn lift_entry(&self, subject: &Subject, mut entry: Option<LiveEntry>) -> Result<Stamp, Failure> {
         while let Some(live) = entry {
-            if self.store.has_record(email).await? {
-                return Err(Failure::Overtaken { email: email.clone() });
+            if self.store.has_record(subject).await? {
+                return Err(Failure::Overtaken { subject: subject.clone() });
             }
-            if let Lifted::Done(stamp) = self.feed.lift(Kind::Ban, email.as_str(), live.version).await? {
+            if let Lifted::Done(stamp) = self.feed.lift(Kind::Ban, subject.as_str(), live.version).await? {
                 return Ok(stamp);
             }
-            entry = self.entry(email).await?;
+            entry = self.entry(subject).await?;
         }
         let roll = self.registry.roll().await?;
         match roll.epoch {
             Some(epoch) => Ok(Stamp { epoch, version: roll.version }),
             // A store that only other programs used. A mark that ended long ago begins the feed.
-            None => Ok(self.feed.put(&Mark::ban(&Subject::from(email.clone()), 1)).await?),
+            None => Ok(self.feed.put(&Mark::ban(subject, 1)).await?),
         }
     }
 
-    async fn entry(&self, email: &Email) -> Result<Option<LiveEntry>, Failure> {
-        Ok(self.feed.entry(Kind::Ban, email.as_str()).await?)
+    async fn entry(&self, subject: &Subject) -> Result<Option<LiveEntry>, Failure> {
+        Ok(self.feed.entry(Kind::Ban, subject.as_str()).await?)
     }
 
     /// Runs `work` when no other change of this person's ban runs anywhere.
-    async fn in_turn<T>(&self, email: &Email, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let turn = self.await_turn(email).await?;
+    async fn in_turn<T>(
+        &self,
+        subject: &Subject,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let turn = self.await_turn(subject).await?;
         let done = timeout(TURN_WORK, work).await;
         let ended = self.store.end_turn(turn).await;
         if let Err(error) = ended {
-            tracing::debug!(user.email = %email, %error, "a turn could not be ended; it ends by itself");
+            tracing::debug!(user.id = %subject, %error, "a turn could not be ended; it ends by itself");
         }
         done.unwrap_or_else(|_| Err(Failure::Unavailable { cause: "the store is too slow".into() }))
     }
 
-    async fn await_turn(&self, email: &Email) -> Result<Turn, Failure> {
+    async fn await_turn(&self, subject: &Subject) -> Result<Turn, Failure> {
         let deadline = Instant::now() + TURN_WAIT;
         while Instant::now() < deadline {
-            if let Some(turn) = self.store.take_turn(email).await? {
+            if let Some(turn) = self.store.take_turn(subject).await? {
                 return Ok(turn);
             }
             sleep(Duration::from_millis(5)).await;
         }
-        Err(Failure::Unavailable { cause: format!("another change of the ban of {email} does not end") })
+        Err(Failure::Unavailable { cause: format!("another change of the ban of {subject} does not end") })
     }
 }
+
+#[cfg(test)]
+mod tests;

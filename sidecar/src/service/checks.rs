@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sekisho_protocol::PROTOCOL;
+use sekisho_protocol::Subject;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason, TokenRef};
 use sekisho_protocol::feed::Kind;
-use sekisho_protocol::Subject;
 
-use crate::domain::feed::state::{Says, State};
+use crate::domain::feed::state::State;
+use crate::domain::feed::write::Says;
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;

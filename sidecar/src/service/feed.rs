@@ -22,6 +22,10 @@ pub trait Feed: Send + Sync {
     /// Makes `mark` hold from now on; it replaces what held for the same kind and name.
     async fn put(&self, mark: &Mark) -> Result<Stamp, StoreError>;
 
+    /// Makes `mark` hold, if what holds now is still `present`; none: if nothing does. Otherwise
+    /// somebody wrote later, and what they wrote stands.
+    async fn put_over(&self, mark: &Mark, present: Option<LiveEntry>) -> Result<Written, StoreError>;
+
     /// Makes nothing hold for `name` any more, if what holds still has the version `expected`.
     /// Otherwise somebody wrote later, and what they wrote stands.
     async fn lift(&self, kind: Kind, name: &str, expected: Version) -> Result<Lifted, StoreError>;
@@ -31,6 +35,15 @@ pub trait Feed: Send + Sync {
 
     /// At most `limit` names under which a ban holds now, in byte order, those after `after`.
     async fn bans(&self, after: Option<&str>, limit: usize) -> Result<Vec<BanEntry>, StoreError>;
+}
+
+/// How a write ended that could be overtaken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is in force as of this version.
+    Done(Stamp),
+    /// Another write came in between; it stands.
+    Overtaken,
 }
 
 /// How a lift ended.

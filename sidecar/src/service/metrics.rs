@@ -1,9 +1,10 @@
 //! What is counted. Every label has a bounded number of values.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -37,7 +38,7 @@ struct Inner {
 }
 
 /// What a poll was answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PollAnswer {
     /// Changes.
     Delta,
@@ -61,8 +62,19 @@ impl PollAnswer {
     }
 }
 
+impl EncodeLabelValue for PollAnswer {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Delta => "delta",
+            Self::Page => "page",
+            Self::Empty => "empty",
+            Self::None => "none",
+        })
+    }
+}
+
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CheckOutcome {
     /// Nothing bars the request.
     Allow,
@@ -70,6 +82,16 @@ pub enum CheckOutcome {
     Deny,
     /// Nothing could be said.
     CannotTell,
+}
+
+impl EncodeLabelValue for CheckOutcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::CannotTell => "cannot_tell",
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -139,12 +139,17 @@ impl Readiness {
         };
         let answers = format!("Redis {} answers", vitals.server_version);
         let eviction = if vitals.evicts() {
-            format!("maxmemory-policy is {}: full memory would delete bans; set it to noeviction", vitals.eviction_policy)
+            format!(
+                "maxmemory-policy is {}: full memory would delete bans; set it to noeviction",
+                vitals.eviction_policy
+            )
         } else {
             "nothing is evicted".to_owned()
         };
         let durability = match vitals.durability {
-            Durability::Memory => "nothing is persisted: a restart of Redis loses tokens and old bans; set appendonly yes".to_owned(),
+            Durability::Memory => {
+                "nothing is persisted: a restart of Redis loses tokens and old bans; set appendonly yes".to_owned()
+            }
             durability => format!("persisted: {}", durability.word()),
         };
         let persists = vitals.durability != Durability::Memory;

@@ -8,6 +8,7 @@ pub mod admins;
 pub mod bans;
 pub mod client;
 pub mod feed;
+mod foreign;
 pub(crate) mod keys;
 pub mod notices;
 pub mod records;

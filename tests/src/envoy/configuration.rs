@@ -13,6 +13,8 @@ pub const BARE: &str = "bare";
 pub struct Wiring<'a> {
     /// The compiled filter.
     pub filter: &'a str,
+    /// The port of Envoy's admin interface.
+    pub admin: u16,
     /// Ports behind `sekisho_feed`.
     pub feed: Vec<u16>,
     /// Ports behind `sekisho_check`.
@@ -31,7 +33,7 @@ pub struct Wiring<'a> {
 /// The file has not the shape that is documented: one listener with the filter, and four clusters.
 pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
     let mut root: Value = serde_norway::from_str(yaml).context("envoy.yaml is no YAML")?;
-    root["admin"]["address"] = address(0);
+    root["admin"]["address"] = address(wiring.admin);
     let resources = root.get_mut("static_resources").context("no static_resources")?;
     for (cluster, ports) in [
         ("sekisho_feed", &wiring.feed),

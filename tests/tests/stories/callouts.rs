@@ -19,7 +19,7 @@ fn a_cached_token_causes_no_check_on_any_worker() {
         let sent = world.everywhere(&request, |answer| answer.status == 200).await?;
         assert!(sent >= 2_000);
         assert_eq!(world.envoy.stat(CHECKS).await?, before);
-        assert_eq!(before, 0, "nobody had asked anything yet");
+        assert_eq!(before, 0, "nothing in this world asks");
         Ok(())
     });
 }

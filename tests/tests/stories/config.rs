@@ -167,7 +167,10 @@ fn a_problem_inside_a_whole_envoy_configuration_is_found() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let yaml = std::fs::read_to_string(components::envoy_configuration()?)?;
     let broken = yaml.replace(r#""staleness_ms": 3000"#, r#""staleness_ms": 3"#);
-    expect_problems("envoy.yaml", &check(folder.path(), "envoy.yaml", &broken)?, &["mesh.staleness_ms"]);
+    let filter =
+        "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.config";
+    let path = format!("{filter}.configuration: mesh.staleness_ms");
+    expect_problems("envoy.yaml", &check(folder.path(), "envoy.yaml", &broken)?, &[&path]);
     Ok(())
 }
 

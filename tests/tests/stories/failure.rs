@@ -15,8 +15,8 @@ use sekisho_protocol::identity::APP_AUDIENCE;
 use sekisho_protocol::keys::app_identity_key;
 use serde_json::{Value, json};
 
-/// The staleness bound of these worlds: the shortest that a configuration may set.
-const STALENESS_MS: u64 = 1_500;
+/// The staleness bound that users run.
+const STALENESS: Duration = Duration::from_secs(3);
 /// In which time a worker has noticed that it is stale.
 const NOTICED: Duration = Duration::from_secs(8);
 /// In which time everything is as before once what was away is back.
@@ -27,7 +27,6 @@ fn plan(sidecars: Sidecars) -> Plan {
 }
 
 fn with_available_route(policy: &mut Value) {
-    policy["mesh"]["staleness_ms"] = STALENESS_MS.into();
     if let Some(routes) = policy["routes"].as_array_mut() {
         let route = json!({"name": "available", "prefix": "/available", "access": "protected", "identity": "upstream",
                            "on_unavailable": "allow", "answers": "llm"});
@@ -112,7 +111,7 @@ fn one_sidecar_is_enough_and_without_any_the_route_decides() {
             Ok(())
         };
         // Longer than the staleness bound: the workers' polls have found the other sidecar.
-        poll::throughout(Duration::from_millis(2 * STALENESS_MS), served).await?;
+        poll::throughout(2 * STALENESS, served).await?;
         ban_at_b(world, &banned).await?;
         world.until_answered(&banned.token, 401, Duration::from_secs(2)).await?;
 
@@ -140,7 +139,7 @@ fn a_sidecar_that_shuts_down_is_not_missed() {
     story_in(plan(Sidecars::Running), async |world| {
         let User { token, .. } = world.user();
         world.a.terminate().await?;
-        poll::throughout(Duration::from_millis(2 * STALENESS_MS), async || {
+        poll::throughout(2 * STALENESS, async || {
             let answer = world.get("/v1/models", &token).await?;
             ensure!(answer.status == 200, "{answer:?}");
             Ok(())

@@ -15,6 +15,11 @@ use serde_json::{Value, json};
 
 static SPLIT: Shared = Shared::in_turn(|| Plan { roles: Roles::Split, ..Plan::default() });
 
+/// Requests to the cluster that answers checks, since Envoy started.
+const CHECKS: &str = "cluster.sekisho_check.upstream_rq_total";
+/// Requests that may be under way on one worker before the first of them is answered.
+const AT_ONCE: u64 = 16;
+
 /// In which time what another program writes to Redis must take effect.
 const OTHERS_WRITES: Duration = Duration::from_secs(1);
 
@@ -44,6 +49,21 @@ fn an_acknowledged_ban_stops_the_user_on_every_worker_and_an_unban_lets_the_same
             assert_eq!(connection.send(&request).await?.status, 200);
         }
         world.everywhere(&request, |answer| answer.status == 200).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn p6_a_hit_is_confirmed_once_on_each_worker_and_the_denial_is_cached() {
+    story(&SPLIT, async |world| {
+        let User { email, token } = world.user();
+        ban(world, json!({"user_email": email})).await?;
+        let before = world.envoy.stat(CHECKS).await?;
+        world.get("/v1/models", &token).await?;
+        assert_eq!(world.envoy.stat(CHECKS).await?, before + 1, "the hit is confirmed");
+        world.everywhere(&llm(&token), |answer| answer.status == 401).await?;
+        let checks = world.envoy.stat(CHECKS).await? - before;
+        assert!(checks <= 1 + AT_ONCE * u64::from(world.envoy.workers()), "{checks} checks for one ban");
         Ok(())
     });
 }

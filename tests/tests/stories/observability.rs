@@ -80,6 +80,18 @@ fn the_ops_listener_shows_health_readiness_and_metrics() {
     });
 }
 
+#[test]
+fn the_doctor_finds_nothing_wrong_where_nothing_is() {
+    story(&CALM, async |world| {
+        let text = world.a.cli(&["doctor"]).await?;
+        assert_eq!(text.status.code(), Some(0), "{}", String::from_utf8_lossy(&text.stdout));
+        let json = world.b.cli(&["doctor", "--json"]).await?;
+        assert_eq!(json.status.code(), Some(0), "{json:?}");
+        serde_json::from_slice::<Value>(&json.stdout)?;
+        Ok(())
+    });
+}
+
 /// The entry of the request to `path`, once Envoy has written it.
 async fn access_log_of(world: &World, path: &str) -> Result<Value> {
     poll::until("the access log holds the request", Duration::from_secs(15), async || {

@@ -142,6 +142,30 @@ fn a_write_that_is_no_json_or_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn the_command_line_issues_lists_and_revokes_like_the_api() {
+    story(&CALM, async |world| {
+        let User { email, .. } = world.user();
+        let issued = world.a.cli(&["token", "issue", "--email", &email, "--name", "ci", "--scope", "api:read"]).await?;
+        assert_eq!(issued.status.code(), Some(0), "{issued:?}");
+        // Just the token, so that a shell can take it as it is.
+        let text = String::from_utf8(issued.stdout)?;
+        assert_eq!((text.lines().count(), text.split('.').count()), (1, 3), "{text}");
+        let request = RawRequest::new("GET", "/v1/models").header("authorization", format!("Bearer {}", text.trim()));
+        let received = world.raw(&request.clone().bytes()).await?.received()?;
+        let id = received.one("x-sekisho-token-id").context("no id")?;
+
+        let listed = world.a.cli(&["token", "list", "--email", &email, "--json"]).await?;
+        assert!(String::from_utf8_lossy(&listed.stdout).contains(id), "{listed:?}");
+        let revoked = world.b.cli(&["token", "revoke", id]).await?;
+        assert_eq!(revoked.status.code(), Some(0), "{revoked:?}");
+        assert_eq!(world.raw(&request.bytes()).await?.status, 401);
+        let unknown = world.a.cli(&["token", "revoke", "none"]).await?;
+        assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn the_health_of_the_app_is_public_and_its_description_is_not_hidden() {
     story(&CALM, async |world| {
         let answer = world.raw(&RawRequest::to_host("GET", "/health", APP_HOST).bytes()).await?;

@@ -24,8 +24,8 @@ pub struct EpochRecord {
 pub struct Position {
     /// The epoch on record; none if it was lost.
     pub epoch: Option<EpochRecord>,
-    /// The version of the last write.
-    pub version: Version,
+    /// The version of the last write; none if it was lost.
+    pub version: Option<Version>,
     /// The incarnation that was asked.
     pub lineage: Lineage,
 }
@@ -49,13 +49,13 @@ impl Position {
     /// the very incarnation on which the epoch began carries it on.
     #[must_use]
     pub fn judge(&self, held: Option<&Stamp>) -> Verdict {
-        let Some(epoch) = &self.epoch else { return Verdict::Begin };
-        if epoch.lineage != self.lineage || self.version < epoch.base {
+        let (Some(epoch), Some(version)) = (&self.epoch, self.version) else { return Verdict::Begin };
+        if epoch.lineage != self.lineage || version < epoch.base {
             return Verdict::Begin;
         }
         match held {
             Some(held) if held.epoch != epoch.id => Verdict::Follow,
-            Some(held) if self.version < held.version => Verdict::Begin,
+            Some(held) if version < held.version => Verdict::Begin,
             Some(_) => Verdict::Continues,
             None => Verdict::Follow,
         }
@@ -73,7 +73,7 @@ mod tests {
     fn position(id: u8, began_on: &str, base: u64, version: u64, now_on: &str) -> Position {
         Position {
             epoch: Some(EpochRecord { id: epoch(id), lineage: Lineage(began_on.into()), base: Version::new(base) }),
-            version: Version::new(version),
+            version: Some(Version::new(version)),
             lineage: Lineage(now_on.into()),
         }
     }
@@ -89,6 +89,7 @@ mod tests {
             ("somebody began an epoch there", position(2, "b", 1_010, 1_010, "b"), Verdict::Follow),
             ("and that server restarted, too", position(2, "b", 1_010, 1_010, "c"), Verdict::Begin),
             ("the numbers are gone, the epoch is not", position(2, "a", 1_010, 0, "a"), Verdict::Begin),
+            ("its version is gone", Position { version: None, ..position(1, "a", 0, 0, "a") }, Verdict::Begin),
             ("all is gone", Position { epoch: None, ..position(1, "a", 0, 0, "a") }, Verdict::Begin),
         ] {
             assert_eq!(position.judge(Some(&held)), expected, "{case}");

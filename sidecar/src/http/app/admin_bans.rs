@@ -2,6 +2,7 @@
 
 use axum::Json as JsonBody;
 use axum::extract::State;
+use sekisho_protocol::Subject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +14,7 @@ use crate::http::app::Api;
 use crate::http::app::admin_tokens::user_email;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
 use crate::http::app::caller::Admin;
-use crate::http::app::request::{Json, PathPart, Paging, Query};
+use crate::http::app::request::{Json, Paging, PathPart, Query};
 use crate::service::bans::Banned;
 use crate::service::change::Change;
 
@@ -32,7 +33,11 @@ pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<
         (status = 202, description = "Banned, but some filters lag", body = BannedUser),
         (status = 409, description = "Lifted again meanwhile", body = Problem, content_type = "application/problem+json"),
         AdminRefusals, BodyRefusals))]
-pub(super) async fn ban(State(api): State<Api>, admin: Admin, Json(request): Json<BanRequest>) -> Answer<Changed<BannedUser>> {
+pub(super) async fn ban(
+    State(api): State<Api>,
+    admin: Admin,
+    Json(request): Json<BanRequest>,
+) -> Answer<Changed<BannedUser>> {
     let banned = api.bans.ban(request.order(admin.name())?, api.now()).await?;
     Ok(Changed::new(Some(&banned.change), BannedUser::new(&banned, admin.name())))
 }
@@ -45,10 +50,14 @@ pub(super) async fn ban(State(api): State<Api>, admin: Admin, Json(request): Jso
         (status = 404, description = "Not banned", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Banned anew meanwhile", body = Problem, content_type = "application/problem+json"),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn unban(State(api): State<Api>, admin: Admin, PathPart(email): PathPart) -> Answer<Changed<UnbannedUser>> {
-    let email = user_email(&email)?;
-    let change = api.bans.lift(email.clone()).await?;
-    Ok(Changed::new(Some(&change), UnbannedUser::new(&change, email.into(), admin.name())))
+pub(super) async fn unban(
+    State(api): State<Api>,
+    admin: Admin,
+    PathPart(email): PathPart,
+) -> Answer<Changed<UnbannedUser>> {
+    let subject = Subject::try_from(email).map_err(|problem| Failure::invalid("user_email", problem))?;
+    let change = api.bans.lift(subject.clone()).await?;
+    Ok(Changed::new(Some(&change), UnbannedUser::new(&change, subject.into(), admin.name())))
 }
 
 /// Whom to ban, and how.
@@ -67,7 +76,7 @@ pub(super) struct BanRequest {
 impl BanRequest {
     fn order(self, by: String) -> Result<Order, Failure> {
         Ok(Order {
-            email: user_email(&self.user_email)?,
+            subject: user_email(&self.user_email)?.into(),
             length: Length::choose(self.duration_seconds, self.permanent)?,
             reason: Reason::parse(self.reason.as_deref().unwrap_or_default())?,
             by,
@@ -120,7 +129,7 @@ impl BanInfo {
             permanent: ban.is_permanent(),
             reason: ban.reason.map(|reason| reason.as_str().to_owned()),
             banned_by: ban.by,
-            user_email: ban.email.into(),
+            user_email: ban.subject.into(),
         }
     }
 }
@@ -148,7 +157,7 @@ impl BannedUser {
         let ban = &banned.ban;
         Self {
             message: "User banned successfully",
-            user_email: ban.email.to_string(),
+            user_email: ban.subject.to_string(),
             deleted_count: 0,
             ban_duration_seconds: ban.at.and_then(|at| ban.left(at).seconds()),
             banned_until: ban.end().map(UnixSeconds::get),

@@ -13,7 +13,7 @@ use crate::domain::token::{Status, StoredToken, TokenId};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
 use crate::http::app::caller::Admin;
-use crate::http::app::request::{Json, PathPart, Paging, Query};
+use crate::http::app::request::{Json, Paging, PathPart, Query};
 use crate::http::app::tokens::TokenInfo;
 use crate::service::tokens::{Revoked, RevokedAll};
 
@@ -21,7 +21,11 @@ use crate::service::tokens::{Revoked, RevokedAll};
 #[utoipa::path(get, path = "/api/admin/tokens", tag = "admin", params(Paging),
     responses((status = 200, description = "The tokens", body = AllTokens),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<Paging>) -> Answer<JsonBody<AllTokens>> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    _: Admin,
+    Query(paging): Query<Paging>,
+) -> Answer<JsonBody<AllTokens>> {
     let page = api.tokens.all(&paging.window()?).await?;
     Ok(JsonBody(AllTokens::new(page, api.now())))
 }
@@ -31,7 +35,12 @@ pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<
     params(Paging, ("email_or_id" = String, Path, description = "The user's address")),
     responses((status = 200, description = "The tokens", body = TokensOfUser),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn list_of_user(State(api): State<Api>, _: Admin, PathPart(email): PathPart, Query(paging): Query<Paging>) -> Answer<JsonBody<TokensOfUser>> {
+pub(super) async fn list_of_user(
+    State(api): State<Api>,
+    _: Admin,
+    PathPart(email): PathPart,
+    Query(paging): Query<Paging>,
+) -> Answer<JsonBody<TokensOfUser>> {
     let email = user_email(&email)?;
     let page = api.tokens.of_user(&email, &paging.window()?).await?;
     Ok(JsonBody(TokensOfUser::new(page, email, api.now())))
@@ -44,7 +53,11 @@ pub(super) async fn list_of_user(State(api): State<Api>, _: Admin, PathPart(emai
         (status = 202, description = "Revoked, but some filters lag", body = RevokedByAdmin),
         (status = 404, description = "No such token", body = Problem, content_type = "application/problem+json"),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn revoke(State(api): State<Api>, admin: Admin, PathPart(id): PathPart) -> Answer<Changed<RevokedByAdmin>> {
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    admin: Admin,
+    PathPart(id): PathPart,
+) -> Answer<Changed<RevokedByAdmin>> {
     let revoked = api.tokens.revoke(&TokenId::parse(&id)?).await?;
     Ok(Changed::new(Some(&revoked.change), RevokedByAdmin::new(&revoked, admin.name())))
 }
@@ -54,7 +67,11 @@ pub(super) async fn revoke(State(api): State<Api>, admin: Admin, PathPart(id): P
     responses((status = 200, description = "Revoked, and every filter knows", body = RevokedUser),
         (status = 202, description = "Revoked, but some filters lag", body = RevokedUser),
         AdminRefusals, BodyRefusals))]
-pub(super) async fn revoke_user(State(api): State<Api>, admin: Admin, Json(request): Json<UserRequest>) -> Answer<Changed<RevokedUser>> {
+pub(super) async fn revoke_user(
+    State(api): State<Api>,
+    admin: Admin,
+    Json(request): Json<UserRequest>,
+) -> Answer<Changed<RevokedUser>> {
     let email = user_email(&request.user_email)?;
     let revoked = api.tokens.revoke_all(email.clone(), api.now()).await?;
     Ok(Changed::new(revoked.change.as_ref(), RevokedUser::new(&revoked, &email, admin.name())))

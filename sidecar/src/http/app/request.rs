@@ -36,7 +36,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let query: Result<_, QueryRejection> = axum::extract::Query::from_request_parts(parts, state).await;
-        let axum::extract::Query(query) = query.map_err(|rejection| Failure::invalid("query", rejection.body_text()))?;
+        let axum::extract::Query(query) =
+            query.map_err(|rejection| Failure::invalid("query", rejection.body_text()))?;
         Ok(Self(query))
     }
 }

@@ -177,7 +177,9 @@ async fn a_write_must_be_json_of_a_bounded_size() {
     with(Some("application/x-www-form-urlencoded"), good.clone()).await.is_problem(415, "not_json");
     with(Some("application/json"), "{".into()).await.is_problem(400, "invalid_body");
     with(Some("application/json"), "{}".into()).await.is_problem(400, "invalid_body");
-    with(Some("application/json"), r#"{"token_name":"n","expires_in":-1}"#.into()).await.is_problem(400, "invalid_body");
+    with(Some("application/json"), r#"{"token_name":"n","expires_in":-1}"#.into())
+        .await
+        .is_problem(400, "invalid_body");
     with(Some("application/json"), format!("\"{}\"", "x".repeat(70_000))).await.is_problem(413, "too_large");
     assert_eq!(with(Some("application/json; charset=utf-8"), good).await.status, StatusCode::OK);
 }

@@ -19,7 +19,11 @@ use crate::service::tokens::{Issued, Revoked, Wish};
 #[utoipa::path(post, path = "/api/token/generate", tag = "tokens", request_body = GenerateRequest,
     responses((status = 200, description = "The token", body = Generated),
         OwnRefusals, BodyRefusals))]
-pub(super) async fn generate(State(api): State<Api>, SignedIn(caller): SignedIn, Json(request): Json<GenerateRequest>) -> Answer<JsonBody<Generated>> {
+pub(super) async fn generate(
+    State(api): State<Api>,
+    SignedIn(caller): SignedIn,
+    Json(request): Json<GenerateRequest>,
+) -> Answer<JsonBody<Generated>> {
     let issued = api.tokens.issue(&caller, &request.into(), api.now()).await?;
     Ok(JsonBody(issued.into()))
 }
@@ -28,7 +32,11 @@ pub(super) async fn generate(State(api): State<Api>, SignedIn(caller): SignedIn,
 #[utoipa::path(get, path = "/api/token/list", tag = "tokens", params(Paging),
     responses((status = 200, description = "The tokens", body = Listed),
         OwnRefusals, ValueRefusals))]
-pub(super) async fn list(State(api): State<Api>, SignedIn(caller): SignedIn, Query(paging): Query<Paging>) -> Answer<JsonBody<Listed>> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    SignedIn(caller): SignedIn,
+    Query(paging): Query<Paging>,
+) -> Answer<JsonBody<Listed>> {
     let page = api.tokens.of_user(caller.email()?, &paging.window()?).await?;
     Ok(JsonBody(Listed::new(page, caller.name(), api.now())))
 }
@@ -38,7 +46,11 @@ pub(super) async fn list(State(api): State<Api>, SignedIn(caller): SignedIn, Que
     responses((status = 200, description = "What is known", body = Info),
         (status = 404, description = "No such token", body = Problem, content_type = "application/problem+json"),
         OwnRefusals, ValueRefusals))]
-pub(super) async fn info(State(api): State<Api>, SignedIn(caller): SignedIn, Query(query): Query<InfoQuery>) -> Answer<JsonBody<Info>> {
+pub(super) async fn info(
+    State(api): State<Api>,
+    SignedIn(caller): SignedIn,
+    Query(query): Query<InfoQuery>,
+) -> Answer<JsonBody<Info>> {
     let token = api.tokens.own(&caller, &required_id(query.token_id)?).await?;
     Ok(JsonBody(Info { success: true, token_info: TokenInfo::new(token, api.now()) }))
 }
@@ -49,7 +61,11 @@ pub(super) async fn info(State(api): State<Api>, SignedIn(caller): SignedIn, Que
         (status = 202, description = "Revoked, but some filters lag", body = RevokedToken),
         (status = 404, description = "No such token", body = Problem, content_type = "application/problem+json"),
         OwnRefusals, BodyRefusals))]
-pub(super) async fn revoke(State(api): State<Api>, SignedIn(caller): SignedIn, Json(request): Json<RevokeRequest>) -> Answer<Changed<RevokedToken>> {
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    SignedIn(caller): SignedIn,
+    Json(request): Json<RevokeRequest>,
+) -> Answer<Changed<RevokedToken>> {
     let revoked = api.tokens.revoke_own(&caller, &required_id(request.token_id)?).await?;
     Ok(Changed::new(Some(&revoked.change), RevokedToken::new(&revoked)))
 }
@@ -173,7 +189,18 @@ impl TokenInfo {
         let (status, is_expired) = (token.status(now), token.record.is_expired(now));
         let StoredToken { record, is_revoked } = token;
         let TokenRecord { token_id, user_email, token_name, scopes, created_at, expires_at, last_used } = record;
-        Self { token_id, user_email, token_name, scopes, created_at, expires_at, last_used, is_expired, is_revoked, status }
+        Self {
+            token_id,
+            user_email,
+            token_name,
+            scopes,
+            created_at,
+            expires_at,
+            last_used,
+            is_expired,
+            is_revoked,
+            status,
+        }
     }
 
     /// What has become of it.

@@ -35,7 +35,8 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code, detail) = self.row();
-        let problem = json!({"title": status.canonical_reason(), "status": status.as_u16(), "code": code, "detail": detail});
+        let problem =
+            json!({"title": status.canonical_reason(), "status": status.as_u16(), "code": code, "detail": detail});
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -18,13 +18,21 @@ const SILENCE_MARGIN_MS: u64 = 500;
 
 /// Something that could not be asked.
 pub(super) fn unknown(name: &'static str, error: &StoreError) -> Verdict {
-    Verdict::new(name, Health::Fail, format!("{error}; see REDIS_URL (or REDIS_HOST and REDIS_PORT), and whether Redis runs"))
+    Verdict::new(
+        name,
+        Health::Fail,
+        format!("{error}; see REDIS_URL (or REDIS_HOST and REDIS_PORT), and whether Redis runs"),
+    )
 }
 
 /// Everything about Redis. It was asked between the two moments of this machine's clock.
 pub(super) fn redis(vitals: &Vitals, before_ms: u64, after_ms: u64) -> Vec<Verdict> {
     vec![
-        Verdict::new("redis", Health::Ok, format!("Redis {} answers in {} ms", vitals.server_version, after_ms.saturating_sub(before_ms))),
+        Verdict::new(
+            "redis",
+            Health::Ok,
+            format!("Redis {} answers in {} ms", vitals.server_version, after_ms.saturating_sub(before_ms)),
+        ),
         role(&vitals.role),
         persistence(vitals.durability),
         eviction(&vitals.eviction_policy),
@@ -37,17 +45,29 @@ fn role(role: &str) -> Verdict {
     if role == "master" {
         return Verdict::new("redis role", Health::Ok, "it is a master");
     }
-    Verdict::new("redis role", Health::Fail, format!("it is a {role}, and can't be written to; let REDIS_URL name the master"))
+    Verdict::new(
+        "redis role",
+        Health::Fail,
+        format!("it is a {role}, and can't be written to; let REDIS_URL name the master"),
+    )
 }
 
 fn persistence(durability: Durability) -> Verdict {
     let (status, detail) = match durability {
         Durability::Always => (Health::Ok, "the append-only file is synced before each answer"),
         Durability::EverySecond => (Health::Ok, "the append-only file is synced every second"),
-        Durability::AppendOnly => (Health::Warn, "the append-only file is synced when the system likes; set appendfsync everysec"),
-        Durability::Snapshots => (Health::Warn, "only snapshots: a crash loses the bans since the last one; set appendonly yes"),
-        Durability::Memory => (Health::Fail, "nothing is persisted: a restart of Redis loses every token and ban; set appendonly yes"),
-        Durability::Unknown => (Health::Warn, "Redis does not say what it persists; see to it that its append-only file is on"),
+        Durability::AppendOnly => {
+            (Health::Warn, "the append-only file is synced when the system likes; set appendfsync everysec")
+        }
+        Durability::Snapshots => {
+            (Health::Warn, "only snapshots: a crash loses the bans since the last one; set appendonly yes")
+        }
+        Durability::Memory => {
+            (Health::Fail, "nothing is persisted: a restart of Redis loses every token and ban; set appendonly yes")
+        }
+        Durability::Unknown => {
+            (Health::Warn, "Redis does not say what it persists; see to it that its append-only file is on")
+        }
     };
     Verdict::new("redis persistence", status, detail)
 }
@@ -81,8 +101,8 @@ fn notifications(setting: Option<&str>) -> Verdict {
 fn clock(redis_ms: u64, here_ms: u64) -> Verdict {
     let skew = redis_ms.abs_diff(here_ms);
     let (status, advice) = match skew {
-        0..=SKEW_OK_MS => (Health::Ok, ""),
-        ..=SKEW_BAD_MS => (Health::Warn, "; let both machines follow a time server"),
+        skew if skew <= SKEW_OK_MS => (Health::Ok, ""),
+        skew if skew <= SKEW_BAD_MS => (Health::Warn, "; let both machines follow a time server"),
         _ => (Health::Fail, ": tokens and bans begin and end at wrong times; let both machines follow a time server"),
     };
     Verdict::new("clock", status, format!("this machine and Redis differ by {skew} ms{advice}"))
@@ -96,7 +116,8 @@ pub(super) fn secret(name: &'static str, strength: &Strength) -> Verdict {
         return Verdict::new(name, Health::Warn, format!("it holds a word, as nothing random does; {make}"));
     }
     if !strength.is_strong() {
-        let detail = format!("its {length} bytes hold at most {:.0} bits, fewer than {STRONG_BITS:.0}; {make}", strength.bits);
+        let detail =
+            format!("its {length} bytes hold at most {:.0} bits, fewer than {STRONG_BITS:.0}; {make}", strength.bits);
         return Verdict::new(name, Health::Warn, detail);
     }
     if length < 32 {
@@ -109,11 +130,15 @@ pub(super) fn secret(name: &'static str, strength: &Strength) -> Verdict {
 pub(super) fn envoy(url: &str, answer: Result<(u16, String), String>) -> Verdict {
     match answer {
         Ok((200, _)) => Verdict::new("envoy", Health::Ok, format!("{url} says that it is ready")),
-        Ok((status, body)) => {
-            Verdict::new("envoy", Health::Fail, format!("{url}/ready answers {status} {}; see Envoy's log", body.trim()))
-        }
+        Ok((status, body)) => Verdict::new(
+            "envoy",
+            Health::Fail,
+            format!("{url}/ready answers {status} {}; see Envoy's log", body.trim()),
+        ),
         Err(error) => {
-            let detail = format!("{url} can't be reached ({error}); start Envoy, or set SEKISHO_ENVOY_ADMIN to its admin address");
+            let detail = format!(
+                "{url} can't be reached ({error}); start Envoy, or set SEKISHO_ENVOY_ADMIN to its admin address"
+            );
             Verdict::new("envoy", Health::Fail, detail)
         }
     }
@@ -126,7 +151,11 @@ pub(super) fn workers(roll: &Roll) -> Verdict {
         roll.now_ms.saturating_sub(worker.polled_at_ms) <= u64::from(worker.presence.staleness_ms) + SILENCE_MARGIN_MS
     };
     let is_current = |worker: &&Worker| {
-        worker.presence.holds.as_ref().is_some_and(|holds| Some(&holds.epoch) == roll.epoch.as_ref() && holds.version >= roll.version)
+        worker
+            .presence
+            .holds
+            .as_ref()
+            .is_some_and(|holds| Some(&holds.epoch) == roll.epoch.as_ref() && holds.version >= roll.version)
     };
     let fresh: Vec<&Worker> = roll.workers.iter().filter(is_fresh).collect();
     let current = fresh.iter().copied().filter(is_current).count();
@@ -168,7 +197,11 @@ struct Alive {
 }
 
 /// A sidecar, by what its `ops` listener says at `/readyz` and `/healthz`.
-pub(super) fn sidecar(url: &str, ready: Result<(u16, String), String>, alive: Result<(u16, String), String>) -> Verdict {
+pub(super) fn sidecar(
+    url: &str,
+    ready: Result<(u16, String), String>,
+    alive: Result<(u16, String), String>,
+) -> Verdict {
     let verdict = |status, detail| Verdict::new("sidecar", status, detail);
     let ((_, ready), (_, alive)) = match (ready, alive) {
         (Ok(ready), Ok(alive)) => (ready, alive),
@@ -182,7 +215,8 @@ pub(super) fn sidecar(url: &str, ready: Result<(u16, String), String>, alive: Re
     };
     let (node, version, ours) = (alive.node, alive.version, env!("CARGO_PKG_VERSION"));
     if !ready.ready {
-        let faults = ready.checks.iter().filter(|check| !check.ok).map(|check| format!("{}: {}", check.name, check.detail));
+        let faults =
+            ready.checks.iter().filter(|check| !check.ok).map(|check| format!("{}: {}", check.name, check.detail));
         let faults: Vec<String> = faults.collect();
         return verdict(Health::Fail, format!("{node} at {url} is not ready: {}", faults.join("; ")));
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::domain::feed::Stamp;
-use crate::domain::feed::state::{Gap, State, Write};
+use crate::domain::feed::state::{Gap, State};
+use crate::domain::feed::write::Write;
 
 /// The copy. Clones share it.
 #[derive(Clone)]

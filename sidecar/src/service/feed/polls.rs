@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_protocol::feed::{FeedBody, FeedQuery, FeedReply};
-use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
+use sekisho_protocol::{Digest, PROTOCOL, ReplicaId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,10 @@ use crate::domain::feed::{Stamp, Version};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::metrics::{Metrics, PollAnswer};
+
+mod needed;
+
+use needed::{Needed, Progress, Recorded};
 
 /// Most polls that are held at a time: a few per worker, and a mesh of a thousand workers fits.
 const MAX_HELD: usize = 4_096;
@@ -65,7 +69,16 @@ impl Polls {
         hold: Duration,
         closing: CancellationToken,
     ) -> Self {
-        Self { mirror, registry, metrics, node, hold, attendance: Attendance::default(), room: Arc::new(Semaphore::new(MAX_HELD)), closing }
+        Self {
+            mirror,
+            registry,
+            metrics,
+            node,
+            hold,
+            attendance: Attendance::default(),
+            room: Arc::new(Semaphore::new(MAX_HELD)),
+            closing,
+        }
     }
 
     /// The answer to a poll.
@@ -73,6 +86,12 @@ impl Polls {
     /// # Errors
     /// There is none now.
     pub async fn answer(&self, query: FeedQuery) -> Result<FeedReply, Unanswered> {
+        let answered = self.answer_unmeasured(query).await;
+        self.metrics.poll(answered.as_ref().map_or(PollAnswer::None, |reply| PollAnswer::of(&reply.body)));
+        answered
+    }
+
+    async fn answer_unmeasured(&self, query: FeedQuery) -> Result<FeedReply, Unanswered> {
         let _room = self.enter()?;
         let deadline = Instant::now() + self.hold;
         let reply = match self.answer_in_one_epoch(&query, deadline).await? {
@@ -85,7 +104,6 @@ impl Polls {
             },
             Outcome::Behind => None,
         };
-        self.metrics.poll(reply.as_ref().map_or(PollAnswer::None, |reply| PollAnswer::of(&reply.body)));
         reply.ok_or(Unanswered::NotLoaded)
     }
 
@@ -156,58 +174,11 @@ impl Polls {
     }
 }
 
-/// What must be known before a poll can be answered.
-enum Needed {
-    /// Anything behind `since`; the replica holds everything up to there.
-    News { epoch: Epoch, since: Version, at: Recorded },
-    /// At least what the store held when the replica was registered.
-    Snapshot { at: Stamp },
-}
-
-/// Where the feed stood when the poll was put on record.
-///
-/// A replica that was silent may have been given up as fenced by a change that came before; so its
-/// answer must not be older than the record of its return, or it would count itself as fresh
-/// without that change.
-enum Recorded {
-    /// The store could not be asked.
-    Unknown,
-    /// Here; none if the store had no epoch.
-    At(Option<Stamp>),
-}
-
-/// How far a state is on the way to an answer.
-enum Progress {
-    /// It can be answered, with something new.
-    News,
-    /// It can be answered, but nothing is new.
-    NothingNew,
-    /// The state is not there yet.
-    Behind,
-    /// The state belongs to another epoch than the one that the answer began in.
-    OtherEpoch,
-}
-
 /// How an attempt to answer ended.
 enum Outcome {
     Answer(Box<FeedReply>),
     OtherEpoch,
     Behind,
-}
-
-impl Needed {
-    fn progress(&self, state: &State) -> Progress {
-        let stamp = state.stamp();
-        let reached = |at: &Stamp| at.epoch == stamp.epoch && stamp.version >= at.version;
-        match self {
-            Self::News { epoch, .. } if *epoch != stamp.epoch => Progress::OtherEpoch,
-            Self::News { at: Recorded::At(at), .. } if !at.as_ref().is_some_and(reached) => Progress::Behind,
-            Self::News { since, .. } if stamp.version > *since => Progress::News,
-            Self::News { .. } => Progress::NothingNew,
-            Self::Snapshot { at } if reached(at) => Progress::News,
-            Self::Snapshot { .. } => Progress::Behind,
-        }
-    }
 }
 
 fn presence(query: &FeedQuery, sidecar: &str, holds: Option<Stamp>) -> Presence {

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sekisho_protocol::feed::Kind;
 
 use super::mirror::Mirror;
-use super::source::{Deed, FoundRecord, Records};
-use super::{Feed, Lifted, LiveEntry};
+use super::source::{Deed, Records};
+use super::{Feed, Lifted, LiveEntry, Written};
 use crate::domain::feed::fold;
 use crate::domain::feed::record::RecordEnd;
-use crate::domain::feed::state::Says;
+use crate::domain::feed::write::Says;
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 
@@ -33,6 +34,9 @@ pub enum Settled {
     Lifted,
 }
 
+/// How many records are settled at the same time: the first walk over an old installation may meet
+/// a hundred thousand.
+const AT_ONCE: usize = 32;
 /// The kinds of things that have records.
 const KINDS: [Kind; 2] = [Kind::Ban, Kind::Token];
 
@@ -64,13 +68,12 @@ impl Reconciler {
     /// The store cannot be reached.
     pub async fn walk(&self, kind: Kind, cursor: Option<u64>) -> Result<(usize, Option<u64>), StoreError> {
         let (found, next) = self.records.scan(kind, cursor).await?;
-        let mut told = 0;
-        for FoundRecord { name, end } in found {
-            if !self.mirror_agrees(kind, &name, end) {
-                let settled = self.settle(kind, &name, Deed::Written).await?;
-                told += usize::from(settled != Settled::Agreed);
-            }
-        }
+        let unknown = found.into_iter().filter(|record| !self.mirror_agrees(kind, &record.name, record.end));
+        let told = stream::iter(unknown)
+            .map(|record| async move { self.settle(kind, &record.name, Deed::Written).await })
+            .buffer_unordered(AT_ONCE)
+            .try_fold(0, |told, settled| async move { Ok(told + usize::from(settled != Settled::Agreed)) })
+            .await?;
         Ok((told, next))
     }
 
@@ -90,7 +93,10 @@ impl Reconciler {
         if entry.is_some_and(|entry| end.agrees_with(kind, entry.until)) {
             return Ok(Settled::Agreed);
         }
-        let stamp = self.feed.put(&end.mark(kind, name)).await?;
+        // Every sidecar hears of the record; the first one writes.
+        let Written::Done(stamp) = self.feed.put_over(&end.mark(kind, name), entry).await? else {
+            return Ok(Settled::Agreed);
+        };
         // The record may have been deleted between the look and the write; then whoever deleted it found
         // no entry to lift, and this one would bar somebody whom nobody bars.
         if self.records.end(kind, name).await?.is_some() {
@@ -100,12 +106,7 @@ impl Reconciler {
         Ok(Settled::Lifted)
     }
 
-    async fn settle_deleted(
-        &self,
-        kind: Kind,
-        name: &str,
-        entry: Option<LiveEntry>,
-    ) -> Result<Settled, StoreError> {
+    async fn settle_deleted(&self, kind: Kind, name: &str, entry: Option<LiveEntry>) -> Result<Settled, StoreError> {
         let Some(entry) = entry else { return Ok(Settled::Agreed) };
         // Old programs wrote addresses as they came: the same person may have another record.
         let folded = fold(kind, name);

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use sekisho_protocol::Epoch;
 use sekisho_protocol::feed::Kind;
 
-use crate::domain::feed::position::{EpochRecord, Lineage, Position};
-use crate::domain::feed::state::Write;
 use crate::domain::feed::Version;
+use crate::domain::feed::position::{EpochRecord, Lineage, Position};
 use crate::domain::feed::record::RecordEnd;
+use crate::domain::feed::write::Write;
 use crate::service::error::StoreError;
 
 /// What a read of the feed brought.
@@ -39,7 +39,12 @@ pub trait FeedSource: Send {
 
     /// Begins a new epoch in place of `old`, numbered above `highest`, unless somebody else was
     /// faster; the one in force afterwards.
-    async fn begin_epoch(&mut self, old: Option<&Epoch>, highest: Version, lineage: &Lineage) -> Result<EpochRecord, StoreError>;
+    async fn begin_epoch(
+        &mut self,
+        old: Option<&Epoch>,
+        highest: Version,
+        lineage: &Lineage,
+    ) -> Result<EpochRecord, StoreError>;
 
     /// Writes back what this sidecar still holds from before `epoch`, unless the store knows something
     /// newer. Live entries get their records back, too. How many were written.

@@ -52,8 +52,10 @@ impl ActivityStore for RedisActivity {
         if report.subjects.is_empty() {
             return Ok(Taken::Applied);
         }
-        let tokens = values(&mut redis, TOKEN_INFO, report.subjects.iter().filter_map(|row| row.token_id.as_deref())).await?;
-        let people = values(&mut redis, ACTIVE_USER_METADATA, report.subjects.iter().map(|row| row.subject.as_str())).await?;
+        let tokens =
+            values(&mut redis, TOKEN_INFO, report.subjects.iter().filter_map(|row| row.token_id.as_deref())).await?;
+        let people =
+            values(&mut redis, ACTIVE_USER_METADATA, report.subjects.iter().map(|row| row.subject.as_str())).await?;
         let mut pipe = redis::pipe();
         for row in &report.subjects {
             let token = row.token_id.as_deref().and_then(|id| Some((id, tokens.get(id)?)));
@@ -98,7 +100,12 @@ fn note_use(pipe: &mut Pipeline, id: &str, token: &Map<String, Value>, last_acce
 }
 
 /// Somebody is active. Their keys live from the first request of a day on, not from the last.
-fn note_person(pipe: &mut Pipeline, row: &SubjectActivity, known: Option<&Map<String, Value>>, token_name: Option<Value>) {
+fn note_person(
+    pipe: &mut Pipeline,
+    row: &SubjectActivity,
+    known: Option<&Map<String, Value>>,
+    token_name: Option<Value>,
+) {
     let email = row.subject.as_str();
     let mut metadata = known.cloned().unwrap_or_default();
     let seen = metadata.get("last_access").and_then(Value::as_u64).unwrap_or(0);

@@ -1,17 +1,17 @@
 //! Records of bans: `active_user_deleted:{email}`, which the gateway that Sekisho replaces reads and
-//! writes too, and the details in `sekisho:ban:{email}`. Both end with the ban.
+//! writes too, and the details in `sekisho:ban:{subject}`. Both end with the ban.
 
 use async_trait::async_trait;
 use redis::{AsyncCommands, ExistenceCheck, Pipeline, Script, SetExpiry, SetOptions};
-use sekisho_protocol::Email;
+use sekisho_protocol::Subject;
 
 use crate::domain::ban::{Ban, Reason};
 use crate::domain::time::UnixSeconds;
 use crate::service::bans::{BanStore, TURN_LIFE, Turn};
 use crate::service::error::StoreError;
 use crate::service::feed::BanEntry;
-use crate::store::redis::RedisClient;
 use crate::store::redis::keys::{BAN_DETAILS, BAN_RECORD};
+use crate::store::redis::{RedisClient, foreign};
 
 /// Keys that one step of a walk looks at.
 const STEP: usize = 1_000;
@@ -35,16 +35,16 @@ impl RedisBans {
     }
 }
 
-fn record_key(email: &Email) -> String {
-    format!("{BAN_RECORD}{email}")
+fn record_key(subject: &Subject) -> String {
+    format!("{BAN_RECORD}{subject}")
 }
 
-fn details_key(email: &str) -> String {
-    format!("{BAN_DETAILS}{email}")
+fn details_key(subject: &str) -> String {
+    format!("{BAN_DETAILS}{subject}")
 }
 
-fn turn_key(email: &Email) -> String {
-    format!("sekisho:turn:ban:{email}")
+fn turn_key(subject: &Subject) -> String {
+    format!("sekisho:turn:ban:{subject}")
 }
 
 #[async_trait]
@@ -55,7 +55,7 @@ impl BanStore for RedisBans {
         write_details(ban).exec_async(&mut redis).await?;
         let at = ban.at.map_or(0, UnixSeconds::get);
         let mut set = redis::cmd("SET");
-        set.arg(record_key(&ban.email)).arg(at);
+        set.arg(record_key(&ban.subject)).arg(at);
         if !ban.is_permanent() {
             // An absolute end: however late the command arrives, record and entry end together.
             set.arg("EXAT").arg(ban.until.get());
@@ -63,20 +63,38 @@ impl BanStore for RedisBans {
         Ok(set.exec_async(&mut redis).await?)
     }
 
-    async fn remove(&self, email: &Email) -> Result<bool, StoreError> {
+    async fn spellings(&self, subject: &Subject) -> Result<Vec<String>, StoreError> {
         let mut redis = self.client.shared();
-        let mut keys = self.spellings(email).await?;
-        keys.push(record_key(email));
-        let mut removed = 0_u64;
-        for key in keys {
-            removed += redis.del::<_, u64>(key).await?;
+        let pattern = format!("{BAN_RECORD}{}", any_case(subject.as_str()));
+        let (mut cursor, mut found) = (0_u64, Vec::new());
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
+            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let names = keys.iter().filter_map(|key| key.strip_prefix(BAN_RECORD));
+            found.extend(
+                names.filter(|name| **name != *subject.as_str() && is_spelling(name, subject)).map(str::to_owned),
+            );
+            if next == 0 {
+                return Ok(found);
+            }
+            cursor = next;
         }
-        let _: () = redis.del(details_key(email.as_str())).await?;
+    }
+
+    async fn remove(&self, subject: &Subject, spellings: &[String]) -> Result<bool, StoreError> {
+        let mut redis = self.client.shared();
+        let mut removed: u64 = redis.del(record_key(subject)).await?;
+        for spelling in spellings {
+            // One by one: two keys need not live on one node.
+            removed += redis.del::<_, u64>(format!("{BAN_RECORD}{spelling}")).await?;
+        }
+        let _: () = redis.del(details_key(subject.as_str())).await?;
         Ok(removed > 0)
     }
 
-    async fn has_record(&self, email: &Email) -> Result<bool, StoreError> {
-        Ok(self.client.shared().exists(record_key(email)).await?)
+    async fn has_record(&self, subject: &Subject) -> Result<bool, StoreError> {
+        Ok(self.client.shared().exists(record_key(subject)).await?)
     }
 
     async fn describe(&self, bans: &[BanEntry]) -> Result<Vec<Ban>, StoreError> {
@@ -88,7 +106,7 @@ impl BanStore for RedisBans {
                 pipeline.cmd("HMGET").arg(details_key(&ban.name)).arg(&["reason", "by", "at"]);
                 pipeline.get(format!("{BAN_RECORD}{}", ban.name));
             }
-            let answers: Vec<redis::Value> = pipeline.query_async(&mut redis).await?;
+            let answers = foreign::read(pipeline, &mut redis).await?;
             for (ban, answer) in bans.iter().zip(answers.chunks(2)) {
                 described.extend(describe_one(ban, answer));
             }
@@ -96,40 +114,25 @@ impl BanStore for RedisBans {
         Ok(described)
     }
 
-    async fn take_turn(&self, email: &Email) -> Result<Option<Turn>, StoreError> {
-        let turn = Turn { email: email.clone(), id: uuid::Uuid::new_v4().to_string() };
+    async fn take_turn(&self, subject: &Subject) -> Result<Option<Turn>, StoreError> {
+        let turn = Turn { subject: subject.clone(), id: uuid::Uuid::new_v4().to_string() };
         let life = u64::try_from(TURN_LIFE.as_millis()).unwrap_or(u64::MAX);
         let options = SetOptions::default().conditional_set(ExistenceCheck::NX).with_expiration(SetExpiry::PX(life));
-        let taken: Option<String> = self.client.shared().set_options(turn_key(email), &turn.id, options).await?;
+        let taken: Option<String> = self.client.shared().set_options(turn_key(subject), &turn.id, options).await?;
         Ok(taken.map(|_| turn))
     }
 
     async fn end_turn(&self, turn: Turn) -> Result<(), StoreError> {
         let script = Script::new(END_TURN);
-        let ended = script.key(turn_key(&turn.email)).arg(turn.id).invoke_async::<()>(&mut self.client.shared()).await;
+        let ended =
+            script.key(turn_key(&turn.subject)).arg(turn.id).invoke_async::<()>(&mut self.client.shared()).await;
         Ok(ended?)
     }
 }
 
-impl RedisBans {
-    /// Keys of records that another program wrote in another case. One left behind would bring the
-    /// ban back. They can only be found by walking over the keys, so a ban is lifted in the time that
-    /// this takes: about a second for a million keys.
-    async fn spellings(&self, email: &Email) -> Result<Vec<String>, StoreError> {
-        let mut redis = self.client.shared();
-        let pattern = format!("{BAN_RECORD}{}", any_case(email.as_str()));
-        let (mut cursor, mut found) = (0_u64, Vec::new());
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
-            found.extend(keys);
-            if next == 0 {
-                return Ok(found);
-            }
-            cursor = next;
-        }
-    }
+/// Whether `name` means `subject`. What holds an issuer is exact, and has no other spellings.
+fn is_spelling(name: &str, subject: &Subject) -> bool {
+    Subject::try_from(name.to_owned()).is_ok_and(|named| named == *subject)
 }
 
 /// A glob pattern that matches `text` in every mixture of ASCII cases, and nothing else.
@@ -148,7 +151,7 @@ fn any_case(text: &str) -> String {
 }
 
 fn write_details(ban: &Ban) -> Pipeline {
-    let key = details_key(ban.email.as_str());
+    let key = details_key(ban.subject.as_str());
     let mut pipeline = redis::pipe();
     pipeline.atomic();
     let fields = [
@@ -166,17 +169,17 @@ fn write_details(ban: &Ban) -> Pipeline {
     pipeline
 }
 
-/// A ban from its entry and the answers about its details and its record. Nothing if the name is no
-/// address, which no record of ours is filed under.
+/// A ban from its entry and the answers about its details and its record. Nothing if the name can't be
+/// a subject's.
 fn describe_one(entry: &BanEntry, answers: &[redis::Value]) -> Option<Ban> {
-    let email = Email::parse(&entry.name).ok()?;
+    let subject = Subject::try_from(entry.name.clone()).ok()?;
     let details = answers.first().cloned().unwrap_or(redis::Value::Nil);
     let record = answers.get(1).cloned().unwrap_or(redis::Value::Nil);
     let (reason, by, at) =
         redis::from_redis_value::<(Option<String>, Option<String>, Option<String>)>(details).unwrap_or_default();
     let at = at.or_else(|| redis::from_redis_value::<Option<String>>(record).unwrap_or_default());
     Some(Ban {
-        email,
+        subject,
         reason: reason.and_then(Reason::recorded),
         by: by.filter(|by| !by.is_empty()),
         at: at.and_then(|at| at.parse().ok()).filter(|at| *at > 0).map(UnixSeconds),

@@ -11,11 +11,11 @@ use sekisho_protocol::feed::Kind;
 use super::RedisClient;
 use super::keys::{BANS, ENTRIES, EPOCH, STREAM, VERSION};
 use crate::domain::feed::position::Lineage;
-use crate::domain::feed::state::{Says, Write};
+use crate::domain::feed::write::{Says, Write};
 use crate::domain::feed::{Mark, Stamp, Version, fold, kind_word};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
-use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry};
+use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry, Written};
 
 pub(super) mod entry;
 pub(super) mod epoch;
@@ -34,10 +34,23 @@ pub struct RedisFeed {
     redis: RedisClient,
 }
 
-/// What came of an attempt to write.
-enum Appended {
-    Done(Stamp),
-    Overtaken,
+/// What must hold for a name now, for a write to be made.
+#[derive(Clone, Copy)]
+enum Expected {
+    Anything,
+    Nothing,
+    Version(Version),
+}
+
+impl Expected {
+    /// As `append.lua` takes it.
+    fn argument(self) -> String {
+        match self {
+            Self::Anything => "any".to_owned(),
+            Self::Nothing => "none".to_owned(),
+            Self::Version(version) => version.to_string(),
+        }
+    }
 }
 
 impl RedisFeed {
@@ -47,25 +60,22 @@ impl RedisFeed {
         Self { redis }
     }
 
-    async fn append(
-        &self,
-        kind: Kind,
-        name: &str,
-        until: u64,
-        issued_before: u64,
-        expected: Option<Version>,
-    ) -> Result<Appended, StoreError> {
+    /// Makes `says` the last word about a name.
+    async fn append(&self, kind: Kind, name: &str, says: Says, expected: Expected) -> Result<Written, StoreError> {
+        let (until, issued_before, _) = entry::numbers(says);
         let mut redis = self.redis.shared();
         let mut call = APPEND.key(EPOCH);
         call.key(VERSION).key(STREAM).key(ENTRIES).key(BANS);
         call.arg(kind_word(kind)).arg(name).arg(until).arg(issued_before);
-        call.arg(expected.map_or_else(|| "-1".to_owned(), |version| version.to_string()));
+        call.arg(expected.argument());
         // Twice: on a Redis that is new or lost everything, the first write begins an epoch.
         for _ in 0..2 {
             let (outcome, id, version): (String, String, u64) = call.invoke_async(&mut redis).await?;
             match outcome.as_str() {
-                "DONE" => return Ok(Appended::Done(Stamp { epoch: entry::epoch_id(id)?, version: Version::new(version) })),
-                "OVERTAKEN" => return Ok(Appended::Overtaken),
+                "DONE" => {
+                    return Ok(Written::Done(Stamp { epoch: entry::epoch_id(id)?, version: Version::new(version) }));
+                }
+                "OVERTAKEN" => return Ok(Written::Overtaken),
                 _ => self.begin_epoch(id).await?,
             }
         }
@@ -98,16 +108,22 @@ impl RedisFeed {
 #[async_trait]
 impl Feed for RedisFeed {
     async fn put(&self, mark: &Mark) -> Result<Stamp, StoreError> {
-        match self.append(mark.kind(), mark.name(), mark.until(), mark.issued_before(), None).await? {
-            Appended::Done(stamp) => Ok(stamp),
-            Appended::Overtaken => Err(StoreError::unavailable("a write that nothing can overtake was overtaken")),
+        match self.append(mark.kind(), mark.name(), mark.into(), Expected::Anything).await? {
+            Written::Done(stamp) => Ok(stamp),
+            Written::Overtaken => Err(StoreError::unavailable("a write that nothing can overtake was overtaken")),
         }
     }
 
+    async fn put_over(&self, mark: &Mark, present: Option<LiveEntry>) -> Result<Written, StoreError> {
+        let expected = present.map_or(Expected::Nothing, |entry| Expected::Version(entry.version));
+        self.append(mark.kind(), mark.name(), mark.into(), expected).await
+    }
+
     async fn lift(&self, kind: Kind, name: &str, expected: Version) -> Result<Lifted, StoreError> {
-        Ok(match self.append(kind, &fold(kind, name), 0, 0, Some(expected)).await? {
-            Appended::Done(stamp) => Lifted::Done(stamp),
-            Appended::Overtaken => Lifted::Overtaken,
+        let lifted = Says::Lifted { at: 0 };
+        Ok(match self.append(kind, &fold(kind, name), lifted, Expected::Version(expected)).await? {
+            Written::Done(stamp) => Lifted::Done(stamp),
+            Written::Overtaken => Lifted::Overtaken,
         })
     }
 

@@ -8,7 +8,7 @@ use sekisho_protocol::feed::Kind;
 
 use super::RedisClient;
 use super::keys::record_prefix;
-use super::vitals::setting;
+use super::vitals::{is_refusal, setting};
 use crate::service::error::StoreError;
 use crate::service::feed::source::{Deed, Notice, Notices};
 
@@ -32,7 +32,7 @@ impl RedisNotices {
     /// Sees to it that Redis sends notices; whether it does.
     async fn enable(&self) -> Result<bool, StoreError> {
         let mut redis = self.redis.shared();
-        let Some(present) = setting(&mut redis, SETTING).await else {
+        let Some(present) = setting(&mut redis, SETTING).await? else {
             return Ok(false);
         };
         let has = |flag: char| present.contains(flag) || (present.contains('A') && flag != 'K');
@@ -45,8 +45,8 @@ impl RedisNotices {
             redis::cmd("CONFIG").arg("SET").arg(SETTING).arg(&wanted).query_async(&mut redis).await;
         match set {
             Ok(_) => Ok(true),
-            Err(error) if error.is_io_error() || error.is_timeout() => Err(error.into()),
-            Err(_) => Ok(false),
+            Err(error) if is_refusal(&error) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -1,35 +1,27 @@
 //! Following the feed in Redis, over a connection of one's own: reads block on it.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
-use redis::{AsyncCommands, Script};
 use sekisho_protocol::Epoch;
-use sekisho_protocol::feed::FOREVER;
 
 use super::RedisClient;
 use super::feed::{entry, epoch};
-use super::keys::{self, BANS, ENTRIES, EPOCH, STREAM, VERSION};
+use super::keys::{ENTRIES, STREAM};
 use crate::domain::feed::Version;
 use crate::domain::feed::position::{EpochRecord, Lineage, Position};
-use crate::domain::feed::state::{Says, Write};
-use crate::domain::time::UnixSeconds;
+use crate::domain::feed::write::Write;
 use crate::service::error::StoreError;
 use crate::service::feed::source::{FeedSource, Round};
 
-static RESTORE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!(include_str!("scripts/write.lua"), include_str!("scripts/restore.lua"))));
-static DROP_RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/drop_record.lua")));
+mod restore;
 
 /// Most changes in one read.
 const READ_MAX: usize = 1_000;
 /// Entries per step when all are read.
 const SCAN_COUNT: usize = 1_000;
-/// What a record says that was written back.
-const RESTORED_REASON: &str = "restored after Redis lost data";
 
 /// Follows the feed.
 pub struct RedisFeedSource {
@@ -96,9 +88,9 @@ impl FeedSource for RedisFeedSource {
     async fn restore(&mut self, held: &[Write], epoch: &EpochRecord) -> Result<usize, StoreError> {
         let mut connection = self.connection().await?;
         let mut restored = 0;
-        for write in held {
-            let back = restore(&mut connection, write, epoch).await;
-            restored += usize::from(self.judge(back)?);
+        for chunk in held.chunks(restore::CHUNK) {
+            let back = restore::restore(&mut connection, chunk, epoch).await;
+            restored += self.judge(back)?;
         }
         Ok(restored)
     }
@@ -138,66 +130,4 @@ async fn entries(redis: &mut MultiplexedConnection) -> Result<Vec<Write>, StoreE
             return Ok(writes);
         }
     }
-}
-
-/// Whether the write was put back.
-async fn restore(redis: &mut MultiplexedConnection, write: &Write, epoch: &EpochRecord) -> Result<bool, StoreError> {
-    let (until, issued_before, lifted_at) = entry::numbers(write.says);
-    let mut call = RESTORE.key(EPOCH);
-    call.key(VERSION).key(STREAM).key(ENTRIES).key(BANS);
-    call.arg(epoch.id.as_str()).arg(epoch.base.get());
-    call.arg(crate::domain::feed::kind_word(write.kind)).arg(&write.name);
-    call.arg(until).arg(issued_before).arg(lifted_at).arg(write.version.get());
-    let outcome: String = call.invoke_async(redis).await?;
-    match outcome.as_str() {
-        "NEWER" => Ok(false),
-        "OTHER" => Err(StoreError::unavailable("another epoch began meanwhile")),
-        version => {
-            restore_record(redis, write, version).await?;
-            Ok(true)
-        }
-    }
-}
-
-/// Puts the record back that belongs to a restored entry, unless there is one. If somebody lifts the
-/// entry at the same time, the record goes again: otherwise it would count as a new ban (rule P8).
-async fn restore_record(redis: &mut MultiplexedConnection, write: &Write, version: &str) -> Result<(), StoreError> {
-    let (Some(prefix), Says::Holds { until, .. }) = (keys::record_prefix(write.kind), write.says) else { return Ok(()) };
-    let key = format!("{prefix}{}", write.name);
-    let is_ban = prefix == keys::BAN_RECORD;
-    let now = UnixSeconds::now().get();
-    let value = if is_ban { now.to_string() } else { "1".to_owned() };
-    let mut set = redis::cmd("SET");
-    set.arg(&key).arg(&value).arg("NX");
-    if until < FOREVER {
-        set.arg("EXAT").arg(until);
-    }
-    let written: Option<String> = set.query_async(redis).await?;
-    if written.is_none() {
-        return Ok(());
-    }
-    if is_ban {
-        restore_details(redis, &write.name, until, now).await?;
-    }
-    let present: Option<String> = redis.hget(ENTRIES, entry::field(write.kind, &write.name)).await?;
-    let is_ours = present.is_some_and(|present| present.contains(&format!("\"version\":{version},")));
-    if !is_ours {
-        let _: i64 = DROP_RECORD.key(&key).arg(&value).invoke_async(redis).await?;
-    }
-    Ok(())
-}
-
-async fn restore_details(redis: &mut MultiplexedConnection, name: &str, until: u64, now: u64) -> Result<(), StoreError> {
-    let key = format!("{}{name}", keys::BAN_DETAILS);
-    let mut pipe = redis::pipe();
-    pipe.atomic();
-    for (field, value) in
-        [("reason", RESTORED_REASON), ("by", "sekisho"), ("at", &now.to_string()), ("until", &until.to_string())]
-    {
-        pipe.cmd("HSETNX").arg(&key).arg(field).arg(value).ignore();
-    }
-    if until < FOREVER {
-        pipe.cmd("EXPIREAT").arg(&key).arg(until).ignore();
-    }
-    Ok(pipe.query_async(redis).await?)
 }

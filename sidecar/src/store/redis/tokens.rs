@@ -13,8 +13,8 @@ use crate::domain::time::UnixSeconds;
 use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::{Adopt, TokenStore};
-use crate::store::redis::RedisClient;
 use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
+use crate::store::redis::{RedisClient, foreign};
 
 /// A sorted set without scores: the members are positions ([`TokenRecord::position`]).
 const INDEX: &str = "sekisho:tokens";
@@ -156,7 +156,7 @@ async fn read(redis: &mut ConnectionManager, ids: &[String]) -> Result<Vec<Optio
         for id in ids {
             pipeline.get(info_key(id)).exists(revoked_key(id));
         }
-        let answers: Vec<redis::Value> = pipeline.query_async(redis).await?;
+        let answers = foreign::read(pipeline, redis).await?;
         for (id, answer) in ids.iter().zip(answers.chunks(2)) {
             tokens.push(parse(id, answer));
         }

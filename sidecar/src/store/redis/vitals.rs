@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use redis::aio::ConnectionManager;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::RedisClient;
 use super::feed::epoch::info;
@@ -27,7 +28,13 @@ impl RedisVitals {
 impl VitalsProbe for RedisVitals {
     async fn vitals(&self) -> Result<Vitals, StoreError> {
         let mut redis = self.redis.shared();
-        let (server, replication, memory, persistence, (seconds, micros)): (String, String, String, String, (u64, u64)) = redis::pipe()
+        let (server, replication, memory, persistence, (seconds, micros)): (
+            String,
+            String,
+            String,
+            String,
+            (u64, u64),
+        ) = redis::pipe()
             .cmd("INFO")
             .arg("server")
             .cmd("INFO")
@@ -42,9 +49,9 @@ impl VitalsProbe for RedisVitals {
         Ok(Vitals {
             server_version: info(&server, "redis_version").unwrap_or("of unknown version").to_owned(),
             role: info(&replication, "role").unwrap_or("unknown").to_owned(),
-            durability: durability(&persistence, &mut redis).await,
+            durability: durability(&persistence, &mut redis).await?,
             eviction_policy: info(&memory, "maxmemory_policy").unwrap_or("unknown").to_owned(),
-            notifications: setting(&mut redis, "notify-keyspace-events").await,
+            notifications: setting(&mut redis, "notify-keyspace-events").await?,
             clock_ms: seconds * 1_000 + micros / 1_000,
         })
     }
@@ -55,27 +62,37 @@ impl Persistence for RedisVitals {
     async fn durability(&self) -> Result<Durability, StoreError> {
         let mut redis = self.redis.shared();
         let persistence: String = redis::cmd("INFO").arg("persistence").query_async(&mut redis).await?;
-        Ok(durability(&persistence, &mut redis).await)
+        durability(&persistence, &mut redis).await
     }
 }
 
-async fn durability(persistence: &str, redis: &mut ConnectionManager) -> Durability {
+async fn durability(persistence: &str, redis: &mut ConnectionManager) -> Result<Durability, StoreError> {
     if info(persistence, "aof_enabled") == Some("1") {
-        return match setting(redis, "appendfsync").await.as_deref() {
+        return Ok(match setting(redis, "appendfsync").await?.as_deref() {
             Some("always") => Durability::Always,
             Some("everysec") => Durability::EverySecond,
             _ => Durability::AppendOnly,
-        };
+        });
     }
-    match setting(redis, "save").await.as_deref() {
+    Ok(match setting(redis, "save").await?.as_deref() {
         Some("") => Durability::Memory,
         Some(_) => Durability::Snapshots,
         None => Durability::Unknown,
-    }
+    })
 }
 
 /// A setting; none if it may not be asked (managed Redis often forbids CONFIG).
-pub(super) async fn setting(redis: &mut ConnectionManager, name: &str) -> Option<String> {
+pub(super) async fn setting(redis: &mut ConnectionManager, name: &str) -> Result<Option<String>, StoreError> {
     let answer: Result<Vec<String>, _> = redis::cmd("CONFIG").arg("GET").arg(name).query_async(redis).await;
-    answer.ok()?.into_iter().nth(1)
+    match answer {
+        Ok(pair) => Ok(pair.into_iter().nth(1)),
+        Err(error) if is_refusal(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether Redis answered, and said no.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    use ServerErrorKind::{NoPerm, ResponseError};
+    matches!(error.kind(), ErrorKind::Server(NoPerm | ResponseError) | ErrorKind::Extension)
 }

@@ -55,7 +55,9 @@ async fn an_expired_assertion_is_refused_and_so_is_one_without_an_end() {
     let mut ageless = base();
     ageless.issued_at = None;
     let several = base().with_audiences([APP_AUDIENCE, "sample-upstream"].map(str::to_owned).into_iter().collect());
-    for (what, claims) in [("expired", expired), ("no exp", endless), ("no iat", ageless), ("several audiences", several)] {
+    for (what, claims) in
+        [("expired", expired), ("no exp", endless), ("no iat", ageless), ("several audiences", several)]
+    {
         let assertion = key.authenticate(claims).unwrap();
         let answer = with_headers(&world, &[("x-sekisho-identity", &assertion)]).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}");
@@ -72,7 +74,9 @@ async fn a_header_that_anybody_could_send_is_no_identity() {
     let token = world.issue("n").await;
     let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
     with_headers(&world, &[("authorization", &bearer)]).await.is_problem(401, "unauthenticated");
-    with_headers(&world, &[("x-sekisho-identity", token["token"].as_str().unwrap())]).await.is_problem(401, "unauthenticated");
+    with_headers(&world, &[("x-sekisho-identity", token["token"].as_str().unwrap())])
+        .await
+        .is_problem(401, "unauthenticated");
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::*;
 use crate::testing::JWT_SECRET;
 
-const EFFECT: [&str; 8] = ["acknowledged", "durability", "elapsed_ms", "epoch", "fenced", "lagging", "version", "workers"];
+const EFFECT: [&str; 8] =
+    ["acknowledged", "durability", "elapsed_ms", "epoch", "fenced", "lagging", "version", "workers"];
 
 /// The members of an answer to a change, sorted: its own and those that all have.
 fn changed<'a>(own: &[&'a str]) -> Vec<&'a str> {
@@ -22,8 +23,17 @@ async fn a_token_is_issued_in_the_old_shape() {
     assert_eq!(
         keys(&token),
         [
-            "created_at", "expires_at", "expires_in", "scopes", "success", "token", "token_id", "token_name",
-            "token_type", "usage_instructions", "user_email"
+            "created_at",
+            "expires_at",
+            "expires_in",
+            "scopes",
+            "success",
+            "token",
+            "token_id",
+            "token_name",
+            "token_type",
+            "usage_instructions",
+            "user_email"
         ]
     );
     assert_eq!(token["success"], true);
@@ -37,7 +47,8 @@ async fn a_token_is_issued_in_the_old_shape() {
 
 #[tokio::test]
 async fn a_token_claims_exactly_what_the_old_gateways_claimed() {
-    let world = World::with(&[("SEKISHO_TOKEN_ISSUER", "llm.example"), ("SEKISHO_TOKEN_AUDIENCE", "litellm-api")]).await;
+    let world =
+        World::with(&[("SEKISHO_TOKEN_ISSUER", "llm.example"), ("SEKISHO_TOKEN_AUDIENCE", "litellm-api")]).await;
     let issued = world.issue("ci").await;
     let token = issued["token"].as_str().unwrap();
     let part = |index: usize| -> Value {
@@ -100,15 +111,25 @@ async fn the_own_tokens_are_listed_the_newest_first_and_page_by_page() {
     for name in ["one", "two", "three"] {
         world.issue(name).await;
     }
-    world.call("bob@x.org", &["api:read"], Method::POST, "/api/token/generate", Some(json!({"token_name": "his"}))).await;
+    world
+        .call("bob@x.org", &["api:read"], Method::POST, "/api/token/generate", Some(json!({"token_name": "his"})))
+        .await;
     let all = world.user(Method::GET, "/api/token/list", None).await.body;
     assert_eq!(keys(&all), ["count", "limit", "next_cursor", "success", "tokens", "user_email"]);
     assert_eq!((&all["count"], &all["limit"], &all["next_cursor"]), (&json!(3), &json!(10_000), &Value::Null));
     assert_eq!(
         keys(&all["tokens"][0]),
         [
-            "created_at", "expires_at", "is_expired", "is_revoked", "last_used", "scopes", "status", "token_id",
-            "token_name", "user_email"
+            "created_at",
+            "expires_at",
+            "is_expired",
+            "is_revoked",
+            "last_used",
+            "scopes",
+            "status",
+            "token_id",
+            "token_name",
+            "user_email"
         ]
     );
     let mut seen = Vec::new();
@@ -120,7 +141,8 @@ async fn the_own_tokens_are_listed_the_newest_first_and_page_by_page() {
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         path = format!("/api/token/list?limit=1&cursor={cursor}");
     }
-    let expected: Vec<Value> = all["tokens"].as_array().unwrap().iter().map(|token| token["token_id"].clone()).collect();
+    let expected: Vec<Value> =
+        all["tokens"].as_array().unwrap().iter().map(|token| token["token_id"].clone()).collect();
     assert_eq!(seen, expected);
     for bad in ["limit=0", "limit=10001", "limit=x"] {
         let answer = world.user(Method::GET, &format!("/api/token/list?{bad}"), None).await;
@@ -190,7 +212,17 @@ async fn administrators_list_and_revoke_everybodys_tokens() {
     let all = world.root(Method::GET, "/api/admin/tokens", None).await.body;
     assert_eq!(keys(&all), ["limit", "next_cursor", "summary", "tokens"]);
     assert_eq!(all["summary"], json!({"total": 2, "active": 1, "expired": 0, "revoked": 1}));
-    for key in ["token_id", "token_name", "user_email", "created_at", "expires_at", "last_used", "is_expired", "is_revoked", "status"] {
+    for key in [
+        "token_id",
+        "token_name",
+        "user_email",
+        "created_at",
+        "expires_at",
+        "last_used",
+        "is_expired",
+        "is_revoked",
+        "status",
+    ] {
         assert!(all["tokens"][0].get(key).is_some(), "{key}");
     }
     let of_user = world.root(Method::GET, "/api/admin/tokens/ANN+test%40X.org", None).await.body;
@@ -209,7 +241,8 @@ async fn revoking_a_users_tokens_takes_all_that_work_also_those_of_the_old_gatew
     // The lists were adopted just now; a decision must not rely on that.
     world.user(Method::GET, "/api/token/list", None).await;
     let _: () = redis.set("token:info:old", old.to_string()).await.unwrap();
-    let revoke = || world.root(Method::POST, "/api/admin/tokens/revoke-user", Some(json!({"user_email": "ANN+test@x.org"})));
+    let revoke =
+        || world.root(Method::POST, "/api/admin/tokens/revoke-user", Some(json!({"user_email": "ANN+test@x.org"})));
     let first = revoke().await;
     assert_eq!(first.status, StatusCode::OK);
     assert_eq!(keys(&first.body), changed(&["message", "revoked_by", "revoked_count", "user_email"]));

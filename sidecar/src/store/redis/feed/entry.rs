@@ -7,7 +7,7 @@ use sekisho_protocol::feed::Kind;
 use serde::Deserialize;
 
 use super::super::keys::{ENTRIES, EPOCH, STREAM};
-use crate::domain::feed::state::{Says, Write};
+use crate::domain::feed::write::{Says, Write};
 use crate::domain::feed::{Version, kind_of_word, kind_word};
 use crate::service::error::StoreError;
 

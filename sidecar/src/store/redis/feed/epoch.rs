@@ -28,14 +28,14 @@ pub(crate) async fn position(redis: &mut impl ConnectionLike) -> Result<Position
         .arg("replication")
         .query_async(redis)
         .await?;
-    let epoch = match (id, began_on, base, version) {
-        (Some(id), Some(lineage), Some(base), Some(_)) => {
+    let epoch = match (id, began_on, base) {
+        (Some(id), Some(lineage), Some(base)) => {
             Some(EpochRecord { id: epoch_id(id)?, lineage: Lineage(lineage), base: Version::new(base) })
         }
         _ => None,
     };
     let lineage = parse_lineage(&server, &replication)?;
-    Ok(Position { epoch, version: Version::new(version.unwrap_or(0)), lineage })
+    Ok(Position { epoch, version: version.map(Version::new), lineage })
 }
 
 /// The incarnation that answers.

@@ -101,13 +101,15 @@ async fn tokens_of_the_old_gateway_are_adopted_under_the_folded_address() {
     let _: () = redis.set("token:info:old", old.to_string()).await.unwrap();
     let _: () = redis.sadd("user:tokens:Ann@X.org", "old").await.unwrap();
     let _: () = redis.set("token:info:broken", "{").await.unwrap();
+    let _: () = redis.sadd("token:info:set", "x").await.unwrap();
     let _: () = redis.set("token:info:liar", old.to_string()).await.unwrap();
     assert!(tokens.of_user(&email("ann@x.org")).await.unwrap().is_empty());
     tokens.adopt(Adopt::IfDue).await.unwrap();
     assert_eq!(ids(&tokens.of_user(&email("ann@x.org")).await.unwrap()), ["old"]);
     assert_eq!(ids(&tokens.newest(None, 10).await.unwrap()), ["old"]);
 
-    let newer = json!({"token_id": "newer", "user_email": "ann@x.org", "created_at": 6, "expires_at": 9_999_999_999_u64});
+    let newer =
+        json!({"token_id": "newer", "user_email": "ann@x.org", "created_at": 6, "expires_at": 9_999_999_999_u64});
     let _: () = redis.set("token:info:newer", newer.to_string()).await.unwrap();
     tokens.adopt(Adopt::IfDue).await.unwrap();
     assert_eq!(tokens.newest(None, 10).await.unwrap().len(), 1, "it was not due");

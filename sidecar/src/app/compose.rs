@@ -1,0 +1,88 @@
+//! Which implementation stands behind which trait.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::domain::admin::AdminRules;
+use crate::domain::strength::Strength;
+use crate::domain::token::Lifetimes;
+use crate::service::Services;
+use crate::service::acknowledgement::Acknowledgements;
+use crate::service::activity::Activities;
+use crate::service::admins::Admins;
+use crate::service::bans::Bans;
+use crate::service::change::Changes;
+use crate::service::checks::Checks;
+use crate::service::doctor::Round;
+use crate::service::feed::mirror::Mirror;
+use crate::service::feed::polls::Polls;
+use crate::service::feed::reconcile::Reconciler;
+use crate::service::metrics::Metrics;
+use crate::service::readiness::{NoticeState, Readiness};
+use crate::service::tokens::Tokens;
+use crate::service::tokens::issuer::Issuer;
+use crate::store::redis::RedisClient;
+use crate::store::redis::activity::RedisActivity;
+use crate::store::redis::admins::RedisAdmins;
+use crate::store::redis::bans::RedisBans;
+use crate::store::redis::feed::RedisFeed;
+use crate::store::redis::records::RedisRecords;
+use crate::store::redis::tokens::RedisTokens;
+use crate::store::redis::vitals::RedisVitals;
+use crate::store::redis::workers::RedisWorkers;
+
+/// The services, over this Redis. Polls are no longer held once `closing` is cancelled.
+pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &CancellationToken) -> Services {
+    let feed = Arc::new(RedisFeed::new(redis.clone()));
+    let registry = Arc::new(RedisWorkers::new(redis.clone()));
+    let records = Arc::new(RedisRecords::new(redis.clone()));
+    let vitals = Arc::new(RedisVitals::new(redis.clone()));
+    let (mirror, metrics, notices) = (Mirror::default(), Metrics::default(), NoticeState::default());
+    let acknowledgements = Acknowledgements::new(registry.clone(), settings.mesh().acknowledgement_timeout);
+    let changes = Changes::new(acknowledgements.clone(), vitals.clone());
+    let (tokens, admins) = (settings.tokens(), settings.admins());
+    let issuer = Issuer::new(tokens.jwt_secret.expose(), tokens.issuer.clone(), tokens.audience.clone());
+    let lifetimes = Lifetimes { default_s: tokens.default_expires_in_s, max_s: tokens.max_expires_in_s };
+    let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
+    let polls = Polls::new(
+        mirror.clone(),
+        registry.clone(),
+        metrics.clone(),
+        settings.node().to_owned(),
+        settings.mesh().feed_hold,
+        closing.clone(),
+    );
+    Services {
+        bans: Bans::new(Arc::new(RedisBans::new(redis.clone())), feed.clone(), registry.clone(), changes.clone()),
+        tokens: Tokens::new(Arc::new(RedisTokens::new(redis.clone())), feed.clone(), changes, issuer, lifetimes),
+        admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
+        acknowledgements,
+        polls,
+        checks: Checks::new(mirror.clone(), records.clone(), metrics.clone()),
+        activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
+        reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()),
+        readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone()),
+        feed,
+        registry,
+        records,
+        probe: vitals,
+        mirror,
+        notices,
+        metrics,
+    }
+}
+
+/// Whom the doctor visits.
+pub(super) fn round(settings: &Settings) -> Round {
+    let doctor = settings.doctor();
+    Round {
+        envoy_admin: doctor.envoy_admin.clone(),
+        sidecars: doctor.sidecars.clone(),
+        secrets: vec![
+            ("SEKISHO_MESH_SECRET", Strength::of(settings.mesh().secret.expose())),
+            ("JWT_SECRET", Strength::of(settings.tokens().jwt_secret.expose())),
+        ],
+    }
+}

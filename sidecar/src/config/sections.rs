@@ -1,0 +1,119 @@
+//! The sections of the settings, read one by one. What is wrong is noted, and a default stands in its
+//! place: then the rest can be read, too.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
+
+use super::reader::Reader;
+use super::{Admins, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+
+pub(super) fn listen(reader: &mut Reader) -> Listen {
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Listen {
+        mesh: reader.address("listen.mesh", local(9400)),
+        app: reader.address("listen.app", local(9401)),
+        ops: reader.address("listen.ops", local(9402)),
+    }
+}
+
+pub(super) fn mesh(reader: &mut Reader) -> Mesh {
+    Mesh {
+        secret: reader.secret("mesh.secret", MESH_SECRET_MIN_BYTES),
+        feed_hold: reader.millis("mesh.feed_hold_ms", 1_000, 50..=30_000),
+        acknowledgement_timeout: reader.millis("mesh.acknowledgement_timeout_ms", 2_000, 50..=30_000),
+    }
+}
+
+pub(super) fn redis_url(reader: &mut Reader) -> Secret {
+    if let Some(url) = reader.text("redis.url") {
+        let secret = Secret::new(url);
+        if !["redis://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
+            // The text may hold a password, so the message doesn't hold the text.
+            reader.wrong("redis.url", "must begin with redis:// or unix://");
+        }
+        return secret;
+    }
+    let host = reader.label("redis.host", "127.0.0.1", 253);
+    if host.contains(['/', '@', ' ', '?', '#']) {
+        reader.wrong("redis.host", format!("`{host}` is not a host name"));
+    }
+    let port = reader.number("redis.port", 6379, 1..=65_535);
+    // An IPv6 address stands in brackets in a URL (RFC 3986 §3.2.2).
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+    Secret::new(format!("redis://{host}:{port}"))
+}
+
+pub(super) fn tokens(reader: &mut Reader) -> Tokens {
+    let allow_short = reader.flag("tokens.allow_short_jwt_secret");
+    let jwt_secret = reader.secret("tokens.jwt_secret", if allow_short { 1 } else { JWT_SECRET_MIN_BYTES });
+    let max_expires_in_s = reader.number("tokens.max_expires_in_s", 7_776_000, 1..=315_360_000);
+    let default_expires_in_s = reader.number("tokens.default_expires_in_s", 2_592_000, 1..=315_360_000);
+    Tokens {
+        jwt_secret_is_short: jwt_secret.expose().len() < JWT_SECRET_MIN_BYTES,
+        jwt_secret,
+        issuer: reader.label("tokens.issuer", "sekisho", 256),
+        audience: reader.label("tokens.audience", "litellm-api", 256),
+        max_expires_in_s,
+        // A lower maximum alone must be enough to shorten every token.
+        default_expires_in_s: default_expires_in_s.min(max_expires_in_s),
+    }
+}
+
+pub(super) fn admins(reader: &mut Reader) -> Admins {
+    let domains = reader.list("admins.domains");
+    let mut admins = Admins { emails: reader.emails("admins.emails"), ..Admins::default() };
+    for domain in domains {
+        // `@example.com` is how some write it; anything else with `@` or `*` would never match.
+        let name = domain.trim_start_matches('@').to_ascii_lowercase();
+        if name.is_empty() || name.contains(['@', '*', ' ', '/']) {
+            reader.wrong("admins.domains", format!("`{domain}` is not a domain such as example.com"));
+        }
+        admins.domains.push(name);
+    }
+    let mut super_admins = reader.emails("admins.super_admin");
+    if super_admins.len() > 1 {
+        reader.wrong("admins.super_admin", "there is one super admin; the others belong to ADMIN_EMAILS");
+    }
+    admins.super_admin = super_admins.pop();
+    admins
+}
+
+pub(super) fn log(reader: &mut Reader) -> Log {
+    let filter = reader.text_or("log.filter", "info");
+    if let Err(error) = crate::logging::parse(&filter) {
+        reader.wrong("log.filter", format!("`{filter}` is no filter: {error}"));
+    }
+    let format = match reader.text("log.format") {
+        None | Some("text") => LogFormat::Text,
+        Some("json") => LogFormat::Json,
+        Some(other) => {
+            let message = format!("`{other}` is neither text nor json");
+            reader.wrong("log.format", message);
+            LogFormat::Text
+        }
+    };
+    Log { filter, format }
+}
+
+pub(super) fn node(reader: &mut Reader, ops: SocketAddr) -> String {
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let default = format!("{}:{}", host.chars().take(100).collect::<String>(), ops.port());
+    reader.label("node", &default, 128)
+}
+
+pub(super) fn doctor(reader: &mut Reader, ops: SocketAddr) -> Doctor {
+    let envoy_admin = reader.text_or("doctor.envoy_admin", "http://127.0.0.1:9901");
+    let mut sidecars = reader.list("doctor.sidecars");
+    if sidecars.is_empty() {
+        sidecars.push(format!("http://{ops}"));
+    }
+    for (path, url) in
+        std::iter::once(("doctor.envoy_admin", &envoy_admin)).chain(sidecars.iter().map(|url| ("doctor.sidecars", url)))
+    {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            reader.wrong(path, format!("`{url}` is not an http URL"));
+        }
+    }
+    Doctor { envoy_admin, sidecars }
+}

@@ -1,0 +1,120 @@
+//! The feed: numbers, compare-and-set, lists.
+
+use sekisho_protocol::feed::Kind;
+
+use super::*;
+use crate::domain::feed::Version;
+use crate::service::feed::{Feed, Lifted, Written};
+use crate::store::redis::feed::RedisFeed;
+
+async fn start() -> (RedisServer, RedisFeed) {
+    let server = RedisServer::start().await;
+    let feed = RedisFeed::new(server.client());
+    (server, feed)
+}
+
+#[tokio::test]
+async fn p1_each_write_is_numbered_one_above_the_last_in_stream_and_state() {
+    let (server, feed) = start().await;
+    for expected in 1..=3 {
+        let stamp = feed.put(&ban(&format!("p{expected}@x"))).await.unwrap();
+        assert_eq!(stamp.version, Version::new(expected));
+    }
+    let stream: redis::streams::StreamRangeReply = raw(&server, &["XRANGE", "sekisho:{feed}:stream", "-", "+"]).await;
+    let ids: Vec<&str> = stream.ids.iter().map(|id| id.id.as_str()).collect();
+    assert_eq!(ids, ["1-0", "2-0", "3-0"]);
+    assert_eq!(feed.entry(Kind::Ban, "p2@x").await.unwrap().unwrap().version, Version::new(2));
+    assert_eq!(raw::<u64>(&server, &["GET", "sekisho:{feed}:version"]).await, 3);
+}
+
+#[tokio::test]
+async fn p1_many_writers_leave_no_gap() {
+    let (server, feed) = start().await;
+    let writers = (0..20).map(|writer| {
+        let feed = feed.clone();
+        tokio::spawn(async move {
+            for n in 0..10 {
+                feed.put(&ban(&format!("p{writer}-{n}@x"))).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let stream: redis::streams::StreamRangeReply = raw(&server, &["XRANGE", "sekisho:{feed}:stream", "-", "+"]).await;
+    let expected: Vec<String> = (1..=200).map(|version| format!("{version}-0")).collect();
+    assert_eq!(stream.ids.into_iter().map(|id| id.id).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn the_first_write_on_a_new_redis_begins_an_epoch_and_all_share_it() {
+    let (server, feed) = start().await;
+    let first = feed.put(&ban("ann@x")).await.unwrap();
+    let second = RedisFeed::new(server.client()).put(&ban("bob@x")).await.unwrap();
+    assert_eq!(first.epoch, second.epoch);
+}
+
+#[tokio::test]
+async fn p8_a_lift_is_overtaken_by_a_later_ban() {
+    let (_server, feed) = start().await;
+    let old = feed.put(&ban("ann@x")).await.unwrap();
+    let new = feed.put(&ban("Ann@X")).await.unwrap();
+    assert_eq!(feed.lift(Kind::Ban, "ann@x", old.version).await.unwrap(), Lifted::Overtaken);
+    assert!(matches!(feed.lift(Kind::Ban, "ANN@x", new.version).await.unwrap(), Lifted::Done(_)));
+    assert_eq!(feed.entry(Kind::Ban, "ann@x").await.unwrap(), None);
+    assert_eq!(feed.lift(Kind::Ban, "never@x", Version::new(1)).await.unwrap(), Lifted::Overtaken);
+}
+
+#[tokio::test]
+async fn of_two_that_write_over_the_same_only_one_does() {
+    let (_server, feed) = start().await;
+    assert!(matches!(feed.put_over(&ban("ann@x"), None).await.unwrap(), Written::Done(_)));
+    assert_eq!(feed.put_over(&ban("ann@x"), None).await.unwrap(), Written::Overtaken);
+    let present = feed.entry(Kind::Ban, "ann@x").await.unwrap();
+    assert!(matches!(feed.put_over(&ban("ann@x"), present).await.unwrap(), Written::Done(_)));
+    assert_eq!(feed.put_over(&ban("ann@x"), present).await.unwrap(), Written::Overtaken);
+    // What was lifted, or has ended, does not hold any more.
+    let present = feed.entry(Kind::Ban, "ann@x").await.unwrap().unwrap();
+    feed.lift(Kind::Ban, "ann@x", present.version).await.unwrap();
+    assert!(matches!(feed.put_over(&ban("ann@x"), None).await.unwrap(), Written::Done(_)));
+    feed.put(&Mark::ban(&subject("bob@x"), 1)).await.unwrap();
+    assert!(matches!(feed.put_over(&ban("bob@x"), None).await.unwrap(), Written::Done(_)));
+}
+
+#[tokio::test]
+async fn bans_are_listed_in_order_without_those_that_ended_or_were_lifted() {
+    let (_server, feed) = start().await;
+    for name in ["cid@x", "ann@x", "bob@x", "eve@x"] {
+        feed.put(&ban(name)).await.unwrap();
+    }
+    feed.put(&Mark::ban(&subject("dan@x"), UnixSeconds::now().get() - 1)).await.unwrap();
+    feed.put(&Mark::revoked_token("aaa", later())).await.unwrap();
+    let bob = feed.entry(Kind::Ban, "bob@x").await.unwrap().unwrap();
+    feed.lift(Kind::Ban, "bob@x", bob.version).await.unwrap();
+    let names = |bans: Vec<crate::service::feed::BanEntry>| bans.into_iter().map(|ban| ban.name).collect::<Vec<_>>();
+    assert_eq!(names(feed.bans(None, 10).await.unwrap()), ["ann@x", "cid@x", "eve@x"]);
+    assert_eq!(names(feed.bans(None, 2).await.unwrap()), ["ann@x", "cid@x"]);
+    assert_eq!(names(feed.bans(Some("cid@x"), 2).await.unwrap()), ["eve@x"]);
+}
+
+#[tokio::test]
+async fn a_list_is_whole_when_many_have_ended() {
+    let (_server, feed) = start().await;
+    for n in 0..700 {
+        feed.put(&Mark::ban(&subject(&format!("p{n:03}@x")), UnixSeconds::now().get() - 1)).await.unwrap();
+    }
+    feed.put(&ban("zoe@x")).await.unwrap();
+    assert_eq!(feed.bans(None, 5).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_written_and_the_error_is_quick() {
+    let (mut server, feed) = start().await;
+    feed.put(&ban("ann@x")).await.unwrap();
+    server.stop();
+    let begun = std::time::Instant::now();
+    for _ in 0..3 {
+        assert!(feed.put(&ban("bob@x")).await.is_err());
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_millis(500), "{:?}", begun.elapsed());
+}

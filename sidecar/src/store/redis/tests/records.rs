@@ -1,0 +1,121 @@
+//! Records: what bars, what other programs wrote, and bringing the feed into line with them.
+
+use std::sync::Arc;
+
+use sekisho_protocol::feed::Kind;
+
+use super::*;
+use crate::jobs::reconcile::walk;
+use crate::service::checks::{CheckRecords, Standing};
+use crate::service::feed::mirror::Mirror;
+use crate::service::feed::reconcile::{Reconciler, Settled};
+use crate::service::feed::source::{Deed, Records};
+use crate::service::feed::{Feed, LiveEntry};
+use crate::store::redis::feed::RedisFeed;
+use crate::store::redis::records::RedisRecords;
+
+async fn start() -> (RedisServer, RedisFeed, RedisRecords, Reconciler) {
+    let server = RedisServer::start().await;
+    let (feed, records) = (RedisFeed::new(server.client()), RedisRecords::new(server.client()));
+    let reconciler = Reconciler::new(Arc::new(feed.clone()), Arc::new(records.clone()), Mirror::default());
+    (server, feed, records, reconciler)
+}
+
+async fn entry(feed: &RedisFeed, name: &str) -> Option<LiveEntry> {
+    feed.entry(Kind::Ban, name).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
+    let (server, _, records, _) = start().await;
+    let end = later();
+    let _: String = raw(&server, &["SET", "active_user_deleted:ann@x", "1", "EXAT", &end.to_string()]).await;
+    let _: String = raw(&server, &["SET", "active_user_deleted:eve@x", "1"]).await;
+    let _: String = raw(&server, &["SET", "revoked:token:t1", "1"]).await;
+    for (who, token, banned_until, token_revoked) in [
+        ("ann@x", None, Some(end), false),
+        ("Ann@X", Some("t2"), Some(end), false),
+        ("eve@x", Some("t1"), Some(FOREVER), true),
+        ("bob@x", Some("t1"), None, true),
+        ("bob@x", Some("t2"), None, false),
+    ] {
+        let standing = records.standing(&subject(who), token).await.unwrap();
+        assert_eq!(standing, Standing { banned_until, token_revoked }, "{who} {token:?}");
+    }
+}
+
+#[tokio::test]
+async fn p8_a_record_without_an_entry_gets_one() {
+    let (server, feed, _, reconciler) = start().await;
+    for n in 0..1_200 {
+        let _: String = raw(&server, &["SET", &format!("active_user_deleted:P{n}@x"), "1", "EX", "600"]).await;
+    }
+    let _: String = raw(&server, &["SET", "revoked:token:t1", "1", "EX", "600"]).await;
+    assert_eq!(walk(&reconciler).await.unwrap(), 1_201);
+    assert!(entry(&feed, "p77@x").await.is_some(), "names are folded");
+    let token = feed.entry(Kind::Token, "t1").await.unwrap().unwrap();
+    assert!(token.until >= later() + 85, "rule P10: longer than the record");
+    assert_eq!(walk(&reconciler).await.unwrap(), 0, "once is enough");
+}
+
+#[tokio::test]
+async fn p8_the_absence_of_a_record_lifts_nothing() {
+    let (_server, feed, _, reconciler) = start().await;
+    feed.put(&ban("ann@x")).await.unwrap();
+    assert_eq!(walk(&reconciler).await.unwrap(), 0);
+    assert_eq!(reconciler.settle(Kind::Ban, "ann@x", Deed::Written).await.unwrap(), Settled::Agreed);
+    assert!(entry(&feed, "ann@x").await.is_some());
+}
+
+#[tokio::test]
+async fn p9_a_record_that_was_deleted_on_purpose_lifts_its_entry() {
+    let (server, feed, _, reconciler) = start().await;
+    let _: String = raw(&server, &["SET", "active_user_deleted:Ann@x", "1", "EX", "600"]).await;
+    assert_eq!(reconciler.settle(Kind::Ban, "Ann@x", Deed::Written).await.unwrap(), Settled::Put);
+    // A notice that came late says nothing about a record that is there.
+    assert_eq!(reconciler.settle(Kind::Ban, "Ann@x", Deed::Deleted).await.unwrap(), Settled::Agreed);
+    let _: i64 = raw(&server, &["DEL", "active_user_deleted:Ann@x"]).await;
+    assert_eq!(reconciler.settle(Kind::Ban, "Ann@x", Deed::Deleted).await.unwrap(), Settled::Lifted);
+    assert_eq!(entry(&feed, "ann@x").await, None);
+}
+
+#[tokio::test]
+async fn p9_a_deleted_record_lifts_nothing_while_the_same_person_has_another() {
+    let (server, feed, _, reconciler) = start().await;
+    let _: String = raw(&server, &["SET", "active_user_deleted:ann@x", "1", "EX", "600"]).await;
+    reconciler.settle(Kind::Ban, "ann@x", Deed::Written).await.unwrap();
+    assert_eq!(reconciler.settle(Kind::Ban, "Ann@X", Deed::Deleted).await.unwrap(), Settled::Agreed);
+    assert!(entry(&feed, "ann@x").await.is_some());
+}
+
+#[tokio::test]
+async fn p9_a_ban_whose_record_was_changed_ends_with_it() {
+    let (server, feed, _, reconciler) = start().await;
+    feed.put(&ban("ann@x")).await.unwrap();
+    for (life, expected) in [("60", Settled::Put), ("61", Settled::Agreed), ("900", Settled::Put)] {
+        let _: String = raw(&server, &["SET", "active_user_deleted:ann@x", "1", "EX", life]).await;
+        assert_eq!(reconciler.settle(Kind::Ban, "ann@x", Deed::Written).await.unwrap(), expected, "{life} s");
+    }
+    let until = entry(&feed, "ann@x").await.unwrap().until;
+    assert!(until.abs_diff(UnixSeconds::now().get() + 900) <= 2);
+}
+
+#[tokio::test]
+async fn sweeping_removes_what_is_over_and_nothing_else() {
+    let (server, feed, records, _) = start().await;
+    let now = UnixSeconds::now().get();
+    feed.put(&ban("ann@x")).await.unwrap();
+    for n in 0..1_200 {
+        feed.put(&Mark::ban(&subject(&format!("p{n}@x")), now - 1)).await.unwrap();
+    }
+    let bob = feed.put(&ban("bob@x")).await.unwrap();
+    feed.lift(Kind::Ban, "bob@x", bob.version).await.unwrap();
+    let (mut removed, mut cursor) = records.sweep(None).await.unwrap();
+    while cursor.is_some() {
+        let step = records.sweep(cursor).await.unwrap();
+        (removed, cursor) = (removed + step.0, step.1);
+    }
+    assert_eq!(removed, 1_200);
+    assert_eq!(raw::<u64>(&server, &["HLEN", "sekisho:{feed}:entries"]).await, 2, "a lift is remembered");
+    assert_eq!(raw::<Vec<String>>(&server, &["ZRANGE", "sekisho:{feed}:bans", "0", "-1"]).await, ["ann@x"]);
+}

@@ -1,0 +1,97 @@
+//! Tokens and bans.
+
+use super::*;
+
+#[tokio::test]
+async fn a_token_is_issued_listed_and_revoked() {
+    let redis = RedisServer::start().await;
+    let run = |arguments: &[&str]| run(on(&redis.url(), arguments));
+
+    let issued = run(&["token", "issue", "--email", "Ann@X.org"]);
+    assert_eq!(issued.code, 0, "{}", issued.err);
+    assert_eq!(issued.out.trim_end().split('.').count(), 3, "the token alone: {}", issued.out);
+    assert_eq!(issued.out.lines().count(), 1);
+
+    let issued = run(&[
+        "token",
+        "issue",
+        "--email",
+        "ann@x.org",
+        "--name",
+        "ci",
+        "--scope",
+        "admin",
+        "--expires-in",
+        "60",
+        "--json",
+    ]);
+    let issued = issued.json();
+    assert_eq!(issued["scopes"], serde_json::json!(["admin"]));
+    assert_eq!((&issued["user_email"], &issued["expires_in"]), (&"ann@x.org".into(), &60.into()));
+
+    let id = issued["token_id"].as_str().unwrap();
+    let listed = run(&["token", "list", "--email", "ann@x.org", "--json"]).json();
+    assert_eq!((&listed["count"], &listed["tokens"][0]["status"]), (&2.into(), &"active".into()));
+    assert!(run(&["token", "list", "--email", "ann@x.org"]).out.contains(id));
+    assert_eq!(run(&["token", "list", "--email", "bob@x.org"]).out, "bob@x.org has no tokens\n");
+
+    let revoked = run(&["token", "revoke", id, "--json"]);
+    assert_eq!((revoked.code, &revoked.json()["workers"]), (0, &0.into()));
+    let listed = run(&["token", "list", "--email", "ann@x.org"]).out;
+    assert!(listed.contains("revoked"), "{listed}");
+    let unknown = run(&["token", "revoke", "unknown"]);
+    assert_eq!((unknown.code, unknown.err.as_str()), (1, "error: there is no token with this id\n"));
+}
+
+#[tokio::test]
+async fn somebody_is_banned_listed_and_let_in_again() {
+    let redis = RedisServer::start().await;
+    let run = |arguments: &[&str]| run(on(&redis.url(), arguments));
+    assert_eq!(run(&["ban", "list"]).out, "nobody is banned\n");
+
+    let banned = run(&["ban", "add", "Ann@X.org", "--for", "1d12h", "--reason", "spam"]);
+    assert_eq!(banned.code, 0, "{}", banned.err);
+    assert!(banned.out.starts_with("ann@x.org is banned for 1 days 12 hours: no filter listens"), "{}", banned.out);
+    assert_eq!(run(&["ban", "add", "bob@x.org", "--permanent", "--json"]).json()["permanent"], true);
+
+    let listed = run(&["ban", "list", "--json"]).json();
+    assert_eq!(listed["count"], 2);
+    let ann = &listed["bans"][0];
+    assert_eq!(
+        (&ann["user_email"], &ann["reason"], &ann["banned_by"]),
+        (&"ann@x.org".into(), &"spam".into(), &"cli:ops".into())
+    );
+
+    assert_eq!(run(&["ban", "lift", "ANN@x.org"]).code, 0);
+    let again = run(&["ban", "lift", "ann@x.org"]);
+    assert_eq!((again.code, again.err.as_str()), (1, "error: ann@x.org is not banned\n"));
+    let again = run(&["ban", "lift", "ann@x.org", "--json"]);
+    assert_eq!((again.code, &again.json()["error"]["code"]), (1, &"not_banned".into()));
+}
+
+#[tokio::test]
+async fn a_bad_value_is_wrong_usage() {
+    let redis = RedisServer::start().await;
+    for arguments in [
+        &["ban", "add", "ann@x.org", "--for", "soon"][..],
+        &["ban", "add", "ann@x.org", "--for", "0s"],
+        &["ban", "add", "ann@x.org", "--for", "1d", "--permanent"],
+        &["ban", "add", "ann"],
+        &["token", "issue", "--email", "ann@x.org", "--name", ""],
+        &["token", "issue", "--email", "ann@x.org", "--scope", "a b"],
+        &["token", "issue", "--email", "ann@x.org", "--expires-in", "0"],
+    ] {
+        let ended = run(on(&redis.url(), arguments));
+        assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn without_redis_a_command_fails_and_says_why() {
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    for arguments in [&["ban", "add", "ann@x.org"][..], &["ban", "list"], &["token", "issue", "--email", "ann@x.org"]] {
+        let ended = run(on(&url, arguments));
+        assert_eq!(ended.code, 1, "{arguments:?}: {}", ended.err);
+        assert!(ended.err.contains("refused") && ended.out.is_empty(), "{arguments:?}: {}", ended.err);
+    }
+}
