@@ -20,7 +20,7 @@ pub(super) fn listen(reader: &mut Reader) -> Listen {
 pub(super) fn mesh(reader: &mut Reader) -> Mesh {
     Mesh {
         secret: reader.secret("mesh.secret", MESH_SECRET_MIN_BYTES),
-        feed_hold: reader.millis("mesh.feed_hold_ms", 1_000, 50..=30_000),
+        feed_hold: reader.millis("mesh.feed_hold_ms", 1_000, 50..=2_000),
         acknowledgement_timeout: reader.millis("mesh.acknowledgement_timeout_ms", 2_000, 50..=30_000),
     }
 }

@@ -62,7 +62,7 @@ nonsense: true
             "listen.side: is not a setting of the sidecar",
             "nonsense: is not a setting of the sidecar",
             "listen.mesh: `here` is not an address and port such as 127.0.0.1:9400",
-            "SEKISHO_FEED_HOLD_MS: `soon` is not a whole number from 50 to 30000",
+            "SEKISHO_FEED_HOLD_MS: `soon` is not a whole number from 50 to 2000",
             "redis.port: `0` is not a whole number from 1 to 65535",
             "tokens.jwt_secret: has 5 bytes, fewer than 32; make one with `openssl rand -base64 48`",
             "admins.emails: `ann`: an e-mail address has the form name@domain",

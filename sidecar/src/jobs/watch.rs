@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,10 @@ use crate::service::readiness::{NoticeState, Noticing};
 
 const JOB: &str = "watch";
 const RETRY: Duration = Duration::from_millis(500);
+/// Our own writes are noticed, too. Their entry follows the record within this time, and then agrees.
+const GRACE: Duration = Duration::from_millis(50);
+/// Records that are settled at the same time: another program may write many at once.
+const AT_ONCE: usize = 64;
 
 /// Listens until the sidecar closes; wakes the walk over all records by `wake`.
 pub async fn run(
@@ -48,11 +53,20 @@ pub async fn run(
 }
 
 async fn listen(notices: &mut impl Notices, reconciler: &Reconciler) -> Result<(), StoreError> {
+    let mut settling = FuturesUnordered::new();
     loop {
-        let Notice { kind, name, deed } = notices.next().await?;
-        match reconciler.settle(kind, &name, deed).await? {
-            Settled::Agreed => {}
-            settled => tracing::info!(feed.kind = ?kind, ?settled, "another program changed a record"),
+        tokio::select! {
+            notice = notices.next(), if settling.len() < AT_ONCE => settling.push(settle(reconciler, notice?)),
+            Some(settled) = settling.next() => settled?,
         }
     }
+}
+
+async fn settle(reconciler: &Reconciler, Notice { kind, name, deed }: Notice) -> Result<(), StoreError> {
+    tokio::time::sleep(GRACE).await;
+    match reconciler.settle(kind, &name, deed).await? {
+        Settled::Agreed => {}
+        settled => tracing::info!(feed.kind = ?kind, ?settled, "another program changed a record"),
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
@@ -33,7 +34,7 @@ struct Inner {
     dropped: Counter,
     feed_version: Gauge,
     feed_entries: Gauge,
-    feed_age_ms: Gauge,
+    feed_age: Gauge<f64, AtomicU64>,
     outcomes: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -126,7 +127,7 @@ impl Default for Metrics {
             dropped: Counter::default(),
             feed_version: Gauge::default(),
             feed_entries: Gauge::default(),
-            feed_age_ms: Gauge::default(),
+            feed_age: Gauge::default(),
             outcomes: Mutex::default(),
         };
         inner.register();
@@ -145,9 +146,9 @@ impl Inner {
         registry.register("feed_version", "Version of this sidecar's copy of the feed", self.feed_version.clone());
         registry.register("feed_entries", "Names in this sidecar's copy of the feed", self.feed_entries.clone());
         registry.register(
-            "feed_age_milliseconds",
+            "feed_age_seconds",
             "Time since Redis was last read with success; -1 before the first time",
-            self.feed_age_ms.clone(),
+            self.feed_age.clone(),
         );
     }
 }
@@ -181,13 +182,12 @@ impl Metrics {
     pub fn text(&self, mirror: &Mirror) -> String {
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let now = mirror.look(|state, age| {
-            let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            (signed(state.stamp().version.get()), i64::try_from(state.filed()).unwrap_or(i64::MAX), age_ms)
+            (signed(state.stamp().version.get()), i64::try_from(state.filed()).unwrap_or(i64::MAX), age.as_secs_f64())
         });
-        let (version, entries, age_ms) = now.unwrap_or((0, 0, -1));
+        let (version, entries, age_s) = now.unwrap_or((0, 0, -1.0));
         self.0.feed_version.set(version);
         self.0.feed_entries.set(entries);
-        self.0.feed_age_ms.set(age_ms);
+        self.0.feed_age.set(age_s);
         let mut text = String::new();
         if let Err(error) = encode(&mut text, &self.0.registry) {
             tracing::error!(%error, "metrics cannot be written");

@@ -93,7 +93,9 @@ impl Polls {
 
     async fn answer_unmeasured(&self, query: FeedQuery) -> Result<FeedReply, Unanswered> {
         let _room = self.enter()?;
-        let deadline = Instant::now() + self.hold;
+        // A replica must hear of something several times before its bound is over, whatever we hold.
+        let hold = self.hold.min(Duration::from_millis(u64::from(query.staleness_ms)) / 3);
+        let deadline = Instant::now() + hold;
         let reply = match self.answer_in_one_epoch(&query, deadline).await? {
             Outcome::Answer(reply) => Some(*reply),
             // The epoch changed while the poll was held: now the replica needs a snapshot, and has to be

@@ -83,7 +83,10 @@ impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("(answer)", error),
-            _ => Self::unavailable(error),
+            // Whoever reads this must learn which part is away, and where its address stands.
+            _ => Self::unavailable(format_args!(
+                "Redis (REDIS_URL, or REDIS_HOST and REDIS_PORT) does not serve: {error}"
+            )),
         }
     }
 }
