@@ -76,7 +76,9 @@ impl RedisServer {
         let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
         let info: Result<String, _> = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
         let process = self.child.as_ref().map(|child| format!("process_id:{}\r\n", child.id()));
-        info.is_ok_and(|info| process.is_some_and(|process| info.contains(&process)))
+        // INFO answers already while the data is loaded; PING does not.
+        let is_loaded = redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok();
+        is_loaded && info.is_ok_and(|info| process.is_some_and(|process| info.contains(&process)))
     }
 
     /// Ends the server, as a crash would.
