@@ -2,7 +2,7 @@
 //! panicking: a trap costs 1.5 s of 503 on this worker (rule E11).
 #![expect(unsafe_code, reason = "host calls take and return raw pointers; nothing else in the filter does")]
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::pairs;
 
@@ -119,12 +119,12 @@ pub(crate) fn log(level: Level, message: &str) {
     let _ = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
 }
 
-/// The proxy's wall clock.
+/// The proxy's wall clock, since 1970.
 pub(crate) fn unix_time() -> HostResult<Duration> {
     let mut nanoseconds = 0;
     // SAFETY: the proxy writes one u64 there.
     result(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) })?;
-    Ok((UNIX_EPOCH + Duration::from_nanos(nanoseconds)).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Asks for a tick of this root context every `period_ms`.

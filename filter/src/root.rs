@@ -40,8 +40,16 @@ pub(crate) fn configure(vm: &mut Vm, root: u32, size: usize) -> bool {
             host::log(Level::Error, "configuration refused: the host gives no random bytes");
             return false;
         };
-        vm.worker = Some(Worker::new(info));
+        vm.worker = Some(Worker::new(info, policy.mesh.digest_key.clone()));
     }
+    if !vm.worker.as_ref().is_some_and(|worker| worker.serves(&policy)) {
+        host::log(
+            Level::Error,
+            "configuration refused: mesh.secret_env: another mesh than this VM's; set another vm_id",
+        );
+        return false;
+    }
+    vm.is_leaving = false;
     vm.roots.insert(root, Rc::new(policy));
     // Never poll here: Envoy configures a VM on each update only to throw it away (rule P7).
     host::set_tick_period(TICK_MS).is_ok()
@@ -58,13 +66,13 @@ pub(crate) fn tick(vm: &mut Vm, root: u32) {
 }
 
 pub(crate) fn on_answer(vm: &mut Vm, call: u32, body_size: usize) {
-    let Some(Call { root, purpose }) = vm.calls.remove(&call) else {
+    let Some(answered) = vm.calls.remove(&call) else {
         return;
     };
     let status = status();
     let body =
         if body_size > BODY_MAX_BYTES { Ok(Box::default()) } else { host::buffer(Buffer::CallResponseBody, body_size) };
-    take(vm, call, root, purpose, status, &body.unwrap_or_default());
+    take(vm, call, answered, status, &body.unwrap_or_default());
 }
 
 /// The root context ends. The last one says goodbye and waits for the answer.
@@ -77,10 +85,10 @@ pub(crate) fn on_delete(vm: &mut Vm, root: u32) {
     vm.roots.remove(&root);
     // The proxy drops the callouts of a context together with it; nobody may wait for them.
     let orphans: Vec<_> =
-        vm.calls.iter().filter(|(_, call)| call.root == root).map(|(id, call)| (*id, call.purpose)).collect();
-    for (call, purpose) in orphans {
-        vm.calls.remove(&call);
-        take(vm, call, root, purpose, 0, &[]);
+        vm.calls.iter().filter(|(_, call)| call.root == root).map(|(id, call)| (*id, *call)).collect();
+    for (id, call) in orphans {
+        vm.calls.remove(&id);
+        take(vm, id, call, NOBODY, &[]);
     }
 }
 
@@ -89,19 +97,15 @@ pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Opti
     let policy = Rc::clone(vm.roots.get(&root)?);
     let body = serde_json::to_vec(request).ok()?;
     let mesh = &policy.mesh;
-    dispatch(
-        vm,
-        root,
-        Purpose::Check,
-        &Outgoing {
-            cluster: &mesh.check_cluster,
-            method: "POST",
-            path: path::CHECK,
-            body: &body,
-            timeout_ms: mesh.check_timeout_ms,
-        },
-        &policy,
-    )
+    let check = Outgoing {
+        cluster: &mesh.check_cluster,
+        method: "POST",
+        path: path::CHECK,
+        body: &body,
+        timeout_ms: mesh.check_timeout_ms,
+    };
+    let call = Call { root, purpose: Purpose::Check, sent_at_ms: vm.now().mono_ms };
+    dispatch(vm, call, &check, &policy)
 }
 
 struct Outgoing<'a> {
@@ -112,18 +116,21 @@ struct Outgoing<'a> {
     timeout_ms: u32,
 }
 
-fn take(vm: &mut Vm, call: u32, root: u32, purpose: Purpose, status: u32, body: &[u8]) {
+/// The status of a callout that nobody answered.
+const NOBODY: u32 = 0;
+
+fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
     let now = vm.now();
     let Some(worker) = vm.worker.as_mut() else {
         return;
     };
-    match purpose {
+    match call.purpose {
         Purpose::Check => {
-            let steps = worker.on_check_reply(CallId(call), status, body, now);
+            let steps = worker.on_check_reply(CallId(id), status, body, now);
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
         Purpose::Feed => {
-            let failed = worker.on_feed_reply(status, body, now).err();
+            let failed = worker.on_feed_reply(call.sent_at_ms, status, body, now).err();
             if failed != vm.feed_error {
                 // Once for each turn of events: a feed that is down fails several times a second.
                 let line = failed.as_ref().map_or("the feed is read again".into(), ToString::to_string);
@@ -131,7 +138,7 @@ fn take(vm: &mut Vm, call: u32, root: u32, purpose: Purpose, status: u32, body: 
             }
             vm.feed_error = failed;
             if vm.feed_error.is_none() {
-                poll(vm, root);
+                poll(vm, call.root);
             }
         }
         Purpose::Activity => worker.on_report_reply(status),
@@ -142,7 +149,7 @@ fn take(vm: &mut Vm, call: u32, root: u32, purpose: Purpose, status: u32, body: 
 }
 
 fn poll(vm: &mut Vm, root: u32) {
-    let Some(policy) = vm.roots.get(&root).map(Rc::clone) else {
+    let Some(policy) = vm.roots.get(&root).filter(|_| !vm.is_leaving).map(Rc::clone) else {
         return;
     };
     let (now, staleness_ms, fences) = (vm.now(), vm.staleness_ms(), vm.fences());
@@ -159,9 +166,8 @@ fn poll(vm: &mut Vm, root: u32) {
         body: &[],
         timeout_ms: POLL_TIMEOUT_MS,
     };
-    if dispatch(vm, root, Purpose::Feed, &poll, &policy).is_none() {
-        take(vm, 0, root, Purpose::Feed, 0, &[]);
-    }
+    let call = Call { root, purpose: Purpose::Feed, sent_at_ms: now.mono_ms };
+    dispatch_or_fail(vm, call, &poll, &policy);
 }
 
 fn report(vm: &mut Vm, root: u32) {
@@ -179,9 +185,8 @@ fn report(vm: &mut Vm, root: u32) {
         body: &body,
         timeout_ms: REPORT_TIMEOUT_MS,
     };
-    if dispatch(vm, root, Purpose::Activity, &report, &policy).is_none() {
-        take(vm, 0, root, Purpose::Activity, 0, &[]);
-    }
+    let call = Call { root, purpose: Purpose::Activity, sent_at_ms: now.mono_ms };
+    dispatch_or_fail(vm, call, &report, &policy);
 }
 
 fn goodbye(vm: &mut Vm, root: u32) -> bool {
@@ -198,10 +203,19 @@ fn goodbye(vm: &mut Vm, root: u32) -> bool {
         body: &[],
         timeout_ms: GOODBYE_TIMEOUT_MS,
     };
-    dispatch(vm, root, Purpose::Goodbye, &goodbye, &policy).is_some()
+    let call = Call { root, purpose: Purpose::Goodbye, sent_at_ms: vm.now().mono_ms };
+    vm.is_leaving = dispatch(vm, call, &goodbye, &policy).is_some();
+    vm.is_leaving
 }
 
-fn dispatch(vm: &mut Vm, root: u32, purpose: Purpose, out: &Outgoing<'_>, policy: &Policy) -> Option<u32> {
+/// The host may refuse a callout at once; the worker then learns that it failed.
+fn dispatch_or_fail(vm: &mut Vm, call: Call, out: &Outgoing<'_>, policy: &Policy) {
+    if dispatch(vm, call, out, policy).is_none() {
+        take(vm, 0, call, NOBODY, &[]);
+    }
+}
+
+fn dispatch(vm: &mut Vm, call: Call, out: &Outgoing<'_>, policy: &Policy) -> Option<u32> {
     let mut authorization = b"Bearer ".to_vec();
     authorization.extend_from_slice(policy.mesh.secret.expose());
     let headers: [(&[u8], &[u8]); 5] = [
@@ -211,9 +225,9 @@ fn dispatch(vm: &mut Vm, root: u32, purpose: Purpose, out: &Outgoing<'_>, policy
         (b"authorization", &authorization),
         (b"content-type", b"application/json"),
     ];
-    let call = host::http_call(out.cluster, &headers, out.body, out.timeout_ms).ok()?;
-    vm.calls.insert(call, Call { root, purpose });
-    Some(call)
+    let id = host::http_call(out.cluster, &headers, out.body, out.timeout_ms).ok()?;
+    vm.calls.insert(id, call);
+    Some(id)
 }
 
 fn with_query(path: &str, query: &impl serde::Serialize) -> Option<String> {

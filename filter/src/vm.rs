@@ -23,6 +23,8 @@ pub(crate) struct Vm {
     pub(crate) worker: Option<Worker>,
     /// Callouts under way.
     pub(crate) calls: HashMap<u32, Call>,
+    /// The replica said goodbye: a poll would put it on record again.
+    pub(crate) is_leaving: bool,
     /// How the last poll failed, if it did.
     pub(crate) feed_error: Option<FeedError>,
     clock: Clock,
@@ -43,6 +45,8 @@ pub(crate) struct Call {
     /// The root context that made it and gets its answer.
     pub(crate) root: u32,
     pub(crate) purpose: Purpose,
+    /// By the monotonic clock.
+    pub(crate) sent_at_ms: u64,
 }
 
 /// What a callout is for.
@@ -53,6 +57,9 @@ pub(crate) enum Purpose {
     Activity,
     Goodbye,
 }
+
+/// What a sidecar tells on the first poll may be older than the VM.
+const ROOM_BEFORE_START_MS: u64 = 86_400_000;
 
 /// Both clocks for one host call: the wall clock is asked at each tick, and in between the monotonic
 /// one tells how far it has moved.
@@ -106,7 +113,10 @@ impl Vm {
 }
 
 impl Clock {
+    /// Milliseconds, from a start that leaves room for moments before it.
     fn mono_ms(&self) -> u64 {
-        self.started.map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or_default())
+        let elapsed =
+            self.started.map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or_default());
+        ROOM_BEFORE_START_MS + elapsed
     }
 }

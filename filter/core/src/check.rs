@@ -56,6 +56,19 @@ impl Checks {
         }
     }
 
+    /// How many callouts are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A request that waited is over. Its callout goes on, for others who wait for it.
+    pub fn leave(&mut self, request: RequestId) {
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|id| *id != request);
+        }
+    }
+
     /// An answer came, or will not come: who waited for it, in the order in which they asked.
     pub fn answered(&mut self, call: CallId) -> Vec<RequestId> {
         self.shared.retain(|_, known| *known != call);
@@ -71,20 +84,36 @@ const CONFIRMED_MAX: usize = 10_000;
 pub struct Confirmed(HashMap<Digest, (ShareKey, DenyReason)>);
 
 impl Confirmed {
-    /// The reason for which this very credential is barred, if a check said so.
+    /// The reason for which this identity is barred, if a check said so. The digest alone could belong to
+    /// somebody else.
     #[must_use]
     pub fn get(&self, bar: Digest, identity: &Identity) -> Option<&DenyReason> {
-        // The digest alone could belong to somebody else.
         let (key, reason) = self.0.get(&bar)?;
-        let same = key.subject == identity.subject.as_str() && key.token_id == identity.token_id;
-        same.then_some(reason)
+        (*key == Self::key(bar, identity)).then_some(reason)
     }
 
-    /// Keeps a denial. A full table keeps no more: the next request asks again.
+    /// Keeps a denial. A full table keeps no more: the next request asks again. Nor is a reason kept that
+    /// is not about what was hit: a ban's digest says nothing about a token that was revoked.
     pub fn insert(&mut self, bar: Digest, identity: &Identity, reason: DenyReason) {
-        if self.0.len() < CONFIRMED_MAX || self.0.contains_key(&bar) {
-            self.0.insert(bar, (ShareKey::new(bar, identity), reason));
+        let is_of_ban = bar == identity.subject_digest;
+        let fits = is_of_ban == matches!(reason, DenyReason::Banned { .. });
+        if fits && (self.0.len() < CONFIRMED_MAX || self.0.contains_key(&bar)) {
+            self.0.insert(bar, (Self::key(bar, identity), reason));
         }
+    }
+
+    /// A ban bars every token of its subject.
+    fn key(bar: Digest, identity: &Identity) -> ShareKey {
+        let mut key = ShareKey::new(bar, identity);
+        if bar == identity.subject_digest {
+            key.token_id = None;
+        }
+        key
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// The feed said something new about `bar`.
@@ -119,14 +148,35 @@ mod tests {
     }
 
     #[test]
-    fn p6_a_confirmed_denial_concerns_only_the_credential_it_was_confirmed_for() {
-        let bar = Digest::from_raw(100);
+    fn p13_whoever_leaves_is_not_waited_for_and_the_callout_goes_on() {
+        let mut checks = Checks::default();
+        checks.dispatched(CallId(7), RequestId(1), None);
+        checks.leave(RequestId(1));
+        assert_eq!(checks.in_flight(), 1);
+        assert_eq!(checks.answered(CallId(7)), []);
+        assert_eq!(checks.in_flight(), 0);
+    }
+
+    #[test]
+    fn p6_a_confirmed_ban_concerns_every_token_of_its_subject_and_nobody_else() {
+        let (bar, reason) = (ann().subject_digest, DenyReason::Banned { until: 9 });
         let mut confirmed = Confirmed::default();
-        confirmed.insert(bar, &ann(), DenyReason::TokenRevoked);
-        assert_eq!(confirmed.get(bar, &ann()), Some(&DenyReason::TokenRevoked));
+        confirmed.insert(bar, &ann(), reason.clone());
+        let other_token = Identity { token_id: Some("t-2".into()), ..ann() };
+        assert_eq!(confirmed.get(bar, &other_token), Some(&reason));
         let bob = Identity { subject: Email::parse("bob@example.com").unwrap().into(), ..ann() };
         assert_eq!(confirmed.get(bar, &bob), None);
         confirmed.forget(bar);
         assert_eq!(confirmed.get(bar, &ann()), None);
+    }
+
+    #[test]
+    fn p6_a_reason_that_is_not_about_the_hit_is_not_kept() {
+        let mut confirmed = Confirmed::default();
+        confirmed.insert(ann().subject_digest, &ann(), DenyReason::TokenRevoked);
+        assert_eq!(confirmed.get(ann().subject_digest, &ann()), None);
+        let token = ann().token_digest.unwrap();
+        confirmed.insert(token, &ann(), DenyReason::TokenRevoked);
+        assert_eq!(confirmed.get(token, &ann()), Some(&DenyReason::TokenRevoked));
     }
 }

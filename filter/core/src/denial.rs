@@ -45,7 +45,7 @@ pub enum Malformed {
     SeveralCredentials,
     /// A path that servers read in different ways.
     Path(Unusual),
-    /// `CONNECT`, or no path at all.
+    /// `CONNECT`, or no host or path.
     Target,
 }
 
@@ -136,7 +136,7 @@ impl Malformed {
         match self {
             Self::SeveralCredentials => "The request carries more than one credential".into(),
             Self::Path(unusual) => format!("The request is refused: {unusual}"),
-            Self::Target => "The request has no path".into(),
+            Self::Target => "The request names no host, or no path".into(),
         }
     }
 }

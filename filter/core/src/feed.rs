@@ -64,6 +64,15 @@ struct Loading {
     fresh_at_ms: Option<u64>,
 }
 
+/// What an answer changed: what was cached about it is void.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// These digests.
+    Of(Vec<Digest>),
+    /// Anything: a snapshot is complete, and says by silence what no longer holds.
+    Everything,
+}
+
 /// Why an answer changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
@@ -144,8 +153,8 @@ impl Replica {
         self.age_ms(now).is_some_and(|age| age <= u64::from(staleness_ms))
     }
 
-    /// The poll to send now, if one is due. The caller sends it at once, or calls [`Self::on_reply`]
-    /// with a failure.
+    /// The poll to send now, if one is due. Whoever asks sends it at once, remembers `now`, and hands both
+    /// its answer and its failure to [`Self::on_reply`].
     pub fn poll(&mut self, now: Now, staleness_ms: u32, fences: bool) -> Option<FeedQuery> {
         let lost = |sent: u64| now.mono_ms.saturating_sub(sent) > POLL_LOST_MS;
         if self.polled_at_ms.is_some_and(|sent| !lost(sent)) || now.mono_ms < self.retry_at_ms {
@@ -161,18 +170,18 @@ impl Replica {
         Some(FeedQuery { replica: id, node, build, fences, staleness_ms, epoch, since, from })
     }
 
-    /// The poll was given up together with the context that sent it; another context may poll.
-    pub fn abandon_poll(&mut self) {
-        self.polled_at_ms = None;
-    }
-
-    /// Takes an answer in. Returns the digests that it changed: what was cached about them is void.
+    /// Takes the answer to the poll that was sent at `sent_at_ms` in. A status of 0 means that there is
+    /// none. An answer that comes after its poll was given up changes nothing: it may be older than what
+    /// the replica has learnt since.
     ///
     /// # Errors
     /// [`FeedError`] says why nothing was changed; the next poll waits a little.
-    pub fn on_reply(&mut self, status: u32, body: &[u8], now: Now) -> Result<Vec<Digest>, FeedError> {
-        let sent_at = self.polled_at_ms.take();
-        let taken = self.take(status, body, sent_at);
+    pub fn on_reply(&mut self, sent_at_ms: u64, status: u32, body: &[u8], now: Now) -> Result<News, FeedError> {
+        if self.polled_at_ms != Some(sent_at_ms) {
+            return Ok(News::Of(Vec::new()));
+        }
+        self.polled_at_ms = None;
+        let taken = self.take(sent_at_ms, status, body);
         match &taken {
             Ok(_) => (self.failures, self.retry_at_ms) = (0, 0),
             Err(error) => self.fail(error, now),
@@ -180,7 +189,7 @@ impl Replica {
         taken
     }
 
-    fn take(&mut self, status: u32, body: &[u8], sent_at: Option<u64>) -> Result<Vec<Digest>, FeedError> {
+    fn take(&mut self, sent_at_ms: u64, status: u32, body: &[u8]) -> Result<News, FeedError> {
         if status != 200 {
             return Err(FeedError::Unavailable(status));
         }
@@ -190,7 +199,8 @@ impl Replica {
             return Err(FeedError::Unreadable(format!("protocol {}, this build speaks {PROTOCOL}", reply.protocol)));
         }
         // Counted from when the poll was *sent*: the answer may have been under way for long (rule P4).
-        let fresh_at = sent_at.map(|sent| sent.saturating_sub(reply.age_ms));
+        // None if that lies before all time: then this answer makes nothing fresh.
+        let fresh_at = sent_at_ms.checked_sub(reply.age_ms);
         match reply.body {
             FeedBody::Delta { from, version, changes } => {
                 self.take_delta(&reply.epoch, from, version, changes, fresh_at)
@@ -209,7 +219,7 @@ impl Replica {
         version: u64,
         changes: Vec<Change>,
         fresh_at: Option<u64>,
-    ) -> Result<Vec<Digest>, FeedError> {
+    ) -> Result<News, FeedError> {
         let Some(position) = self.position.as_mut().filter(|position| position.epoch == *epoch) else {
             return Err(FeedError::Unreadable("a delta of an epoch that this replica does not hold".into()));
         };
@@ -229,7 +239,7 @@ impl Replica {
         }
         position.version = version;
         self.fresh_at_ms = self.fresh_at_ms.max(fresh_at);
-        Ok(changes.into_iter().map(|change| self.apply(change.effect)).collect())
+        Ok(News::Of(changes.into_iter().map(|change| self.apply(change.effect)).collect()))
     }
 
     fn apply(&mut self, effect: Effect) -> Digest {
@@ -245,7 +255,7 @@ impl Replica {
         }
     }
 
-    fn take_page(&mut self, page: Page, fresh_at: Option<u64>) -> Result<Vec<Digest>, FeedError> {
+    fn take_page(&mut self, page: Page, fresh_at: Option<u64>) -> Result<News, FeedError> {
         let continues = self.loading.as_ref().is_some_and(|l| l.epoch == page.epoch && l.next == page.from);
         if !continues {
             if page.from != Digest::MIN {
@@ -265,11 +275,16 @@ impl Replica {
             self.denylist.put(entry);
         }
         match page.next {
-            Some(next) if next > loading.next => loading.next = next,
-            Some(_) => return Err(FeedError::Unreadable("a page that leads nowhere".into())),
-            None => self.finish_loading(),
+            Some(next) if next > loading.next => {
+                loading.next = next;
+                Ok(News::Of(page.entries.iter().map(Entry::digest).collect()))
+            }
+            Some(_) => Err(FeedError::Unreadable("a page that leads nowhere".into())),
+            None => {
+                self.finish_loading();
+                Ok(News::Everything)
+            }
         }
-        Ok(page.entries.iter().map(Entry::digest).collect())
     }
 
     fn begin_loading(&mut self, page: &Page, fresh_at: Option<u64>) -> Result<(), FeedError> {

@@ -79,13 +79,14 @@ impl Flow {
 /// The rule for a request, as soon as it can be named: refusals take their shape from it.
 ///
 /// # Errors
-/// [`Malformed`] if the request has no path that could be matched.
+/// [`Malformed`] if the request has no host or no path that could be matched.
 pub fn route(policy: &Policy, head: &Head<'_>) -> Result<RouteId, Malformed> {
     if head.path.is_empty() || head.method.eq_ignore_ascii_case(b"CONNECT") {
         return Err(Malformed::Target);
     }
     let path = path::normal_path(head.path).map_err(Malformed::Path)?;
-    let host = path::normal_host(head.authority).unwrap_or_default();
+    // What is no host could still reach a rule for every host, and an upstream that reads it as one.
+    let host = path::normal_host(head.authority).ok_or(Malformed::Target)?;
     Ok(policy.routes.find(&host, path))
 }
 
@@ -114,12 +115,14 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
 /// Decides about a verified credential, by the denylist alone if the replica is fresh.
 fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     match bar(&flow.verified.identity, shared, now) {
+        // A stale worker believes nothing that it was told earlier, and shares no answer: one to an earlier
+        // request may be older than this one.
+        _ if !shared.is_fresh(&flow.policy, now) => ask(flow, None, shared),
         Some(bar) => match shared.confirmed.get(bar, &flow.verified.identity) {
             Some(reason) => Verdict::Deny(reason.clone().into()),
             None => ask(flow, Some(bar), shared),
         },
-        None if shared.is_fresh(&flow.policy, now) => admit(flow, shared, now),
-        None => ask(flow, None, shared),
+        None => admit(flow, shared, now),
     }
 }
 
@@ -185,6 +188,7 @@ fn bar(identity: &Identity, shared: &Shared, now: Now) -> Option<Digest> {
     barred.or_else(|| too_early().then_some(identity.not_before_digest))
 }
 
+/// Asks a sidecar; `bar` is the hit that is to be confirmed, by one answer for all who ask for it.
 fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
     let identity = &flow.verified.identity;
     let token = identity.token_id.clone().map(|id| TokenRef { id, issued_at: identity.issued_at });
@@ -195,7 +199,6 @@ fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         subject: identity.subject.clone(),
         token,
     };
-    // A stale worker shares nothing: the answer to an earlier request may be older than this one.
     let share = bar.map(|bar| ShareKey::new(bar, identity));
     Verdict::Ask(flow, Ask { request, share })
 }

@@ -52,14 +52,12 @@ pub fn normal_path(target: &[u8]) -> Result<&str, Unusual> {
             _ => {}
         }
     }
-    let segments = path.len().saturating_sub(1);
-    for (at, segment) in path.split(|b| *b == b'/').skip(1).enumerate() {
+    // The last segment may be empty: `/a/` is a path of its own.
+    let inner = path.strip_suffix(b"/").unwrap_or(path);
+    for segment in inner.split(|b| *b == b'/').skip(1) {
         match segment {
+            b"" => return Err(Unusual::EmptySegment),
             b"." | b".." => return Err(Unusual::DotSegment),
-            // The last segment may be empty: `/a/` is a path of its own.
-            b"" if segments > 0 && !(path.ends_with(b"/") && at + 2 == path.split(|b| *b == b'/').count()) => {
-                return Err(Unusual::EmptySegment);
-            }
             _ => {}
         }
     }
@@ -79,7 +77,7 @@ fn check_escape(high: Option<u8>, low: Option<u8>) -> Result<(), Unusual> {
 }
 
 /// The host of `:authority`, in lower case and without its port (RFC 3986 §3.2.2). None if it is no
-/// host at all: it then matches no rule that names one.
+/// host, or has a second spelling: a trailing dot.
 #[must_use]
 pub fn normal_host(authority: &[u8]) -> Option<Cow<'_, str>> {
     let authority = std::str::from_utf8(authority).ok()?;
@@ -91,7 +89,7 @@ pub fn normal_host(authority: &[u8]) -> Option<Cow<'_, str>> {
     let port_is_plain =
         port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
     let byte_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
-    if host.is_empty() || !port_is_plain || !host.bytes().all(byte_is_plain) {
+    if host.is_empty() || host.ends_with('.') || !port_is_plain || !host.bytes().all(byte_is_plain) {
         return None;
     }
     if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -155,6 +153,8 @@ mod tests {
             ("[::1]:8080", Some("[::1]")),
             ("[::1]", Some("[::1]")),
             ("", None),
+            ("example.com.", None),
+            ("example.com, other", None),
             (":80", None),
             ("user@example.com", None),
             ("example.com:80@evil", None),

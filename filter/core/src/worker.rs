@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use sekisho_protocol::activity::ActivityReport;
 use sekisho_protocol::check::{CheckReply, CheckRequest};
+use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::FeedQuery;
 use sekisho_protocol::{PROTOCOL, feed};
 
@@ -17,7 +18,7 @@ use crate::answer::{Answer, Shape};
 use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
 use crate::config::Policy;
 use crate::denial::Inability;
-use crate::feed::{FeedError, Replica, ReplicaInfo};
+use crate::feed::{FeedError, News, Replica, ReplicaInfo};
 use crate::flow::{self, Checked, Flow, Verdict};
 use crate::head::Head;
 use crate::identity::Edits;
@@ -52,6 +53,8 @@ impl Shared {
 /// The state of one VM.
 #[derive(Debug)]
 pub struct Worker {
+    /// The mesh whose feed the replica holds.
+    digest_key: DigestKey,
     shared: Shared,
     checks: Checks,
     /// Requests that wait for a check. What is not here was decided.
@@ -72,16 +75,23 @@ pub enum Step {
 }
 
 impl Worker {
-    /// A worker that knows nothing yet: it checks every request.
+    /// A worker of a mesh that knows nothing yet: it checks every request.
     #[must_use]
-    pub fn new(info: ReplicaInfo) -> Self {
+    pub fn new(info: ReplicaInfo, digest_key: DigestKey) -> Self {
         let shared = Shared {
             replica: Replica::new(info),
             tokens: TokenCache::default(),
             confirmed: Confirmed::default(),
             activity: Activity::default(),
         };
-        Self { shared, checks: Checks::default(), held: HashMap::new() }
+        Self { digest_key, shared, checks: Checks::default(), held: HashMap::new() }
+    }
+
+    /// Whether this worker may serve under `policy`. Under another mesh secret nobody would be found in the
+    /// replica: every ban would be void.
+    #[must_use]
+    pub fn serves(&self, policy: &Policy) -> bool {
+        self.digest_key == policy.mesh.digest_key
     }
 
     /// A request's headers are there.
@@ -123,7 +133,9 @@ impl Worker {
 
     /// The request is over, decided or not.
     pub fn on_leave(&mut self, id: RequestId) {
-        self.held.remove(&id);
+        if self.held.remove(&id).is_some() {
+            self.checks.leave(id);
+        }
     }
 
     /// The poll to send now, if one is due. It speaks for all policies of the VM: see
@@ -132,18 +144,15 @@ impl Worker {
         self.shared.replica.poll(now, staleness_ms, fences)
     }
 
-    /// The context that sent the last poll is gone: another may poll at once.
-    pub fn abandon_poll(&mut self) {
-        self.shared.replica.abandon_poll();
-    }
-
-    /// A poll was answered, or failed. A status of 0 means that nobody answered.
+    /// The poll that was sent at `sent_at_ms` was answered, or failed. A status of 0 means that nobody
+    /// answered.
     ///
     /// # Errors
     /// [`FeedError`], to be logged; the replica is unchanged and the next poll waits a little.
-    pub fn on_feed_reply(&mut self, status: u32, body: &[u8], now: Now) -> Result<(), FeedError> {
-        for digest in self.shared.replica.on_reply(status, body, now)? {
-            self.shared.confirmed.forget(digest);
+    pub fn on_feed_reply(&mut self, sent_at_ms: u64, status: u32, body: &[u8], now: Now) -> Result<(), FeedError> {
+        match self.shared.replica.on_reply(sent_at_ms, status, body, now)? {
+            News::Everything => self.shared.confirmed.clear(),
+            News::Of(digests) => digests.into_iter().for_each(|digest| self.shared.confirmed.forget(digest)),
         }
         Ok(())
     }
@@ -178,7 +187,9 @@ impl Worker {
     }
 
     fn hold(&mut self, id: RequestId, flow: Flow, ask: flow::Ask, now: Now) -> Step {
-        if self.held.len() >= flow.policy.mesh.max_checks {
+        // Both: a client that leaves frees its place among the held, but its callout goes on.
+        let busy = self.held.len().max(self.checks.in_flight());
+        if busy >= flow.policy.mesh.max_checks {
             let route = flow.policy.routes.get(flow.route);
             return finish(
                 Verdict::CannotTell(Inability::Overloaded),

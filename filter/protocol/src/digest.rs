@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// The key of the digest, derived from the mesh secret ([`crate::keys::digest_key`]).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DigestKey(pub(crate) [u8; 16]);
 
 impl DigestKey {

@@ -55,7 +55,8 @@ pub struct FeedReply {
     pub protocol: u16,
     /// The epoch to which every version in this answer belongs.
     pub epoch: Epoch,
-    /// How long ago the sidecar last read Redis with success, in milliseconds (rule P4).
+    /// How long ago this was all there is, in milliseconds: the age of the sidecar's last successful read
+    /// of Redis (rule P4), or [`u64::MAX`] if more is waiting than this answer holds.
     pub age_ms: u64,
     /// What is new.
     pub body: FeedBody,

@@ -22,6 +22,10 @@ pub use subject::{Email, Subject};
 /// log line, never interpreted.
 pub const PROTOCOL: u16 = 1;
 
+/// Most seconds by which a provider may let clocks differ. A revocation outlives its token by this and a
+/// little more (rule P10).
+pub const LEEWAY_MAX_S: u32 = 300;
+
 /// Where the sidecar's `mesh` listener answers.
 pub mod path {
     /// `GET`: the feed's long poll. `DELETE`: a replica's goodbye.

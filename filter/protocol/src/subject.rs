@@ -18,8 +18,8 @@ pub enum InvalidEmail {
     /// Longer than 254 bytes.
     #[error("an e-mail address has at most {} bytes", Email::MAX_BYTES)]
     TooLong,
-    /// Holds a control character or white space.
-    #[error("an e-mail address holds no white space and no control characters")]
+    /// Holds a control character, white space or `|`.
+    #[error("an e-mail address holds no white space, no control characters and no `|`")]
     Character,
     /// Not `local@domain`.
     #[error("an e-mail address has the form name@domain")]
@@ -39,7 +39,8 @@ impl Email {
         if text.len() > Self::MAX_BYTES {
             return Err(InvalidEmail::TooLong);
         }
-        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        // `|` separates issuer and `sub` in a [`Subject`]: an address with it would be read as one.
+        if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '|') {
             return Err(InvalidEmail::Character);
         }
         match text.rsplit_once('@') {
@@ -152,6 +153,7 @@ mod tests {
             ("ann@", Err(InvalidEmail::Form)),
             ("an n@example.com", Err(InvalidEmail::Character)),
             ("ann@exa\nmple.com", Err(InvalidEmail::Character)),
+            ("Eve|1@example.com", Err(InvalidEmail::Character)),
             ("ann@exa\u{85}mple.com", Err(InvalidEmail::Character)),
         ] {
             assert_eq!(Email::parse(text).as_ref().map(Email::as_str).map_err(|e| *e), expected, "{text:?}");

@@ -73,7 +73,7 @@ pub enum Failure {
     #[error("the body must be sent as application/json")]
     NotJson,
     /// Redis can't be used now. Nothing was promised.
-    #[error("the state can't be reached: {cause}")]
+    #[error("the state can't be reached (see REDIS_URL, or REDIS_HOST and REDIS_PORT): {cause}")]
     Unavailable {
         /// For the log and the command line only.
         cause: String,

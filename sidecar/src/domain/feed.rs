@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use sekisho_protocol::LEEWAY_MAX_S;
 use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::{Epoch, Subject};
 
@@ -63,7 +64,7 @@ pub struct Mark {
 }
 
 /// The largest leeway that a filter's provider may grant a token behind its `exp`.
-const LARGEST_LEEWAY_S: u64 = 30;
+const LARGEST_LEEWAY_S: u64 = LEEWAY_MAX_S as u64;
 /// Room for clocks that differ.
 const CLOCK_MARGIN_S: u64 = 60;
 
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn p10_a_revocation_outlives_the_token_by_the_largest_leeway_and_a_minute() {
-        assert_eq!(Mark::revoked_token("t", 1_000).until(), 1_090);
+        assert_eq!(Mark::revoked_token("t", 1_000).until(), 1_360);
         assert_eq!(Mark::revoked_token("t", u64::MAX).until(), FOREVER);
     }
 

@@ -9,14 +9,16 @@ use super::{Trouble, pause, until_closing};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
-use crate::service::feed::registry::Registry;
+use crate::service::feed::registry::{Patience, Registry};
 use crate::service::feed::source::Records;
 
 const JOB: &str = "sweep";
 const EVERY: Duration = Duration::from_secs(60);
 const BREATH: Duration = Duration::from_millis(20);
-/// Workers that are silent for longer are forgotten: one hour.
-const SILENT_MS: u64 = 3_600_000;
+/// When silent workers are forgotten. One that fences checks every request by itself: it is kept for a
+/// while so that people see it. One that does not may still admit whom a ban bars: for an hour, every change
+/// says that it lags.
+const PATIENCE: Patience = Patience { fencing_ms: 120_000, others_ms: 3_600_000 };
 
 /// Sweeps until the sidecar closes.
 pub async fn run(mirror: Mirror, records: Arc<dyn Records>, registry: Arc<dyn Registry>, closing: CancellationToken) {
@@ -32,7 +34,7 @@ pub async fn run(mirror: Mirror, records: Arc<dyn Records>, registry: Arc<dyn Re
 }
 
 async fn sweep(records: &dyn Records, registry: &dyn Registry) -> Result<(), StoreError> {
-    let silent = registry.forget_silent(SILENT_MS).await?;
+    let silent = registry.forget_silent(PATIENCE).await?;
     let (mut removed, mut cursor) = records.sweep(None).await?;
     while cursor.is_some() {
         tokio::time::sleep(BREATH).await;

@@ -2,7 +2,7 @@
 //!
 //! A filter's next poll is its acknowledgement. One that is silent for longer than its staleness
 //! bound checks every request by itself (*fenced*, rule P7), unless a route of its lets requests pass
-//! then: such a one lags until it is given up.
+//! then: such a one lags for as long as it is on record, since it may admit whom a ban bars.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,6 @@ use crate::service::feed::registry::{Registry, Roll, Worker};
 /// A worker counts as live for so much longer than its staleness bound, in milliseconds: its last
 /// poll was answered a little after it was put on record.
 const MARGIN_MS: u64 = 500;
-/// After so many milliseconds of silence nobody waits for a worker that lets requests pass when it is stale.
-const GIVEN_UP_MS: u64 = 600_000;
 /// The registry is read again after pauses between these two.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
@@ -110,7 +108,7 @@ fn count(roll: &Roll, stamp: &Stamp) -> Count {
     let mut count = Count { workers: 0, acknowledged: 0, fenced: 0, lagging: Vec::new() };
     for worker in &roll.workers {
         let standing = standing(worker, roll.now_ms, stamp);
-        count.workers += usize::from(standing != Standing::Gone);
+        count.workers += 1;
         match standing {
             Standing::Acknowledged => count.acknowledged += 1,
             Standing::Fenced => count.fenced += 1,
@@ -119,7 +117,6 @@ fn count(roll: &Roll, stamp: &Stamp) -> Count {
                 node: worker.presence.node.clone(),
                 version: worker.presence.holds.as_ref().map_or(Version::ZERO, |stamp| stamp.version),
             }),
-            Standing::Gone => {}
         }
     }
     count
@@ -134,8 +131,6 @@ enum Standing {
     Fenced,
     /// It may let through what the change bars.
     Lagging,
-    /// It was silent for so long that nobody waits for it any more.
-    Gone,
 }
 
 fn standing(worker: &Worker, now_ms: u64, stamp: &Stamp) -> Standing {
@@ -150,7 +145,6 @@ fn standing(worker: &Worker, now_ms: u64, stamp: &Stamp) -> Standing {
         (true, _) => Standing::Lagging,
         (false, true) => Standing::Fenced,
         (false, false) if has_applied => Standing::Acknowledged,
-        (false, false) if silent_ms > GIVEN_UP_MS => Standing::Gone,
         (false, false) => Standing::Lagging,
     }
 }

@@ -6,7 +6,7 @@
 pub enum StoreError {
     /// It could not be reached, timed out, or refuses to serve now (loading, read-only, out of memory).
     /// Nothing can be said about whether the command took effect.
-    #[error("the store is unavailable: {message}")]
+    #[error("{message}")]
     Unavailable {
         /// For the log.
         message: String,

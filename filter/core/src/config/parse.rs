@@ -5,7 +5,7 @@ use std::hash::Hasher as _;
 use std::rc::Rc;
 
 use sekisho_protocol::identity::APP_AUDIENCE;
-use sekisho_protocol::keys;
+use sekisho_protocol::{LEEWAY_MAX_S, keys};
 
 use super::field::{Field, Problems};
 use super::raw::{RawIdentity, RawMesh, RawPolicy, RawProvider, RawRoute};
@@ -33,6 +33,13 @@ pub(super) fn policy(text: &str, environment: Environment<'_>) -> Result<Policy,
         Some(policy) if parser.problems.0.is_empty() => Ok(policy),
         _ => Err(parser.problems.0),
     }
+}
+
+/// Only characters that have one spelling (RFC 3986 §2.3): `/@a` would not match `/%40a`, which an
+/// upstream takes for the same.
+fn is_plain_prefix(prefix: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/');
+    prefix.bytes().all(plain) && path::normal_path(prefix.as_bytes()).is_ok()
 }
 
 fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
@@ -87,7 +94,7 @@ impl Parser<'_> {
             self.problems.push("mesh.check_cluster", "is the feed's cluster: a flood of checks would starve the feed");
         }
         let variable = name(&mut self.problems, "mesh.secret_env", raw.secret_env, "SEKISHO_MESH_SECRET");
-        let staleness_ms = self.problems.number("mesh.staleness_ms", raw.staleness_ms, 3_000, 1_500..=60_000);
+        let staleness_ms = self.problems.number("mesh.staleness_ms", raw.staleness_ms, 3_000, 1_000..=60_000);
         let check_timeout_ms = self.problems.number("mesh.check_timeout_ms", raw.check_timeout_ms, 500, 10..=10_000);
         let max_checks = self.problems.number("mesh.max_checks", raw.max_checks, 256, 1..=10_000);
         let secret = self.secret("mesh.secret_env", &variable, keys::MESH_SECRET_MIN_BYTES)?;
@@ -101,7 +108,7 @@ impl Parser<'_> {
         let name = self.problems.text(format!("{path}.name"), raw.name);
         let issuers = self.texts(format!("{path}.issuers"), raw.issuers);
         let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
-        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=300);
+        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
         let email_claim = match raw.email_claim {
             Field::Absent => Some("user_email".to_owned()),
             field => self.problems.text(format!("{path}.email_claim"), field),
@@ -153,11 +160,9 @@ impl Parser<'_> {
             self.problems.push(format!("{path}.host"), "is not a host name in lower case without a port");
         }
         let prefix = self.problems.text(format!("{path}.prefix"), raw.prefix);
-        if let Some(prefix) = prefix
-            .as_ref()
-            .filter(|prefix| path::normal_path(prefix.as_bytes()).is_err() || prefix.contains(['?', '#']))
-        {
-            self.problems.push(format!("{path}.prefix"), format!("`{prefix}` is not an absolute path in normal form"));
+        if let Some(prefix) = prefix.as_ref().filter(|prefix| !is_plain_prefix(prefix)) {
+            let wanted = "a normal path of letters, digits, `-`, `.`, `_`, `~` and `/`";
+            self.problems.push(format!("{path}.prefix"), format!("`{prefix}` is not {wanted}"));
         }
         let answers = self.problems.choice(format!("{path}.answers"), raw.answers, Shape::Problem, Shape::WORDS);
         let access = self.problems.required(format!("{path}.access"), raw.access)?;

@@ -58,8 +58,8 @@ fn each_wrong_field_is_named_with_its_path() {
         (|c| c["mesh"] = json!(7), "mesh: invalid type: integer `7`, expected struct RawMesh"),
         (|c| c["surprise"] = json!(1), "surprise: is not a known field"),
         (|c| c["mesh"]["stalenes_ms"] = json!(1), "mesh.stalenes_ms: is not a known field"),
-        (|c| c["mesh"]["staleness_ms"] = json!(0), "mesh.staleness_ms: is not a whole number from 1500 to 60000"),
-        (|c| c["mesh"]["staleness_ms"] = json!("3 s"), "mesh.staleness_ms: is not a whole number from 1500 to 60000"),
+        (|c| c["mesh"]["staleness_ms"] = json!(0), "mesh.staleness_ms: is not a whole number from 1000 to 60000"),
+        (|c| c["mesh"]["staleness_ms"] = json!("3 s"), "mesh.staleness_ms: is not a whole number from 1000 to 60000"),
         (|c| c["mesh"]["feed_cluster"] = json!(""), "mesh.feed_cluster: is empty"),
         (
             |c| c["mesh"]["check_cluster"] = json!("sekisho_feed"),
@@ -100,10 +100,13 @@ fn each_wrong_field_is_named_with_its_path() {
         (|c| c["routes"] = json!([]), "routes: names no route: every request would be refused"),
         (|c| c["routes"][1]["access"] = json!("open"), "routes[1].access: `open` is not one of `public`, `protected`"),
         (|c| drop(c["routes"][1].as_object_mut().unwrap().remove("access")), "routes[1].access: is missing"),
-        (|c| c["routes"][1]["prefix"] = json!("v1"), "routes[1].prefix: `v1` is not an absolute path in normal form"),
+        (
+            |c| c["routes"][1]["prefix"] = json!("v1"),
+            "routes[1].prefix: `v1` is not a normal path of letters, digits, `-`, `.`, `_`, `~` and `/`",
+        ),
         (
             |c| c["routes"][1]["prefix"] = json!("/a//b"),
-            "routes[1].prefix: `/a//b` is not an absolute path in normal form",
+            "routes[1].prefix: `/a//b` is not a normal path of letters, digits, `-`, `.`, `_`, `~` and `/`",
         ),
         (
             |c| c["routes"][1]["host"] = json!("App:80"),

@@ -36,7 +36,7 @@ fn page(version: u64, from: Digest, next: Option<Digest>, raws: &[u64]) -> FeedB
 impl World {
     fn new() -> Self {
         let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), build: "b".into() };
-        Self { replica: Replica::new(info), now: Now { unix_s: 100, mono_ms: 1_000 } }
+        Self { replica: Replica::new(info), now: Now { unix_s: 100, mono_ms: 1_000_000 } }
     }
 
     /// One that holds a snapshot of version 10 of epoch 1.
@@ -50,14 +50,20 @@ impl World {
         self.replica.poll(self.now, STALENESS_MS, true)
     }
 
-    fn answer(&mut self, of_epoch: u8, age_ms: u64, body: FeedBody) -> Result<Vec<Digest>, FeedError> {
+    fn answer(&mut self, of_epoch: u8, age_ms: u64, body: FeedBody) -> Result<News, FeedError> {
         let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(of_epoch), age_ms, body };
         self.answer_raw(200, &serde_json::to_value(reply).unwrap())
     }
 
-    fn answer_raw(&mut self, status: u32, body: &Value) -> Result<Vec<Digest>, FeedError> {
+    fn answer_raw(&mut self, status: u32, body: &Value) -> Result<News, FeedError> {
         self.poll().expect("a poll is due");
-        self.replica.on_reply(status, body.to_string().as_bytes(), self.now)
+        self.replica.on_reply(self.now.mono_ms, status, body.to_string().as_bytes(), self.now)
+    }
+
+    /// The poll that is under way fails, and the pause after a failure is over.
+    fn fail_poll(&mut self) {
+        self.replica.on_reply(self.now.mono_ms, 0, &[], self.now).unwrap_err();
+        self.wait(RETRY_MAX_MS);
     }
 
     fn wait(&mut self, ms: u64) {
@@ -83,7 +89,7 @@ fn the_first_poll_asks_for_a_snapshot_and_the_next_one_acknowledges_it() {
     assert!(!world.is_fresh());
     let query = world.poll().unwrap();
     assert_eq!((query.epoch, query.since, query.from), (None, 0, None));
-    world.replica.abandon_poll();
+    world.fail_poll();
     world.answer(1, 0, page(10, Digest::MIN, None, &[2])).unwrap();
     assert!(world.is_fresh() && world.bars(2));
     let query = world.poll().unwrap();
@@ -151,7 +157,7 @@ fn p3_a_snapshot_has_the_version_of_its_first_page_and_refuses_older_ones() {
     assert!(!world.is_fresh(), "half a snapshot decides nothing");
     let query = world.poll().unwrap();
     assert_eq!((query.since, query.from, query.epoch), (10, Some(second), Some(epoch(1))));
-    world.replica.abandon_poll();
+    world.fail_poll();
     let older = world.answer(1, 0, page(9, second, None, &[1_000]));
     assert_eq!(older, Err(FeedError::Backwards { have: 10, got: 9 }));
     world.wait(RETRY_MAX_MS);
@@ -175,19 +181,42 @@ fn p2_a_snapshot_whose_epoch_ends_half_way_starts_anew() {
 #[test]
 fn p4_staleness_counts_from_when_the_poll_was_sent_plus_the_age_that_the_sidecar_admits() {
     let mut world = World::loaded();
-    world.poll().unwrap();
-    world.wait(1_000); // held
     let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 500, body: delta(10, vec![]) };
-    world.replica.on_reply(200, &serde_json::to_vec(&reply).unwrap(), world.now).unwrap();
-    assert_eq!(world.replica.age_ms(world.now), Some(1_000), "the snapshot was younger than this answer");
-    world.poll().unwrap();
-    world.wait(1_000);
-    world.replica.on_reply(200, &serde_json::to_vec(&reply).unwrap(), world.now).unwrap();
-    assert_eq!(world.replica.age_ms(world.now), Some(1_500));
+    for (round, expected) in [(1, 1_000), (2, 1_500)] {
+        world.poll().unwrap();
+        let sent_at_ms = world.now.mono_ms;
+        world.wait(1_000); // held
+        world.replica.on_reply(sent_at_ms, 200, &serde_json::to_vec(&reply).unwrap(), world.now).unwrap();
+        // In the first round the snapshot was younger than this answer.
+        assert_eq!(world.replica.age_ms(world.now), Some(expected), "round {round}");
+    }
     world.wait(1_500);
     assert!(world.is_fresh());
     world.wait(1);
     assert!(!world.is_fresh());
+}
+
+#[test]
+fn p4_an_answer_that_is_not_all_there_is_makes_nothing_fresh() {
+    let mut world = World::loaded();
+    world.wait(4_000);
+    world.answer(1, u64::MAX, delta(10, vec![put(11, 6)])).unwrap();
+    assert!(world.bars(6) && !world.is_fresh(), "a ban may be among what is to come");
+    world.answer(1, 0, delta(11, vec![])).unwrap();
+    assert!(world.is_fresh());
+}
+
+#[test]
+fn p4_an_answer_that_comes_after_its_poll_was_given_up_changes_nothing() {
+    let mut world = World::loaded();
+    world.poll().unwrap();
+    let first_ms = world.now.mono_ms;
+    world.wait(POLL_LOST_MS + 1);
+    world.poll().expect("the first is given up");
+    let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 0, body: delta(10, vec![put(11, 6)]) };
+    let late = world.replica.on_reply(first_ms, 200, &serde_json::to_vec(&reply).unwrap(), world.now);
+    assert_eq!(late, Ok(News::Of(vec![])));
+    assert!(!world.is_fresh() && !world.bars(6));
 }
 
 #[test]
@@ -234,6 +263,6 @@ fn a_delta_names_the_digests_that_it_changed() {
     let mut world = World::loaded();
     let lift = Change { version: 12, effect: Effect::Lift(Digest::from_raw(2)) };
     let changed = world.answer(1, 0, delta(10, vec![put(11, 6), lift])).unwrap();
-    assert_eq!(changed, [Digest::from_raw(6), Digest::from_raw(2)]);
+    assert_eq!(changed, News::Of(vec![Digest::from_raw(6), Digest::from_raw(2)]));
     assert!(world.bars(6) && !world.bars(2));
 }

@@ -36,10 +36,11 @@ impl World {
 
     fn without_snapshot() -> Self {
         let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), build: "b".into() };
+        let policy = Rc::new(Policy::parse(&sound().to_string(), &environment).unwrap());
         Self {
-            worker: Worker::new(info),
-            policy: Rc::new(Policy::parse(&sound().to_string(), &environment).unwrap()),
-            now: Now { unix_s: START, mono_ms: 1_000 },
+            worker: Worker::new(info, policy.mesh.digest_key.clone()),
+            policy,
+            now: Now { unix_s: START, mono_ms: 1_000_000 },
             version: 1,
             next_id: Cell::new(0),
         }
@@ -48,7 +49,7 @@ impl World {
     fn feed(&mut self, body: FeedBody) {
         self.worker.poll(3_000, true, self.now).expect("a poll is due");
         let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 0, body };
-        self.worker.on_feed_reply(200, &serde_json::to_vec(&reply).unwrap(), self.now).unwrap();
+        self.worker.on_feed_reply(self.now.mono_ms, 200, &serde_json::to_vec(&reply).unwrap(), self.now).unwrap();
     }
 
     fn change(&mut self, effect: Effect) {
@@ -371,7 +372,59 @@ fn p13_the_excess_of_checks_is_503_at_once() {
     // `/open` chose to pass when no sidecar answers; a flood must not buy that.
     assert_eq!(code(&world.get("/open", &ann()).1), "check_overloaded");
     world.worker.on_leave(second);
+    assert_eq!(code(&world.get("/v1", &ann()).1), "check_overloaded", "its callout is still under way");
+    world.fail(2);
     assert_eq!(code(&world.get("/v1", &ann()).1), "check");
+}
+
+#[test]
+fn p13_a_stale_worker_shares_no_check_of_a_hit_either() {
+    let mut world = World::new();
+    world.ban(ANN, FOREVER);
+    world.wait(4);
+    world.get_checked("/v1", &ann(), 1);
+    assert_eq!(code(&world.get("/v1", &ann()).1), "check");
+}
+
+#[test]
+fn p6_a_stale_worker_asks_again_about_what_was_confirmed_earlier() {
+    let mut world = World::new();
+    world.ban(ANN, FOREVER);
+    world.get_checked("/v1", &ann(), 1);
+    world.answer(1, 2, CheckDecision::Deny(DenyReason::Banned { until: FOREVER }));
+    assert_eq!(code(&world.get("/v1", &ann()).1), "user_banned");
+    world.wait(4);
+    assert_eq!(code(&world.get("/v1", &ann()).1), "check");
+}
+
+#[test]
+fn p6_a_lift_that_a_snapshot_says_by_silence_takes_effect_at_once() {
+    let mut world = World::new();
+    world.ban(ANN, FOREVER);
+    world.get_checked("/v1", &ann(), 1);
+    world.answer(1, 2, CheckDecision::Deny(DenyReason::Banned { until: FOREVER }));
+    world.feed(FeedBody::Page { version: 5, count: 0, from: Digest::MIN, next: None, entries: vec![] });
+    world.get_checked("/v1", &ann(), 2);
+    assert_eq!(code(&world.answer(2, 5, CheckDecision::Allow)[0].1), "allow");
+}
+
+#[test]
+fn p11_a_worker_serves_no_policy_of_another_mesh() {
+    let world = World::new();
+    let mut config = sound();
+    config["mesh"]["secret_env"] = json!("LLM");
+    let other = Policy::parse(&config.to_string(), &environment).unwrap();
+    assert!(world.worker.serves(&world.policy) && !world.worker.serves(&other));
+}
+
+#[test]
+fn e2_an_authority_that_is_no_host_is_refused() {
+    let mut world = World::new();
+    for authority in ["", "app.example.", "u@app.example", "app.example, other"] {
+        let id = world.id();
+        let step = world.send(id, &[(":method", "GET"), (":path", "/health"), (":authority", authority)]);
+        assert_eq!(code(&step), "request_target", "{authority:?}");
+    }
 }
 
 #[test]

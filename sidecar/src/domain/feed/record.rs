@@ -61,7 +61,7 @@ mod tests {
             (Kind::Ban, 1_002, true),
             (Kind::Ban, 1_003, false),
             (Kind::Ban, 997, false),
-            (Kind::Token, 1_090, true),
+            (Kind::Token, 1_360, true),
             (Kind::Token, 998, true),
             (Kind::Token, 997, false),
         ] {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn p10_the_feed_keeps_a_foreign_revocation_longer_than_its_record() {
-        assert_eq!(RecordEnd(1_000).mark(Kind::Token, "t").until(), 1_090);
+        assert_eq!(RecordEnd(1_000).mark(Kind::Token, "t").until(), 1_360);
         assert_eq!(RecordEnd(1_000).mark(Kind::Ban, "Ann@x").until(), 1_000);
     }
 }

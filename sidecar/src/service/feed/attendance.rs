@@ -28,10 +28,10 @@ impl Attendance {
         }
     }
 
-    /// Whether the replica was put on record so lately that it still counts as live there.
-    pub(super) fn is_recent(&self, query: &FeedQuery) -> bool {
+    /// How long ago the replica was put on record, if it still counts as live there.
+    pub(super) fn since(&self, query: &FeedQuery) -> Option<Duration> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bound = Duration::from_millis(u64::from(query.staleness_ms));
-        seen.get(&query.replica).is_some_and(|at| at.elapsed() <= bound)
+        seen.get(&query.replica).map(Instant::elapsed).filter(|elapsed| *elapsed <= bound)
     }
 }

@@ -165,13 +165,13 @@ impl Polls {
             }
             // Whoever was on record a moment ago still counts as live there, so every change waits for
             // it: without the store it gets an answer, too, which says how old it is.
-            Err(_) if wants_news && self.attendance.is_recent(query) => {
-                Ok(Needed::News { epoch, since, at: Recorded::Unknown })
-            }
-            Err(error) => {
-                tracing::warn!(replica.id = %query.replica, %error, "a replica cannot be registered");
-                Err(Unanswered::NotRegistered)
-            }
+            Err(error) => match self.attendance.since(query).filter(|_| wants_news) {
+                Some(since_record) => Ok(Needed::News { epoch, since, at: Recorded::Unknown(since_record) }),
+                None => {
+                    tracing::warn!(replica.id = %query.replica, %error, "a replica cannot be registered");
+                    Err(Unanswered::NotRegistered)
+                }
+            },
         }
     }
 }
@@ -207,7 +207,12 @@ fn reply(state: &State, age: Duration, query: &FeedQuery, needed: &Needed) -> Op
         },
         Needed::Snapshot { .. } => page(state, query.from.unwrap_or(Digest::MIN)),
     };
-    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let age_ms = match &body {
+        // A ban that the replica was not waited for may be among what is to come: this answer alone must not
+        // make it fresh.
+        FeedBody::Delta { version, .. } if *version < state.stamp().version.get() => u64::MAX,
+        _ => u64::try_from(age.max(needed.least_age()).as_millis()).unwrap_or(u64::MAX),
+    };
     Some(FeedReply { protocol: PROTOCOL, epoch: state.stamp().epoch.clone(), age_ms, body })
 }
 

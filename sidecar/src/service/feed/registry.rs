@@ -56,6 +56,15 @@ pub enum Registered {
     Full,
 }
 
+/// How long the silent are kept, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Those that check every request once they are stale.
+    pub fencing_ms: u64,
+    /// The others, which may still admit somebody who is barred.
+    pub others_ms: u64,
+}
+
 /// Keeps the registry.
 #[async_trait]
 pub trait Registry: Send + Sync {
@@ -68,6 +77,6 @@ pub trait Registry: Send + Sync {
     /// Everybody, the epoch and the store's time, read at one moment.
     async fn roll(&self) -> Result<Roll, StoreError>;
 
-    /// Forgets workers that have been silent for longer than `silent_ms`.
-    async fn forget_silent(&self, silent_ms: u64) -> Result<usize, StoreError>;
+    /// Forgets workers that have been silent for longer than `patience`; how many.
+    async fn forget_silent(&self, patience: Patience) -> Result<usize, StoreError>;
 }

@@ -83,10 +83,8 @@ impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("(answer)", error),
-            // Whoever reads this must learn which part is away, and where its address stands.
-            _ => Self::unavailable(format_args!(
-                "Redis (REDIS_URL, or REDIS_HOST and REDIS_PORT) does not serve: {error}"
-            )),
+            // Whoever reads this must learn which part is away.
+            _ => Self::unavailable(format_args!("Redis does not serve: {error}")),
         }
     }
 }

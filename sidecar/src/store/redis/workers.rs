@@ -12,7 +12,7 @@ use super::feed::entry::epoch_id;
 use super::keys::{EPOCH, VERSION, WORKERS};
 use crate::domain::feed::{Stamp, Version};
 use crate::service::error::StoreError;
-use crate::service::feed::registry::{Presence, Registered, Registry, Roll, Worker};
+use crate::service::feed::registry::{Patience, Presence, Registered, Registry, Roll, Worker};
 
 static RECORD_POLL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/record_poll.lua")));
 static FORGET_SILENT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/forget_silent.lua")));
@@ -83,8 +83,10 @@ impl Registry for RedisWorkers {
         })
     }
 
-    async fn forget_silent(&self, silent_ms: u64) -> Result<usize, StoreError> {
-        Ok(FORGET_SILENT.key(WORKERS).arg(silent_ms).invoke_async(&mut self.redis.shared()).await?)
+    async fn forget_silent(&self, patience: Patience) -> Result<usize, StoreError> {
+        let mut call = FORGET_SILENT.key(WORKERS);
+        call.arg(patience.fencing_ms).arg(patience.others_ms);
+        Ok(call.invoke_async(&mut self.redis.shared()).await?)
     }
 }
 

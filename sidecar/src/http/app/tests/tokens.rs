@@ -193,9 +193,9 @@ async fn p10_a_revocation_outlives_the_token_in_record_and_feed() {
     world.user(Method::POST, "/api/token/revoke", Some(json!({"token_id": id}))).await;
     let mut redis = world.redis.client().shared();
     let ends: u64 = redis::cmd("EXPIRETIME").arg(format!("revoked:token:{id}")).query_async(&mut redis).await.unwrap();
-    assert_eq!(ends, exp + 90);
+    assert_eq!(ends, exp + 360);
     let entry: String = redis.hget("sekisho:{feed}:entries", format!("token|{id}")).await.unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&entry).unwrap()["until"], exp + 90);
+    assert_eq!(serde_json::from_str::<Value>(&entry).unwrap()["until"], exp + 360);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! What an answer to a poll must hold, so that no replica is told less than it has (rule P3), or less
 //! than there was when it was put on record (rule P7).
 
+use std::time::Duration;
+
 use sekisho_protocol::Epoch;
 
 use crate::domain::feed::state::State;
@@ -20,8 +22,9 @@ pub(super) enum Needed {
 /// answer must not be older than the record of its return, or it would count itself as fresh
 /// without that change.
 pub(super) enum Recorded {
-    /// The store could not be asked.
-    Unknown,
+    /// The store could not be asked; the replica was last put on record so long ago, and what its answer
+    /// says may be no fresher than that.
+    Unknown(Duration),
     /// Here; none if the store had no epoch.
     At(Option<Stamp>),
 }
@@ -39,6 +42,14 @@ pub(super) enum Progress {
 }
 
 impl Needed {
+    /// How old an answer is at least, whatever the state's own age.
+    pub(super) fn least_age(&self) -> Duration {
+        match self {
+            Self::News { at: Recorded::Unknown(since_record), .. } => *since_record,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// How far `state` is on the way to an answer.
     pub(super) fn progress(&self, state: &State) -> Progress {
         let stamp = state.stamp();

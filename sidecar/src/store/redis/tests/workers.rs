@@ -5,7 +5,7 @@ use sekisho_protocol::ReplicaId;
 use super::*;
 use crate::domain::feed::Version;
 use crate::service::feed::Feed;
-use crate::service::feed::registry::{Presence, Registered, Registry};
+use crate::service::feed::registry::{Patience, Presence, Registered, Registry};
 use crate::store::redis::feed::RedisFeed;
 use crate::store::redis::workers::RedisWorkers;
 
@@ -46,10 +46,19 @@ async fn p7_a_goodbye_is_forgotten_at_once_and_the_silent_after_a_while() {
     workers.record(&presence(2)).await.unwrap();
     workers.remove(&presence(1).replica).await.unwrap();
     assert_eq!(workers.roll().await.unwrap().workers.len(), 1);
-    assert_eq!(workers.forget_silent(3_600_000).await.unwrap(), 0);
+    let unfenced = Presence { fences: false, ..presence(3) };
+    workers.record(&unfenced).await.unwrap();
+    let patience = |fencing_ms, others_ms| Patience { fencing_ms, others_ms };
+    assert_eq!(workers.forget_silent(patience(3_600_000, 3_600_000)).await.unwrap(), 0);
     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    assert_eq!(workers.forget_silent(5).await.unwrap(), 1);
-    assert_eq!(workers.roll().await.unwrap().workers, []);
+    assert_eq!(workers.forget_silent(patience(5, 3_600_000)).await.unwrap(), 1);
+    let left = workers.roll().await.unwrap().workers;
+    assert_eq!(
+        left.iter().map(|worker| &worker.presence).collect::<Vec<_>>(),
+        [&unfenced],
+        "it may still admit somebody"
+    );
+    assert_eq!(workers.forget_silent(patience(5, 5)).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -58,6 +67,6 @@ async fn a_row_that_cannot_be_read_is_an_error_and_no_missing_worker() {
     let workers = RedisWorkers::new(server.client());
     let _: i64 = raw(&server, &["HSET", "sekisho:{feed}:workers", "someone", "{}"]).await;
     assert!(workers.roll().await.is_err());
-    assert_eq!(workers.forget_silent(1_000).await.unwrap(), 1);
+    assert_eq!(workers.forget_silent(Patience { fencing_ms: 1_000, others_ms: 1_000 }).await.unwrap(), 1);
     assert!(workers.roll().await.is_ok());
 }
