@@ -173,3 +173,18 @@ async fn a_change_is_acknowledged_by_the_replicas_next_polls() {
     assert!(acknowledgement.is_complete());
     assert_eq!((acknowledgement.workers, acknowledgement.acknowledged), (1, 1));
 }
+
+#[tokio::test]
+async fn p4_a_delta_that_does_not_hold_everything_makes_nothing_fresh() {
+    let world = World::start().await;
+    let first = world.ban("p0@x").await;
+    for n in 1..=800 {
+        world.ban(&format!("p{n}@x")).await;
+    }
+    let begun = world.reply(1, Some((&first.epoch, first.version.get())), None).await;
+    let FeedBody::Delta { version, changes, .. } = begun.body else { panic!("no delta") };
+    assert!(changes.len() < 800, "it is cut");
+    assert_eq!(begun.age_ms, u64::MAX);
+    let rest = world.reply(1, Some((&first.epoch, version)), None).await;
+    assert!(rest.age_ms < 1_000, "{}", rest.age_ms);
+}
