@@ -104,14 +104,14 @@ gone() {
     return 1
 }
 
-# await NAME SECONDS WHAT COMMAND…: until the command succeeds. If the process NAME ends meanwhile, or the
-# time is over, it says what was waited for and shows the end of the process's log.
+# await NAME SECONDS WHAT COMMAND…: until the command succeeds while NAME runs: another process at its port
+# could answer for it. If NAME ends or the time is over, it says so and shows the end of the log.
 await() {
     local name=$1 what=$3 deadline=$((SECONDS + $2))
     shift 3
-    until "$@" >/dev/null 2>&1; do
-        pid_of "$name" >/dev/null || give_up "$name" "$name has ended while it was waited for $what"
-        ((SECONDS < deadline)) || give_up "$name" "waited in vain for $what"
+    until "$@" >/dev/null 2>&1 && pid_of "$name" >/dev/null; do
+        pid_of "$name" >/dev/null || give_up "$name" "$name has ended instead of giving $what"
+        ((SECONDS < deadline)) || give_up "$name" "waited in vain for $what of $name"
         sleep 0.1
     done
 }

@@ -1,16 +1,9 @@
 //! What the proxy calls. Only what is needed is exported, since the proxy calls whatever is.
 #![expect(unsafe_code, reason = "the ABI wants functions with fixed names")]
 
+use crate::host::Action;
 use crate::vm::{self, Stream};
 use crate::{request, root};
-
-/// `proxy_action_t`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Action {
-    Continue = 0,
-    Pause = 1,
-}
 
 unsafe extern "C" {
     fn __wasm_call_ctors();

@@ -29,6 +29,14 @@ pub(crate) enum Buffer {
     PluginConfiguration = 7,
 }
 
+/// `proxy_action_t`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Action {
+    Continue = 0,
+    Pause = 1,
+}
+
 /// `proxy_log_level_t`.
 #[derive(Clone, Copy)]
 #[repr(u32)]

@@ -11,6 +11,7 @@
 
 #![cfg(target_arch = "wasm32")]
 
+mod calls;
 mod entry;
 mod host;
 mod pairs;

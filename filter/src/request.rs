@@ -10,10 +10,9 @@ use sekisho_core::identity::Edits;
 use sekisho_core::worker::Step;
 use sekisho_protocol::check::CheckRequest;
 
-use crate::entry::Action;
-use crate::host::{self, HostResult, Map};
+use crate::host::{self, Action, HostResult, Map};
 use crate::vm::Vm;
-use crate::{pairs, root};
+use crate::{calls, pairs};
 
 /// Filter state of the stream in which the access log finds why a request was refused:
 /// `%FILTER_STATE(wasm.sekisho.reason:PLAIN)%`.
@@ -106,7 +105,7 @@ fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
 fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKey>) -> Action {
     let id = RequestId(stream);
     let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
-    let sent = host::act_as(root).ok().and_then(|()| root::call_check(vm, root, request));
+    let sent = host::act_as(root).ok().and_then(|()| calls::call_check(vm, root, request));
     // If this failed, the answer below would go to the wrong context, and the request stays held.
     let back = host::act_as(stream);
     let now = vm.now();

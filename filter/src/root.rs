@@ -1,4 +1,4 @@
-//! Root contexts: configuration, ticks, callouts to the sidecars and their answers.
+//! Root contexts: configuration, ticks, polls and reports, and the answers to all callouts.
 
 use std::rc::Rc;
 
@@ -7,9 +7,9 @@ use sekisho_core::check::CallId;
 use sekisho_core::config::Policy;
 use sekisho_core::feed::{POLL_TIMEOUT_MS, ReplicaInfo};
 use sekisho_core::worker::Worker;
-use sekisho_protocol::check::CheckRequest;
 use sekisho_protocol::{ReplicaId, path};
 
+use crate::calls::{Outgoing, dispatch, with_query};
 use crate::host::{self, Buffer, Level, Map};
 use crate::vm::{Call, Purpose, Vm};
 use crate::{pairs, request};
@@ -90,30 +90,6 @@ pub(crate) fn on_delete(vm: &mut Vm, root: u32) {
         vm.calls.remove(&id);
         take(vm, id, call, NOBODY, &[]);
     }
-}
-
-/// Sends a check; its number, or none if the host refuses it.
-pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Option<u32> {
-    let policy = Rc::clone(vm.roots.get(&root)?);
-    let body = serde_json::to_vec(request).ok()?;
-    let mesh = &policy.mesh;
-    let check = Outgoing {
-        cluster: &mesh.check_cluster,
-        method: "POST",
-        path: path::CHECK,
-        body: &body,
-        timeout_ms: mesh.check_timeout_ms,
-    };
-    let call = Call { root, purpose: Purpose::Check, sent_at_ms: vm.now().mono_ms };
-    dispatch(vm, call, &check, &policy)
-}
-
-struct Outgoing<'a> {
-    cluster: &'a str,
-    method: &'a str,
-    path: &'a str,
-    body: &'a [u8],
-    timeout_ms: u32,
 }
 
 /// The status of a callout that nobody answered.
@@ -213,25 +189,6 @@ fn dispatch_or_fail(vm: &mut Vm, call: Call, out: &Outgoing<'_>, policy: &Policy
     if dispatch(vm, call, out, policy).is_none() {
         take(vm, 0, call, NOBODY, &[]);
     }
-}
-
-fn dispatch(vm: &mut Vm, call: Call, out: &Outgoing<'_>, policy: &Policy) -> Option<u32> {
-    let mut authorization = b"Bearer ".to_vec();
-    authorization.extend_from_slice(policy.mesh.secret.expose());
-    let headers: [(&[u8], &[u8]); 5] = [
-        (b":method", out.method.as_bytes()),
-        (b":path", out.path.as_bytes()),
-        (b":authority", b"sekisho"),
-        (b"authorization", &authorization),
-        (b"content-type", b"application/json"),
-    ];
-    let id = host::http_call(out.cluster, &headers, out.body, out.timeout_ms).ok()?;
-    vm.calls.insert(id, call);
-    Some(id)
-}
-
-fn with_query(path: &str, query: &impl serde::Serialize) -> Option<String> {
-    serde_urlencoded::to_string(query).ok().map(|query| format!("{path}?{query}"))
 }
 
 /// The status of the callout's answer; 0 if there is none. A failed callout has no headers.

@@ -8,11 +8,9 @@ mod parse;
 mod raw;
 
 use std::fmt;
-use std::rc::Rc;
 
 use sekisho_protocol::digest::DigestKey;
 
-use crate::identity::Target;
 use crate::route::RouteTable;
 use crate::secret::Secret;
 use crate::verify::Provider;
@@ -95,9 +93,6 @@ pub fn check(text: &str) -> Vec<Problem> {
     let stand_in = |_: &str| Some("-".repeat(sekisho_protocol::keys::MESH_SECRET_MIN_BYTES));
     Policy::parse(text, &stand_in).err().unwrap_or_default()
 }
-
-/// The targets of assertions, shared by the routes that name them.
-pub(crate) type SharedTarget = Rc<Target>;
 
 #[cfg(test)]
 pub(crate) mod tests;

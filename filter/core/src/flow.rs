@@ -19,9 +19,9 @@ use crate::head::Head;
 use crate::identity::{Edits, Identity, Verified};
 use crate::path;
 use crate::route::{Access, OnUnavailable, Protected, RouteId};
+use crate::shared::Shared;
 use crate::time::Now;
 use crate::verify;
-use crate::worker::Shared;
 
 /// What is to be done with a request.
 #[derive(Debug)]

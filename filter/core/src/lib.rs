@@ -18,6 +18,7 @@ pub mod identity;
 pub mod path;
 pub mod route;
 pub mod secret;
+pub mod shared;
 pub mod time;
 pub mod verify;
 pub mod worker;

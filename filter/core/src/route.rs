@@ -1,7 +1,9 @@
 //! Which rule applies to a request: the first whose host and path prefix match.
 
+use std::rc::Rc;
+
 use crate::answer::Shape;
-use crate::config::SharedTarget;
+use crate::identity::Target;
 
 /// The rules, in the order in which they were written.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ pub enum Access {
 #[derive(Debug, Default)]
 pub struct Protected {
     /// Whom the identity assertion is for; none sends no assertion.
-    pub target: Option<SharedTarget>,
+    pub target: Option<Rc<Target>>,
     /// What happens when nobody can be asked.
     pub on_unavailable: OnUnavailable,
 }

@@ -22,33 +22,13 @@ use crate::feed::{FeedError, News, Replica, ReplicaInfo};
 use crate::flow::{self, Checked, Flow, Verdict};
 use crate::head::Head;
 use crate::identity::Edits;
+use crate::shared::Shared;
 use crate::time::Now;
 use crate::verify::cache::TokenCache;
 
 /// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
 /// millisecond at a time.
 const SWEEP_SLOTS: usize = 8_192;
-
-/// What decisions read and write.
-#[derive(Debug)]
-pub struct Shared {
-    /// What is barred.
-    pub replica: Replica,
-    /// Tokens that were verified before.
-    pub tokens: TokenCache,
-    /// Denials that a check confirmed.
-    pub confirmed: Confirmed,
-    /// What happened, for the next report.
-    pub activity: Activity,
-}
-
-impl Shared {
-    /// Whether the denylist alone may decide.
-    #[must_use]
-    pub fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
-        self.replica.is_fresh(now, policy.mesh.staleness_ms)
-    }
-}
 
 /// The state of one VM.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use sekisho_protocol::{LEEWAY_MAX_S, keys};
 
 use super::field::{Field, Problems};
 use super::raw::{RawIdentity, RawMesh, RawPolicy, RawProvider, RawRoute};
-use super::{Environment, Mesh, Policy, Problem, SharedTarget};
+use super::{Environment, Mesh, Policy, Problem};
 use crate::answer::Shape;
 use crate::identity::Target;
 use crate::path;
@@ -118,7 +118,7 @@ impl Parser<'_> {
         Some(Provider::new(name?, issuers?, audiences?, key?, leeway_s, email_claim?))
     }
 
-    fn identity(&mut self, path: &str, raw: RawIdentity, app_key: Option<Secret>) -> Option<SharedTarget> {
+    fn identity(&mut self, path: &str, raw: RawIdentity, app_key: Option<Secret>) -> Option<Rc<Target>> {
         self.problems.unknown(path, &raw.unknown);
         let name = self.problems.text(format!("{path}.name"), raw.name);
         let audience = self.problems.text(format!("{path}.audience"), raw.audience);
@@ -152,7 +152,7 @@ impl Parser<'_> {
         Some(Rc::new(Target::new(name?, audience?, key?)))
     }
 
-    fn route(&mut self, path: &str, raw: RawRoute, identities: &[SharedTarget]) -> Option<Route> {
+    fn route(&mut self, path: &str, raw: RawRoute, identities: &[Rc<Target>]) -> Option<Route> {
         self.problems.unknown(path, &raw.unknown);
         let name = self.problems.text(format!("{path}.name"), raw.name);
         let host = self.problems.optional(format!("{path}.host"), raw.host);

@@ -1,0 +1,29 @@
+//! What the decisions about the requests of one VM read and write.
+
+use crate::activity::Activity;
+use crate::check::Confirmed;
+use crate::config::Policy;
+use crate::feed::Replica;
+use crate::time::Now;
+use crate::verify::cache::TokenCache;
+
+/// What decisions read and write.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is barred.
+    pub replica: Replica,
+    /// Tokens that were verified before.
+    pub tokens: TokenCache,
+    /// Denials that a check confirmed.
+    pub confirmed: Confirmed,
+    /// What happened, for the next report.
+    pub activity: Activity,
+}
+
+impl Shared {
+    /// Whether the denylist alone may decide.
+    #[must_use]
+    pub fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
+        self.replica.is_fresh(now, policy.mesh.staleness_ms)
+    }
+}

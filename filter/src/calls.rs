@@ -1,0 +1,56 @@
+//! Callouts to the sidecars: what is sent, under whose name, and who gets the answer.
+
+use std::rc::Rc;
+
+use sekisho_core::config::Policy;
+use sekisho_protocol::check::CheckRequest;
+use sekisho_protocol::path;
+
+use crate::host;
+use crate::vm::{Call, Purpose, Vm};
+
+/// A callout that is to be made.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) cluster: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) body: &'a [u8],
+    pub(crate) timeout_ms: u32,
+}
+
+/// Sends a check; its number, or none if the host refuses it.
+pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Option<u32> {
+    let policy = Rc::clone(vm.roots.get(&root)?);
+    let body = serde_json::to_vec(request).ok()?;
+    let mesh = &policy.mesh;
+    let check = Outgoing {
+        cluster: &mesh.check_cluster,
+        method: "POST",
+        path: path::CHECK,
+        body: &body,
+        timeout_ms: mesh.check_timeout_ms,
+    };
+    let call = Call { root, purpose: Purpose::Check, sent_at_ms: vm.now().mono_ms };
+    dispatch(vm, call, &check, &policy)
+}
+
+/// Makes a callout on behalf of the effective context; its number, or none if the host refuses it.
+pub(crate) fn dispatch(vm: &mut Vm, call: Call, out: &Outgoing<'_>, policy: &Policy) -> Option<u32> {
+    let mut authorization = b"Bearer ".to_vec();
+    authorization.extend_from_slice(policy.mesh.secret.expose());
+    let headers: [(&[u8], &[u8]); 5] = [
+        (b":method", out.method.as_bytes()),
+        (b":path", out.path.as_bytes()),
+        (b":authority", b"sekisho"),
+        (b"authorization", &authorization),
+        (b"content-type", b"application/json"),
+    ];
+    let id = host::http_call(out.cluster, &headers, out.body, out.timeout_ms).ok()?;
+    vm.calls.insert(id, call);
+    Some(id)
+}
+
+/// A path with its query.
+pub(crate) fn with_query(path: &str, query: &impl serde::Serialize) -> Option<String> {
+    serde_urlencoded::to_string(query).ok().map(|query| format!("{path}?{query}"))
+}
