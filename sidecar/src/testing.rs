@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "only tests include this file")]
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -90,10 +91,9 @@ impl RedisServer {
     }
 
     /// Sends the server a signal.
-    pub(crate) fn signal(&self, name: &str) {
-        let process = self.child.as_ref().expect("a running server").id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &process]).status();
-        assert!(sent.expect("kill is installed").success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("a running server");
+        kill_process(Pid::from_child(child), signal).expect("the server runs");
     }
 
     /// Starts it again, on the same port and folder.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test program: what fails there fails the test")]
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -80,9 +81,8 @@ impl Sidecar {
         }
     }
 
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill is installed").success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 }
 
@@ -96,7 +96,7 @@ impl Drop for Sidecar {
 #[tokio::test]
 async fn it_ends_when_told_to_and_never_writes_a_secret_into_its_log() {
     let redis = RedisServer::start().await;
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let mut sidecar = Sidecar::start(&redis.url(), &[]);
         sidecar.until("/readyz", 200).await;
         sidecar.poll().await;
@@ -156,8 +156,8 @@ async fn a_redis_that_hangs_makes_it_unready_and_it_recovers() {
     let redis = RedisServer::start().await;
     let sidecar = Sidecar::start(&redis.url(), &[]);
     sidecar.until("/readyz", 200).await;
-    redis.signal("STOP");
+    redis.signal(Signal::STOP);
     sidecar.until("/readyz", 503).await;
-    redis.signal("CONT");
+    redis.signal(Signal::CONT);
     sidecar.until("/readyz", 200).await;
 }

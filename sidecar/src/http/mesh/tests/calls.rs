@@ -1,5 +1,7 @@
 //! Checks and activity reports, and bans by other programs.
 
+use rustix::process::Signal;
+
 use super::*;
 
 fn check(subject: &str, token: Option<&str>) -> Value {
@@ -154,11 +156,11 @@ async fn a_report_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn a_redis_that_hangs_is_an_inability_in_bounded_time() {
     let world = World::start().await;
-    world.redis.signal("STOP");
+    world.redis.signal(Signal::STOP);
     let begun = Instant::now();
     let response = world.post("/v1/check", &check("ann@x", None)).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    world.redis.signal("CONT");
+    world.redis.signal(Signal::CONT);
     assert!(world.until_decided("ann@x", true).await < Duration::from_secs(2));
 }
