@@ -47,6 +47,7 @@ pub(crate) enum Level {
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
 const STREAM_REQUEST: u32 = 0;
 
 #[link(wasm_import_module = "env")]
@@ -89,6 +90,14 @@ unsafe extern "C" {
         timeout_ms: u32,
         call: *mut u32,
     ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_done() -> u32;
 }
@@ -174,6 +183,29 @@ pub(crate) fn remove_header(map: Map, name: &[u8]) -> HostResult<()> {
 pub(crate) fn property(path: &[u8]) -> HostResult<Box<[u8]>> {
     // SAFETY: see `bytes` and `take`; the proxy reads the path during the call.
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Counts one up under `key`, among all VMs of this proxy; the new number.
+pub(crate) fn count(key: &[u8]) -> HostResult<u32> {
+    // Another VM may be faster; there are as many as workers, and each is done after one success.
+    for _ in 0..1_000 {
+        let mut cas = 0;
+        // SAFETY: see `bytes` and `take`; the proxy reads the key during the call and writes one u32.
+        let stored =
+            bytes(|data, size| unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas) });
+        let before = match stored {
+            Ok(stored) => stored.as_ref().try_into().map(u32::from_le_bytes).unwrap_or_default(),
+            Err(HostError(NOT_FOUND)) => 0,
+            Err(error) => return Err(error),
+        };
+        let value = before.wrapping_add(1).to_le_bytes();
+        // SAFETY: the proxy reads both during the call.
+        match unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) } {
+            CAS_MISMATCH => {}
+            status => return result(status).map(|()| before.wrapping_add(1)),
+        }
+    }
+    Err(HostError(CAS_MISMATCH))
 }
 
 /// Sets filter state of the stream: `wasm.` and the path, for the access log.

@@ -19,6 +19,9 @@ const TICK_MS: u32 = 100;
 /// More than any answer has. What is longer is no answer.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 const GOODBYE_TIMEOUT_MS: u32 = 500;
+/// Under this key of the host's shared data stands how many VMs this Envoy has started: one small number,
+/// since what is there is never evicted.
+const VMS: &[u8] = b"sekisho.vms";
 
 pub(crate) fn configure(vm: &mut Vm, root: u32, size: usize) -> bool {
     let Ok(text) = host::buffer(Buffer::PluginConfiguration, size) else {
@@ -128,8 +131,8 @@ fn poll(vm: &mut Vm, root: u32) {
     let Some(policy) = vm.roots.get(&root).filter(|_| !vm.is_leaving).map(Rc::clone) else {
         return;
     };
-    let (now, staleness_ms, fences) = (vm.now(), vm.staleness_ms(), vm.fences());
-    let Some(query) = vm.worker.as_mut().and_then(|worker| worker.poll(staleness_ms, fences, now)) else {
+    let (now, promise) = (vm.now(), vm.promise());
+    let Some(query) = vm.worker.as_mut().and_then(|worker| worker.poll(promise, memory_bytes(), now)) else {
         return;
     };
     let Some(target) = with_query(path::FEED, &query) else {
@@ -208,6 +211,12 @@ fn replica_info() -> Option<ReplicaInfo> {
     Some(ReplicaInfo {
         id: ReplicaId::from_bytes(id),
         node: String::from_utf8_lossy(&node).chars().filter(|c| !c.is_control()).take(32).collect(),
+        worker: host::count(VMS).unwrap_or_default(),
         build: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+/// Bytes of the linear memory, whose pages have 64 KiB.
+fn memory_bytes() -> u64 {
+    u64::try_from(core::arch::wasm32::memory_size(0)).unwrap_or_default() * 65_536
 }

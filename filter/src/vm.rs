@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use sekisho_core::config::Policy;
-use sekisho_core::feed::FeedError;
+use sekisho_core::feed::{FeedError, Promise};
 use sekisho_core::time::Now;
 use sekisho_core::worker::Worker;
 
@@ -101,14 +101,13 @@ impl Vm {
         self.roots.get(&self.streams.get(&stream)?.root)
     }
 
-    /// Whether every policy checks every request once the replica is stale (rule P7).
-    pub(crate) fn fences(&self) -> bool {
-        self.roots.values().all(|policy| policy.fences())
-    }
-
-    /// The age at which the last of the policies fences.
-    pub(crate) fn staleness_ms(&self) -> u32 {
-        self.roots.values().map(|policy| policy.mesh.staleness_ms).max().unwrap_or_default()
+    /// What the replica can promise for all policies: the age at which the last of them counts it as stale,
+    /// and whether every one then checks every request (rule P7).
+    pub(crate) fn promise(&self) -> Promise {
+        Promise {
+            staleness_ms: self.roots.values().map(|policy| policy.mesh.staleness_ms).max().unwrap_or_default(),
+            fences: self.roots.values().all(|policy| policy.fences()),
+        }
     }
 }
 

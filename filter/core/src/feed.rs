@@ -9,6 +9,10 @@ use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
 use crate::denylist::Denylist;
 use crate::time::Now;
 
+mod promise;
+
+pub use promise::Promise;
+
 /// How long the host may hold a poll: the sidecar's hold time and then some.
 pub const POLL_TIMEOUT_MS: u32 = 2_500;
 /// A poll that the host never answered (a torn-down context) is given up after this long.
@@ -23,6 +27,8 @@ pub struct ReplicaInfo {
     pub id: ReplicaId,
     /// Envoy's node id.
     pub node: String,
+    /// The number of this VM within that Envoy; 0 if nobody knows.
+    pub worker: u32,
     /// The filter's version.
     pub build: String,
 }
@@ -37,6 +43,7 @@ pub struct Replica {
     loading: Option<Loading>,
     /// Set by a gap: only a whole snapshot can mend it.
     resync: bool,
+    on_record: promise::OnRecord,
     /// The monotonic moment of which the replica is known to tell the truth (rule P4).
     fresh_at_ms: Option<u64>,
     polled_at_ms: Option<u64>,
@@ -110,6 +117,7 @@ impl Replica {
             position: None,
             loading: None,
             resync: false,
+            on_record: promise::OnRecord::default(),
             fresh_at_ms: None,
             polled_at_ms: None,
             retry_at_ms: 0,
@@ -153,21 +161,45 @@ impl Replica {
         self.age_ms(now).is_some_and(|age| age <= u64::from(staleness_ms))
     }
 
+    /// What binds this replica, whatever its configuration `wants`: what was promised and may still be on
+    /// record (rule P7).
+    #[must_use]
+    pub fn binding(&self, wants: Promise) -> Promise {
+        self.on_record.binding(wants)
+    }
+
     /// The poll to send now, if one is due. Whoever asks sends it at once, remembers `now`, and hands both
-    /// its answer and its failure to [`Self::on_reply`].
-    pub fn poll(&mut self, now: Now, staleness_ms: u32, fences: bool) -> Option<FeedQuery> {
+    /// its answer and its failure to [`Self::on_reply`]. `memory_bytes` is for people.
+    pub fn poll(&mut self, now: Now, promise: Promise, memory_bytes: u64) -> Option<FeedQuery> {
         let lost = |sent: u64| now.mono_ms.saturating_sub(sent) > POLL_LOST_MS;
         if self.polled_at_ms.is_some_and(|sent| !lost(sent)) || now.mono_ms < self.retry_at_ms {
             return None;
         }
         self.polled_at_ms = Some(now.mono_ms);
+        self.on_record.announce(promise);
+        let Promise { staleness_ms, fences } = promise;
         let (epoch, since, from) = match (&self.loading, &self.position) {
             (Some(loading), _) => (Some(loading.epoch.clone()), loading.version, Some(loading.next)),
             (None, Some(position)) if !self.resync => (Some(position.epoch.clone()), position.version, None),
             _ => (None, 0, None),
         };
-        let ReplicaInfo { id, node, build } = self.info.clone();
-        Some(FeedQuery { replica: id, node, build, fences, staleness_ms, epoch, since, from })
+        let age_ms = self.age_ms(now);
+        let entries = u64::try_from(self.denylist.len()).unwrap_or(u64::MAX);
+        let ReplicaInfo { id, node, worker, build } = self.info.clone();
+        Some(FeedQuery {
+            replica: id,
+            node,
+            build,
+            worker,
+            memory_bytes,
+            entries,
+            age_ms,
+            fences,
+            staleness_ms,
+            epoch,
+            since,
+            from,
+        })
     }
 
     /// Takes the answer to the poll that was sent at `sent_at_ms` in. A status of 0 means that there is
@@ -197,6 +229,9 @@ impl Replica {
             serde_json::from_slice(body).map_err(|error| FeedError::Unreadable(error.to_string()))?;
         if reply.protocol != PROTOCOL {
             return Err(FeedError::Unreadable(format!("protocol {}, this build speaks {PROTOCOL}", reply.protocol)));
+        }
+        if reply.recorded {
+            self.on_record.confirm();
         }
         // Counted from when the poll was *sent*: the answer may have been under way for long (rule P4).
         // None if that lies before all time: then this answer makes nothing fresh.

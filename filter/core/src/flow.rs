@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, TokenRef};
+use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest};
 use sekisho_protocol::{Digest, PROTOCOL};
 
 use crate::check::ShareKey;
@@ -137,8 +137,8 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         Checked::Failed => {
             let choice = flow.protected().map_or(OnUnavailable::Deny, |protected| protected.on_unavailable);
             return match choice {
-                OnUnavailable::Allow => admit(flow, shared, now),
-                OnUnavailable::Deny => Verdict::CannotTell(Inability::Unavailable),
+                OnUnavailable::Allow if shared.may_pass_unchecked(&flow.policy) => admit(flow, shared, now),
+                _ => Verdict::CannotTell(Inability::Unavailable),
             };
         }
     };
@@ -191,13 +191,13 @@ fn bar(identity: &Identity, shared: &Shared, now: Now) -> Option<Digest> {
 /// Asks a sidecar; `bar` is the hit that is to be confirmed, by one answer for all who ask for it.
 fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
     let identity = &flow.verified.identity;
-    let token = identity.token_id.clone().map(|id| TokenRef { id, issued_at: identity.issued_at });
     let request = CheckRequest {
         protocol: PROTOCOL,
         replica: shared.replica.id().clone(),
         route: flow.policy.routes.get(flow.route).name.clone(),
         subject: identity.subject.clone(),
-        token,
+        token_id: identity.token_id.clone(),
+        issued_at: identity.issued_at,
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
     Verdict::Ask(flow, Ask { request, share })

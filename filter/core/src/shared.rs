@@ -3,7 +3,7 @@
 use crate::activity::Activity;
 use crate::check::Confirmed;
 use crate::config::Policy;
-use crate::feed::Replica;
+use crate::feed::{Promise, Replica};
 use crate::time::Now;
 use crate::verify::cache::TokenCache;
 
@@ -24,6 +24,17 @@ impl Shared {
     /// Whether the denylist alone may decide.
     #[must_use]
     pub fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
-        self.replica.is_fresh(now, policy.mesh.staleness_ms)
+        self.replica.is_fresh(now, self.binding(policy).staleness_ms)
+    }
+
+    /// Whether a request may pass that nobody could check, if its route says so. Not while changes still
+    /// count on this worker to check every request (rule P7).
+    #[must_use]
+    pub fn may_pass_unchecked(&self, policy: &Policy) -> bool {
+        !self.binding(policy).fences
+    }
+
+    fn binding(&self, policy: &Policy) -> Promise {
+        self.replica.binding(Promise { staleness_ms: policy.mesh.staleness_ms, fences: false })
     }
 }

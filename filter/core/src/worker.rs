@@ -18,7 +18,7 @@ use crate::answer::{Answer, Shape};
 use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
 use crate::config::Policy;
 use crate::denial::Inability;
-use crate::feed::{FeedError, News, Replica, ReplicaInfo};
+use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
 use crate::flow::{self, Checked, Flow, Verdict};
 use crate::head::Head;
 use crate::identity::Edits;
@@ -120,8 +120,8 @@ impl Worker {
 
     /// The poll to send now, if one is due. It speaks for all policies of the VM: see
     /// [`FeedQuery::fences`] and [`FeedQuery::staleness_ms`].
-    pub fn poll(&mut self, staleness_ms: u32, fences: bool, now: Now) -> Option<FeedQuery> {
-        self.shared.replica.poll(now, staleness_ms, fences)
+    pub fn poll(&mut self, promise: Promise, memory_bytes: u64, now: Now) -> Option<FeedQuery> {
+        self.shared.replica.poll(now, promise, memory_bytes)
     }
 
     /// The poll that was sent at `sent_at_ms` was answered, or failed. A status of 0 means that nobody

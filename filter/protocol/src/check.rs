@@ -15,17 +15,11 @@ pub struct CheckRequest {
     pub route: String,
     /// Whom the verified credential belongs to.
     pub subject: Subject,
-    /// The verified token, if it has an id.
+    /// The `jti` of the verified token, if it has one; never the token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<TokenRef>,
-}
-
-/// A verified token, never its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenRef {
-    /// Its `jti`.
-    pub id: String,
-    /// Its `iat`, Unix seconds.
+    pub token_id: Option<String>,
+    /// The token's `iat`, Unix seconds, if it says so. Also of a token without an id: whether its subject
+    /// was logged out since depends on nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<u64>,
 }

@@ -24,6 +24,19 @@ pub struct FeedQuery {
     /// The filter's version, for people; at most 128 bytes.
     #[serde(default)]
     pub build: String,
+    /// The number of its VM within that Envoy, in the order of their start, from 1; for people. 0: not known.
+    #[serde(default)]
+    pub worker: u32,
+    /// Bytes of the VM's linear memory, which never shrinks; for people.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// How many entries the replica holds; for people.
+    #[serde(default)]
+    pub entries: u64,
+    /// How old the replica is when it polls, in milliseconds: since the moment of which it is known to tell
+    /// the truth (rule P4); none without a snapshot. For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
     /// Whether the replica checks every request once it is stale. False if any of its routes lets
     /// requests pass then (`on_unavailable: allow`): its silence never counts as fenced (rule P7).
     pub fences: bool,
@@ -58,6 +71,9 @@ pub struct FeedReply {
     /// How long ago this was all there is, in milliseconds: the age of the sidecar's last successful read
     /// of Redis (rule P4), or [`u64::MAX`] if more is waiting than this answer holds.
     pub age_ms: u64,
+    /// Whether the poll is on record, and with it what the replica promises (rule P7). A replica that was on
+    /// record a moment ago is answered without it, while the store is away.
+    pub recorded: bool,
     /// What is new.
     pub body: FeedBody,
 }

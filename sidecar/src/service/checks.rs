@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sekisho_protocol::PROTOCOL;
 use sekisho_protocol::Subject;
-use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason, TokenRef};
+use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
 use sekisho_protocol::feed::Kind;
 
 use crate::domain::feed::state::State;
@@ -77,7 +77,7 @@ impl Checks {
 
     async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
         let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
-        let token_id = request.token.as_ref().map(|token| token.id.as_str());
+        let token_id = request.token_id.as_deref();
         let standing = self.records.standing(&request.subject, token_id).await?;
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| held_against(state, request, now)).ok_or(Inability::NotLoaded)?;
@@ -101,20 +101,18 @@ fn held_against(state: &State, request: &CheckRequest, now: u64) -> Standing {
         _ => None,
     };
     let subject = request.subject.as_str();
-    let revoked = request.token.as_ref().is_some_and(|token| until(Kind::Token, &token.id).is_some());
+    let revoked = request.token_id.as_ref().is_some_and(|id| until(Kind::Token, id).is_some());
     Standing {
         banned_until: until(Kind::Ban, subject),
-        token_revoked: revoked || is_outdated(state, subject, request.token.as_ref(), now),
+        token_revoked: revoked || is_outdated(state, subject, request.issued_at, now),
     }
 }
 
 /// Whether the subject was logged out everywhere after the token was issued. A token that does not
 /// say when it was issued counts as old.
-fn is_outdated(state: &State, subject: &str, token: Option<&TokenRef>, now: u64) -> bool {
+fn is_outdated(state: &State, subject: &str, issued_at: Option<u64>, now: u64) -> bool {
     match state.holding(Kind::NotBefore, subject, now) {
-        Some(Says::Holds { issued_before, .. }) => {
-            token.and_then(|token| token.issued_at).is_none_or(|issued_at| issued_at < issued_before)
-        }
+        Some(Says::Holds { issued_before, .. }) => issued_at.is_none_or(|issued_at| issued_at < issued_before),
         _ => false,
     }
 }

@@ -35,7 +35,7 @@ fn page(version: u64, from: Digest, next: Option<Digest>, raws: &[u64]) -> FeedB
 
 impl World {
     fn new() -> Self {
-        let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), build: "b".into() };
+        let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), worker: 1, build: "b".into() };
         Self { replica: Replica::new(info), now: Now { unix_s: 100, mono_ms: 1_000_000 } }
     }
 
@@ -47,11 +47,11 @@ impl World {
     }
 
     fn poll(&mut self) -> Option<FeedQuery> {
-        self.replica.poll(self.now, STALENESS_MS, true)
+        self.replica.poll(self.now, Promise { staleness_ms: STALENESS_MS, fences: true }, 0)
     }
 
     fn answer(&mut self, of_epoch: u8, age_ms: u64, body: FeedBody) -> Result<News, FeedError> {
-        let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(of_epoch), age_ms, body };
+        let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(of_epoch), age_ms, recorded: true, body };
         self.answer_raw(200, &serde_json::to_value(reply).unwrap())
     }
 
@@ -181,7 +181,7 @@ fn p2_a_snapshot_whose_epoch_ends_half_way_starts_anew() {
 #[test]
 fn p4_staleness_counts_from_when_the_poll_was_sent_plus_the_age_that_the_sidecar_admits() {
     let mut world = World::loaded();
-    let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 500, body: delta(10, vec![]) };
+    let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 500, recorded: true, body: delta(10, vec![]) };
     for (round, expected) in [(1, 1_000), (2, 1_500)] {
         world.poll().unwrap();
         let sent_at_ms = world.now.mono_ms;
@@ -213,7 +213,8 @@ fn p4_an_answer_that_comes_after_its_poll_was_given_up_changes_nothing() {
     let first_ms = world.now.mono_ms;
     world.wait(POLL_LOST_MS + 1);
     world.poll().expect("the first is given up");
-    let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 0, body: delta(10, vec![put(11, 6)]) };
+    let reply =
+        FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 0, recorded: true, body: delta(10, vec![put(11, 6)]) };
     let late = world.replica.on_reply(first_ms, 200, &serde_json::to_vec(&reply).unwrap(), world.now);
     assert_eq!(late, Ok(News::Of(vec![])));
     assert!(!world.is_fresh() && !world.bars(6));
@@ -231,10 +232,10 @@ fn p4_a_sidecar_that_lost_redis_makes_its_workers_stale() {
 
 #[test]
 fn an_answer_that_cannot_be_read_makes_the_replica_stale_at_once() {
-    let unknown = json!({"protocol": PROTOCOL, "epoch": epoch(1), "age_ms": 0, "body": {"delta": {
+    let unknown = json!({"protocol": PROTOCOL, "epoch": epoch(1), "age_ms": 0, "recorded": true, "body": {"delta": {
         "from": 10, "version": 11, "changes": [{"version": 11, "effect": {"put": {"curse": {"d": "0000000000000006", "u": 1}}}}]
     }}});
-    let protocol = json!({"protocol": PROTOCOL + 1, "epoch": epoch(1), "age_ms": 0, "body": {"delta": {
+    let protocol = json!({"protocol": PROTOCOL + 1, "epoch": epoch(1), "age_ms": 0, "recorded": true, "body": {"delta": {
         "from": 10, "version": 10, "changes": []
     }}});
     for body in [unknown, protocol, json!("nonsense")] {

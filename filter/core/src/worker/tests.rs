@@ -35,7 +35,7 @@ impl World {
     }
 
     fn without_snapshot() -> Self {
-        let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), build: "b".into() };
+        let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), worker: 1, build: "b".into() };
         let policy = Rc::new(Policy::parse(&sound().to_string(), &environment).unwrap());
         Self {
             worker: Worker::new(info, policy.mesh.digest_key.clone()),
@@ -47,8 +47,8 @@ impl World {
     }
 
     fn feed(&mut self, body: FeedBody) {
-        self.worker.poll(3_000, true, self.now).expect("a poll is due");
-        let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 0, body };
+        self.worker.poll(Promise { staleness_ms: 3_000, fences: true }, 0, self.now).expect("a poll is due");
+        let reply = FeedReply { protocol: PROTOCOL, epoch: epoch(1), age_ms: 0, recorded: true, body };
         self.worker.on_feed_reply(self.now.mono_ms, 200, &serde_json::to_vec(&reply).unwrap(), self.now).unwrap();
     }
 

@@ -18,7 +18,7 @@ pub(super) async fn check(State(mesh): State<Mesh>, body: Bytes) -> Result<Json<
     if request.protocol != PROTOCOL {
         return Err(Refusal::Malformed("the filter speaks another version of the protocol"));
     }
-    if request.token.as_ref().is_some_and(|token| token.id.len() > TOKEN_ID_MAX_BYTES) {
+    if request.token_id.as_ref().is_some_and(|id| id.len() > TOKEN_ID_MAX_BYTES) {
         return Err(Refusal::Malformed("the token's id is too long"));
     }
     mesh.checks.decide(&request).await.map(Json).map_err(|error| {

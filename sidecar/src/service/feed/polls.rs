@@ -213,7 +213,8 @@ fn reply(state: &State, age: Duration, query: &FeedQuery, needed: &Needed) -> Op
         FeedBody::Delta { version, .. } if *version < state.stamp().version.get() => u64::MAX,
         _ => u64::try_from(age.max(needed.least_age()).as_millis()).unwrap_or(u64::MAX),
     };
-    Some(FeedReply { protocol: PROTOCOL, epoch: state.stamp().epoch.clone(), age_ms, body })
+    let recorded = needed.is_recorded();
+    Some(FeedReply { protocol: PROTOCOL, epoch: state.stamp().epoch.clone(), age_ms, recorded, body })
 }
 
 fn delta(since: Version, changes: Vec<sekisho_protocol::feed::Change>) -> FeedBody {

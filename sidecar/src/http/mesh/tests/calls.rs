@@ -5,8 +5,7 @@ use rustix::process::Signal;
 use super::*;
 
 fn check(subject: &str, token: Option<&str>) -> Value {
-    let token = token.map(|id| json!({"id": id, "issued_at": 1_000}));
-    json!({"protocol": 1, "replica": "0".repeat(32), "route": "llm", "subject": subject, "token": token})
+    json!({"protocol": 1, "replica": "0".repeat(32), "route": "llm", "subject": subject, "token_id": token, "issued_at": 1_000})
 }
 
 impl World {

@@ -50,6 +50,11 @@ impl Needed {
         }
     }
 
+    /// Whether the poll is on record.
+    pub(super) fn is_recorded(&self) -> bool {
+        !matches!(self, Self::News { at: Recorded::Unknown(_), .. })
+    }
+
     /// How far `state` is on the way to an answer.
     pub(super) fn progress(&self, state: &State) -> Progress {
         let stamp = state.stamp();
