@@ -68,6 +68,7 @@ unsafe extern "C" {
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -218,6 +219,12 @@ pub(crate) fn set_property(path: &[u8], value: &[u8]) -> HostResult<()> {
 pub(crate) fn resume_request() -> HostResult<()> {
     // SAFETY: no pointers.
     result(unsafe { proxy_continue_stream(STREAM_REQUEST) })
+}
+
+/// Resets the request of the effective context, with whatever was answered so far.
+pub(crate) fn reset_request() -> HostResult<()> {
+    // SAFETY: no pointers.
+    result(unsafe { proxy_close_stream(STREAM_REQUEST) })
 }
 
 /// Answers the request of the effective context. `details` stands in the access log.

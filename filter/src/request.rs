@@ -7,7 +7,7 @@ use sekisho_core::check::{CallId, RequestId, ShareKey};
 use sekisho_core::denial::Inability;
 use sekisho_core::head::{Head, forged_trailers};
 use sekisho_core::identity::Edits;
-use sekisho_core::worker::Step;
+use sekisho_core::worker::{Cut, Step};
 use sekisho_protocol::check::CheckRequest;
 
 use crate::host::{self, Action, HostResult, Map};
@@ -30,6 +30,10 @@ pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
     let Some(pairs) = pairs::decode(&map) else {
         return refuse();
     };
+    #[cfg(feature = "trap")]
+    if pairs.iter().any(|(name, _)| *name == b"x-sekisho-trap") {
+        core::arch::wasm32::unreachable();
+    }
     let head = Head::read(&pairs, policy.trusted_hops);
     let step = worker.on_request(&policy, RequestId(stream), &head, now);
     carry_out(vm, stream, step)
@@ -80,6 +84,24 @@ pub(crate) fn take_up(vm: &mut Vm, stream: u32, step: Step) {
     };
     if let Err(error) = resumed {
         host::log(host::Level::Warn, &format!("a held request could not be taken up (host status {})", error.0));
+    }
+}
+
+/// Ends open streams, then acts as `root` again. Whoever was answered nothing yet gets the answer; a stream
+/// in the middle of its answer is reset by the host. Both happen when this callback ends, which is before
+/// a poll that it sends leaves the process: the acknowledgement comes after the cut (rule P12).
+pub(crate) fn cut(cuts: &[Cut], root: u32) {
+    if cuts.is_empty() {
+        return;
+    }
+    for cut in cuts {
+        // A stream that is gone was not cut in vain: that is what was wanted.
+        if host::act_as(cut.stream.0).is_ok() && answer(&cut.answer).is_err() {
+            let _ = host::reset_request();
+        }
+    }
+    if let Err(error) = host::act_as(root) {
+        host::log(host::Level::Warn, &format!("the root context is gone after a cut (host status {})", error.0));
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn tick(vm: &mut Vm, root: u32) {
     let now = vm.now();
     if let Some(worker) = vm.worker.as_mut() {
         worker.sweep(now);
+        request::cut(&worker.expire(now), root);
     }
     poll(vm, root);
     report(vm, root);
@@ -109,7 +110,13 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
         Purpose::Feed => {
-            let failed = worker.on_feed_reply(call.sent_at_ms, status, body, now).err();
+            let failed = match worker.on_feed_reply(call.sent_at_ms, status, body, now) {
+                Ok(cuts) => {
+                    request::cut(&cuts, call.root);
+                    None
+                }
+                Err(error) => Some(error),
+            };
             if failed != vm.feed_error {
                 // Once for each turn of events: a feed that is down fails several times a second.
                 let line = failed.as_ref().map_or("the feed is read again".into(), ToString::to_string);

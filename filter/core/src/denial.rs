@@ -34,6 +34,9 @@ pub enum Inability {
     Unavailable,
     /// Too many requests of this worker wait for checks already.
     Overloaded,
+    /// What admitted the request was barred while it was open. Nobody confirmed it yet, so this is no
+    /// refusal: who asks again is told the reason.
+    Cut,
     /// The host did not give what the decision needs.
     Host,
 }
@@ -105,6 +108,7 @@ impl Inability {
             Self::Unconfirmed => "check_unconfirmed",
             Self::Unavailable => "check_unavailable",
             Self::Overloaded => "check_overloaded",
+            Self::Cut => "stream_cut",
             Self::Host => "host_error",
         }
     }
@@ -114,6 +118,7 @@ impl Inability {
     pub fn message(self) -> &'static str {
         match self {
             Self::Overloaded => "Too many requests are waiting to be checked. Try again shortly",
+            Self::Cut => "The request was cut off: its credential may have been withdrawn. Try again to learn more",
             _ => "The request cannot be checked right now. Try again shortly",
         }
     }

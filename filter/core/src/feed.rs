@@ -6,7 +6,7 @@
 use sekisho_protocol::feed::{Change, Effect, Entry, FeedBody, FeedQuery, FeedReply};
 use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
 
-use crate::denylist::Denylist;
+use crate::denylist::{Denylist, Full};
 use crate::time::Now;
 
 mod promise;
@@ -96,6 +96,12 @@ pub enum FeedError {
         have: u64,
         /// The version that came instead of the next.
         got: u64,
+    },
+    /// The denylist has no room for all that it is told.
+    #[error("the denylist is full ({entries} entries), so every request is checked until some of them end")]
+    Full {
+        /// How many it holds.
+        entries: usize,
     },
     /// The answer is older than what the replica holds.
     #[error("the feed went back within an epoch: have version {have}, got {got}")]
@@ -255,7 +261,7 @@ impl Replica {
         changes: Vec<Change>,
         fresh_at: Option<u64>,
     ) -> Result<News, FeedError> {
-        let Some(position) = self.position.as_mut().filter(|position| position.epoch == *epoch) else {
+        let Some(position) = self.position.as_ref().filter(|position| position.epoch == *epoch) else {
             return Err(FeedError::Unreadable("a delta of an epoch that this replica does not hold".into()));
         };
         let have = position.version;
@@ -272,22 +278,29 @@ impl Replica {
         if last != version {
             return Err(FeedError::Gap { have: last, got: version });
         }
-        position.version = version;
+        let digests = changes.into_iter().map(|change| self.apply(change.effect)).collect::<Result<_, _>>()?;
+        if let Some(position) = self.position.as_mut() {
+            position.version = version;
+        }
         self.fresh_at_ms = self.fresh_at_ms.max(fresh_at);
-        Ok(News::Of(changes.into_iter().map(|change| self.apply(change.effect)).collect()))
+        Ok(News::Of(digests))
     }
 
-    fn apply(&mut self, effect: Effect) -> Digest {
+    fn apply(&mut self, effect: Effect) -> Result<Digest, FeedError> {
         match effect {
             Effect::Put(entry) => {
-                self.denylist.put(&entry);
-                entry.digest()
+                self.put(&entry)?;
+                Ok(entry.digest())
             }
             Effect::Lift(digest) => {
                 self.denylist.lift(digest);
-                digest
+                Ok(digest)
             }
         }
+    }
+
+    fn put(&mut self, entry: &Entry) -> Result<(), FeedError> {
+        self.denylist.put(entry).map_err(|Full| FeedError::Full { entries: self.denylist.len() })
     }
 
     fn take_page(&mut self, page: Page, fresh_at: Option<u64>) -> Result<News, FeedError> {
@@ -306,12 +319,13 @@ impl Replica {
             return Err(FeedError::Backwards { have: loading.version, got: page.version });
         }
         loading.fresh_at_ms = loading.fresh_at_ms.min(fresh_at);
-        for entry in &page.entries {
-            self.denylist.put(entry);
-        }
+        let at = loading.next;
+        page.entries.iter().try_for_each(|entry| self.put(entry))?;
         match page.next {
-            Some(next) if next > loading.next => {
-                loading.next = next;
+            Some(next) if next > at => {
+                if let Some(loading) = self.loading.as_mut() {
+                    loading.next = next;
+                }
                 Ok(News::Of(page.entries.iter().map(Entry::digest).collect()))
             }
             Some(_) => Err(FeedError::Unreadable("a page that leads nowhere".into())),
@@ -348,7 +362,7 @@ impl Replica {
     fn fail(&mut self, error: &FeedError, now: Now) {
         match error {
             // What cannot be read may be a ban: from this moment the denylist decides nothing alone.
-            FeedError::Unreadable(_) => self.fresh_at_ms = None,
+            FeedError::Unreadable(_) | FeedError::Full { .. } => self.fresh_at_ms = None,
             FeedError::Gap { .. } => (self.resync, self.fresh_at_ms) = (true, None),
             // Nobody there, or a sidecar that is behind: the next poll may reach another.
             FeedError::Unavailable(_) | FeedError::Backwards { .. } => {}

@@ -16,9 +16,10 @@ use crate::config::Policy;
 use crate::credential::{self, Credential, NoCredential};
 use crate::denial::{Denial, Inability, Malformed};
 use crate::head::Head;
-use crate::identity::{Edits, Identity, Verified};
+use crate::identity::{Edits, Verified};
+use crate::live::Stream;
 use crate::path;
-use crate::route::{Access, OnUnavailable, Protected, RouteId};
+use crate::route::{Access, OnBan, OnUnavailable, Protected, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::verify;
@@ -26,8 +27,8 @@ use crate::verify;
 /// What is to be done with a request.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It passes, with these edits made first.
-    Allow(Edits),
+    /// It passes, with these edits made first. If a ban is to cut it, the stream is watched from now on.
+    Allow(Edits, Option<Stream>),
     /// It is refused.
     Deny(Denial),
     /// Nobody can tell.
@@ -94,7 +95,7 @@ pub fn route(policy: &Policy, head: &Head<'_>) -> Result<RouteId, Malformed> {
 pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Shared, now: Now) -> Verdict {
     let mut edits = strip(head);
     let Access::Protected(_) = &policy.routes.get(id).access else {
-        return Verdict::Allow(edits);
+        return Verdict::Allow(edits, None);
     };
     let Credential::Bearer(token) = match credential::extract(head.authorization) {
         Ok(credential) => credential,
@@ -114,7 +115,7 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
 
 /// Decides about a verified credential, by the denylist alone if the replica is fresh.
 fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
-    match bar(&flow.verified.identity, shared, now) {
+    match shared.replica.denylist().bar(&flow.verified.identity, now.unix_s) {
         // A stale worker believes nothing that it was told earlier, and shares no answer: one to an earlier
         // request may be older than this one.
         _ if !shared.is_fresh(&flow.policy, now) => ask(flow, None, shared),
@@ -128,7 +129,7 @@ fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
 
 /// Decides once a sidecar was asked. The denylist is asked again: it may have changed meanwhile.
 pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -> Verdict {
-    let bar = bar(&flow.verified.identity, shared, now);
+    let bar = shared.replica.denylist().bar(&flow.verified.identity, now.unix_s);
     let reply = match checked {
         Checked::Answered(reply) => reply,
         // Rule P6: what the denylist bars is refused whatever `on_unavailable` says.
@@ -179,15 +180,6 @@ fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Resul
     Ok(verified)
 }
 
-/// The first digest under which the identity is barred, as far as the replica knows.
-fn bar(identity: &Identity, shared: &Shared, now: Now) -> Option<Digest> {
-    let denylist = shared.replica.denylist();
-    let digests = [Some(identity.subject_digest), identity.token_digest];
-    let barred = digests.into_iter().flatten().find(|digest| denylist.barred_until(*digest, now.unix_s).is_some());
-    let too_early = || denylist.issued_too_early(identity.not_before_digest, identity.issued_at, now.unix_s);
-    barred.or_else(|| too_early().then_some(identity.not_before_digest))
-}
-
 /// Asks a sidecar; `bar` is the hit that is to be confirmed, by one answer for all who ask for it.
 fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
     let identity = &flow.verified.identity;
@@ -210,5 +202,7 @@ fn admit(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     };
     flow.edits.set.extend(headers);
     shared.activity.admitted(&flow.verified, now.unix_s);
-    Verdict::Allow(flow.edits)
+    let is_cut = flow.protected().is_none_or(|protected| protected.on_ban == OnBan::Cut);
+    let Flow { policy, route, verified, edits } = flow;
+    Verdict::Allow(edits, is_cut.then_some(Stream { policy, route, verified }))
 }

@@ -31,6 +31,8 @@ pub struct Identity {
     pub issued_at: Option<u64>,
     /// The token's `exp`, Unix seconds.
     pub expires_at: u64,
+    /// Unix seconds from which on the token is refused: its `exp` and the leeway of its provider.
+    pub refused_from: u64,
     /// Under which a ban of the subject is filed.
     pub subject_digest: Digest,
     /// Under which a logout of the subject's earlier tokens is filed.
@@ -189,6 +191,7 @@ pub(crate) mod tests {
             scopes: vec!["api:read".into(), "api:write".into()],
             issued_at: Some(1_000),
             expires_at: 5_000,
+            refused_from: 5_030,
             subject_digest: Digest::from_raw(100),
             not_before_digest: Digest::from_raw(102),
             token_digest: Some(Digest::from_raw(104)),

@@ -15,6 +15,7 @@ pub mod feed;
 pub mod flow;
 pub mod head;
 pub mod identity;
+pub mod live;
 pub mod path;
 pub mod route;
 pub mod secret;

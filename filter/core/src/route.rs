@@ -48,6 +48,8 @@ pub struct Protected {
     pub target: Option<Rc<Target>>,
     /// What happens when nobody can be asked.
     pub on_unavailable: OnUnavailable,
+    /// What becomes of a stream whose credential is barred, or ends, while it is open.
+    pub on_ban: OnBan,
 }
 
 /// What happens to a request that would have to be checked when no sidecar answers. What the local
@@ -59,6 +61,16 @@ pub enum OnUnavailable {
     Deny,
     /// It passes: the operator chose availability over revocation.
     Allow,
+}
+
+/// What becomes of a request that was admitted and is not over when its credential is barred or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBan {
+    /// It is cut, before the change is acknowledged.
+    #[default]
+    Cut,
+    /// It may come to its end.
+    Finish,
 }
 
 impl RouteTable {

@@ -140,7 +140,8 @@ pub fn verify(token: &[u8], providers: &[Provider], digest_key: &DigestKey, now_
         return Err(Invalid::Audience);
     }
     let expires_at = claims.expires_at.ok_or(Invalid::Expired)?;
-    if now_s >= expires_at.saturating_add(provider.leeway_s) {
+    let refused_from = expires_at.saturating_add(provider.leeway_s);
+    if now_s >= refused_from {
         return Err(Invalid::Expired);
     }
     let latest = now_s.saturating_add(provider.leeway_s);
@@ -148,10 +149,10 @@ pub fn verify(token: &[u8], providers: &[Provider], digest_key: &DigestKey, now_
         return Err(Invalid::NotYetValid);
     }
     let email = claims.text(&provider.email_claim).and_then(|text| Email::parse(text).ok()).ok_or(Invalid::NoEmail)?;
-    Ok(identity(claims, email, expires_at, digest_key))
+    Ok(identity(claims, email, (expires_at, refused_from), digest_key))
 }
 
-fn identity(claims: Claims, email: Email, expires_at: u64, digest_key: &DigestKey) -> Identity {
+fn identity(claims: Claims, email: Email, (expires_at, refused_from): (u64, u64), digest_key: &DigestKey) -> Identity {
     let subject = Subject::from(email.clone());
     let digest = |kind, name: &str| Digest::of(digest_key, kind, name);
     Identity {
@@ -165,6 +166,7 @@ fn identity(claims: Claims, email: Email, expires_at: u64, digest_key: &DigestKe
         scopes: claims.scopes,
         issued_at: claims.issued_at,
         expires_at,
+        refused_from,
     }
 }
 

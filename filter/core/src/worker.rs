@@ -17,13 +17,15 @@ use crate::activity::Activity;
 use crate::answer::{Answer, Shape};
 use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
 use crate::config::Policy;
-use crate::denial::Inability;
+use crate::denial::{Denial, Inability};
 use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
 use crate::flow::{self, Checked, Flow, Verdict};
 use crate::head::Head;
 use crate::identity::Edits;
+use crate::live::{Live, Stream};
 use crate::shared::Shared;
 use crate::time::Now;
+use crate::verify::Invalid;
 use crate::verify::cache::TokenCache;
 
 /// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
@@ -39,6 +41,17 @@ pub struct Worker {
     checks: Checks,
     /// Requests that wait for a check. What is not here was decided.
     held: HashMap<RequestId, Flow>,
+    /// Requests that were admitted and that a ban cuts (rule P12).
+    live: Live,
+}
+
+/// A stream that must end now: with this answer, or in the middle of the one that it has begun.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Which.
+    pub stream: RequestId,
+    /// For a client that was answered nothing yet.
+    pub answer: Answer,
 }
 
 /// What the shell must do with a request.
@@ -64,7 +77,7 @@ impl Worker {
             confirmed: Confirmed::default(),
             activity: Activity::default(),
         };
-        Self { digest_key, shared, checks: Checks::default(), held: HashMap::new() }
+        Self { digest_key, shared, checks: Checks::default(), held: HashMap::new(), live: Live::default() }
     }
 
     /// Whether this worker may serve under `policy`. Under another mesh secret nobody would be found in the
@@ -87,7 +100,7 @@ impl Worker {
         let name = &policy.routes.get(route).name;
         match flow::begin(policy, route, head, &mut self.shared, now) {
             Verdict::Ask(flow, ask) => self.hold(id, flow, ask, now),
-            verdict => finish(verdict, name, shape, &mut self.shared, now),
+            verdict => self.finish(id, verdict, name, shape, now),
         }
     }
 
@@ -113,6 +126,7 @@ impl Worker {
 
     /// The request is over, decided or not.
     pub fn on_leave(&mut self, id: RequestId) {
+        self.live.end(id);
         if self.held.remove(&id).is_some() {
             self.checks.leave(id);
         }
@@ -125,16 +139,30 @@ impl Worker {
     }
 
     /// The poll that was sent at `sent_at_ms` was answered, or failed. A status of 0 means that nobody
-    /// answered.
+    /// answered. The next poll acknowledges the news, so what it cuts must be cut before that is sent.
     ///
     /// # Errors
     /// [`FeedError`], to be logged; the replica is unchanged and the next poll waits a little.
-    pub fn on_feed_reply(&mut self, sent_at_ms: u64, status: u32, body: &[u8], now: Now) -> Result<(), FeedError> {
-        match self.shared.replica.on_reply(sent_at_ms, status, body, now)? {
+    pub fn on_feed_reply(
+        &mut self,
+        sent_at_ms: u64,
+        status: u32,
+        body: &[u8],
+        now: Now,
+    ) -> Result<Vec<Cut>, FeedError> {
+        let news = self.shared.replica.on_reply(sent_at_ms, status, body, now)?;
+        match &news {
             News::Everything => self.shared.confirmed.clear(),
-            News::Of(digests) => digests.into_iter().for_each(|digest| self.shared.confirmed.forget(digest)),
+            News::Of(digests) => digests.iter().for_each(|digest| self.shared.confirmed.forget(*digest)),
         }
-        Ok(())
+        let barred = self.live.take_barred(&news, self.shared.replica.denylist(), now.unix_s);
+        Ok(self.cut(barred, |shape| Answer::unable(Inability::Cut, shape)))
+    }
+
+    /// The streams whose credential has ended since this was asked last.
+    pub fn expire(&mut self, now: Now) -> Vec<Cut> {
+        let ended = self.live.take_ended(now.unix_s);
+        self.cut(ended, |shape| Answer::denied(&Denial::Invalid(Invalid::Expired), shape, now.unix_s))
     }
 
     /// The report to send now, if one is due.
@@ -171,13 +199,7 @@ impl Worker {
         let busy = self.held.len().max(self.checks.in_flight());
         if busy >= flow.policy.mesh.max_checks {
             let route = flow.policy.routes.get(flow.route);
-            return finish(
-                Verdict::CannotTell(Inability::Overloaded),
-                &route.name,
-                route.answers,
-                &mut self.shared,
-                now,
-            );
+            return self.finish(id, Verdict::CannotTell(Inability::Overloaded), &route.name, route.answers, now);
         }
         self.held.insert(id, flow);
         if ask.share.as_ref().is_some_and(|share| self.checks.join(share, id)) {
@@ -192,25 +214,38 @@ impl Worker {
         let (policy, route) = (Rc::clone(&flow.policy), flow.route);
         let route = policy.routes.get(route);
         let verdict = flow::resume(flow, checked, &mut self.shared, now);
-        Some(finish(verdict, &route.name, route.answers, &mut self.shared, now))
+        Some(self.finish(id, verdict, &route.name, route.answers, now))
     }
-}
 
-/// Turns a verdict into what the shell does, and counts it.
-fn finish(verdict: Verdict, route: &str, shape: Shape, shared: &mut Shared, now: Now) -> Step {
-    let answer = match verdict {
-        Verdict::Allow(edits) => {
-            shared.activity.ended(route, "allow");
-            return Step::Allow(edits);
-        }
-        Verdict::Deny(denial) => Answer::denied(&denial, shape, now.unix_s),
-        Verdict::CannotTell(inability) => Answer::unable(inability, shape),
-        Verdict::Reject(malformed) => Answer::malformed(malformed, shape),
-        // Only a flow that begins may ask; one that was answered is decided.
-        Verdict::Ask(..) => Answer::unable(Inability::Host, shape),
-    };
-    shared.activity.ended(route, answer.code);
-    Step::Answer(answer)
+    /// Turns a verdict into what the shell does, and counts it.
+    fn finish(&mut self, id: RequestId, verdict: Verdict, route: &str, shape: Shape, now: Now) -> Step {
+        let answer = match verdict {
+            Verdict::Allow(edits, stream) => {
+                if let Some(stream) = stream {
+                    self.live.begin(id, stream);
+                }
+                self.shared.activity.ended(route, "allow");
+                return Step::Allow(edits);
+            }
+            Verdict::Deny(denial) => Answer::denied(&denial, shape, now.unix_s),
+            Verdict::CannotTell(inability) => Answer::unable(inability, shape),
+            Verdict::Reject(malformed) => Answer::malformed(malformed, shape),
+            // Only a flow that begins may ask; one that was answered is decided.
+            Verdict::Ask(..) => Answer::unable(Inability::Host, shape),
+        };
+        self.shared.activity.ended(route, answer.code);
+        Step::Answer(answer)
+    }
+
+    /// Counts what is cut, besides the *allow* that it was counted as before.
+    fn cut(&mut self, streams: Vec<(RequestId, Stream)>, answer: impl Fn(Shape) -> Answer) -> Vec<Cut> {
+        let cut = |(id, stream): (RequestId, Stream)| {
+            let route = stream.policy.routes.get(stream.route);
+            self.shared.activity.ended(&route.name, Inability::Cut.code());
+            Cut { stream: id, answer: answer(route.answers) }
+        };
+        streams.into_iter().map(cut).collect()
+    }
 }
 
 #[cfg(test)]

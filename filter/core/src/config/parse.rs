@@ -13,7 +13,7 @@ use super::{Environment, Mesh, Policy, Problem};
 use crate::answer::Shape;
 use crate::identity::Target;
 use crate::path;
-use crate::route::{Access, OnUnavailable, Protected, Route, RouteTable};
+use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteTable};
 use crate::secret::Secret;
 use crate::verify::Provider;
 use crate::verify::cache::KeySet;
@@ -172,6 +172,12 @@ impl Parser<'_> {
             OnUnavailable::Deny,
             &[("deny", OnUnavailable::Deny), ("allow", OnUnavailable::Allow)],
         );
+        let on_ban = self.problems.choice(
+            format!("{path}.on_ban"),
+            raw.on_ban,
+            OnBan::Cut,
+            &[("cut", OnBan::Cut), ("finish", OnBan::Finish)],
+        );
         let at = format!("{path}.identity");
         let target = match self.problems.optional(&at, raw.identity) {
             None => None,
@@ -189,7 +195,7 @@ impl Parser<'_> {
                 return None;
             }
             "public" => Access::Public,
-            "protected" => Access::Protected(Protected { target, on_unavailable }),
+            "protected" => Access::Protected(Protected { target, on_unavailable, on_ban }),
             other => {
                 self.problems.push(format!("{path}.access"), format!("`{other}` is not one of `public`, `protected`"));
                 return None;

@@ -62,6 +62,7 @@ pub(super) struct RawRoute {
     pub(super) access: Field<String>,
     pub(super) identity: Field<String>,
     pub(super) on_unavailable: Field<String>,
+    pub(super) on_ban: Field<String>,
     pub(super) answers: Field<String>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,

@@ -12,18 +12,27 @@ const EMPTY: u64 = 0;
 #[derive(Debug)]
 pub(super) struct Segment {
     digests: Box<[u64]>,
-    untils: Box<[u32]>,
+    values: Box<[u32]>,
     len: usize,
 }
 
 impl Segment {
     pub(super) const SLOT_BYTES: usize = size_of::<u64>() + size_of::<u32>();
 
-    /// A segment for `entries`, of at least `least` slots.
-    pub(super) fn with_room_for(entries: usize, least: usize) -> Self {
-        // One slot in eight stays empty: probes stay short, and 12 × 8/7 < 16 bytes an entry.
-        let slots = (entries.saturating_add(entries / 7).saturating_add(8)).max(least);
-        Self { digests: vec![EMPTY; slots].into_boxed_slice(), untils: vec![0; slots].into_boxed_slice(), len: 0 }
+    /// How many slots `entries` need. One in eight stays empty: probes stay short, and 12 × 8/7 < 16 bytes
+    /// an entry.
+    pub(super) fn slots_for(entries: usize) -> usize {
+        entries.saturating_add(entries / 7).saturating_add(8)
+    }
+
+    /// An empty segment; none if there is no memory for it, which must not end the VM.
+    pub(super) fn with_slots(slots: usize) -> Option<Self> {
+        let (mut digests, mut values) = (Vec::new(), Vec::new());
+        digests.try_reserve_exact(slots).ok()?;
+        values.try_reserve_exact(slots).ok()?;
+        digests.resize(slots, EMPTY);
+        values.resize(slots, 0);
+        Some(Self { digests: digests.into_boxed_slice(), values: values.into_boxed_slice(), len: 0 })
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -41,20 +50,20 @@ impl Segment {
 
     pub(super) fn get(&self, digest: Digest) -> Option<u32> {
         let slot = self.find(digest)?;
-        self.untils.get(slot).copied()
+        self.values.get(slot).copied()
     }
 
-    /// Sets the end of an entry that is here. False if it is not.
-    pub(super) fn update(&mut self, digest: Digest, until: u32) -> bool {
+    /// Sets the value of an entry that is here. False if it is not.
+    pub(super) fn update(&mut self, digest: Digest, value: u32) -> bool {
         let Some(slot) = self.find(digest) else {
             return false;
         };
-        self.write(slot, digest.raw() | MARK, until);
+        self.write(slot, digest.raw() | MARK, value);
         true
     }
 
     /// Adds an entry that is not here. False if the segment is full.
-    pub(super) fn insert(&mut self, digest: Digest, until: u32) -> bool {
+    pub(super) fn insert(&mut self, digest: Digest, value: u32) -> bool {
         if self.len >= self.capacity() {
             return false;
         }
@@ -62,7 +71,7 @@ impl Segment {
         while self.read(slot) != EMPTY {
             slot = self.after(slot);
         }
-        self.write(slot, digest.raw() | MARK, until);
+        self.write(slot, digest.raw() | MARK, value);
         self.len += 1;
         true
     }
@@ -76,11 +85,11 @@ impl Segment {
         found.is_some()
     }
 
-    /// Removes what stands in `slot` if `gone(until, marked)`; true if it was removed.
-    pub(super) fn remove_if(&mut self, slot: usize, gone: impl Fn(u32, bool) -> bool) -> bool {
-        let value = self.read(slot);
-        let until = self.untils.get(slot).copied().unwrap_or_default();
-        let remove = value != EMPTY && gone(until, value & MARK != 0);
+    /// Removes what stands in `slot` if it is `gone(digest, value, marked)`; true if it was removed.
+    pub(super) fn remove_if(&mut self, slot: usize, gone: impl Fn(Digest, u32, bool) -> bool) -> bool {
+        let digest = self.read(slot);
+        let value = self.values.get(slot).copied().unwrap_or_default();
+        let remove = digest != EMPTY && gone(Digest::from_raw(digest), value, digest & MARK != 0);
         if remove {
             self.remove_at(slot);
         }
@@ -88,8 +97,8 @@ impl Segment {
     }
 
     pub(super) fn unmark_all(&mut self) {
-        for value in &mut self.digests {
-            *value &= !MARK;
+        for digest in &mut self.digests {
+            *digest &= !MARK;
         }
     }
 
@@ -98,7 +107,7 @@ impl Segment {
         loop {
             match self.read(slot) {
                 EMPTY => return None,
-                value if value & !MARK == digest.raw() => return Some(slot),
+                found if found & !MARK == digest.raw() => return Some(slot),
                 _ => slot = self.after(slot),
             }
         }
@@ -108,14 +117,14 @@ impl Segment {
         let mut hole = slot;
         let mut next = self.after(hole);
         loop {
-            let value = self.read(next);
-            if value == EMPTY {
+            let digest = self.read(next);
+            if digest == EMPTY {
                 break;
             }
             // An entry may fill the hole unless its home lies behind the hole, on its way to `next`.
-            if self.distance(self.home(value), next) >= self.distance(hole, next) {
-                let until = self.untils.get(next).copied().unwrap_or_default();
-                self.write(hole, value, until);
+            if self.distance(self.home(digest), next) >= self.distance(hole, next) {
+                let value = self.values.get(next).copied().unwrap_or_default();
+                self.write(hole, digest, value);
                 hole = next;
             }
             next = self.after(next);
@@ -125,8 +134,8 @@ impl Segment {
     }
 
     /// Where a digest would like to stand: its share of the range, without a division.
-    fn home(&self, value: u64) -> usize {
-        let share = (u128::from(value) * self.slots() as u128) >> 64;
+    fn home(&self, digest: u64) -> usize {
+        let share = (u128::from(digest) * self.slots() as u128) >> 64;
         usize::try_from(share).unwrap_or_default()
     }
 
@@ -143,12 +152,12 @@ impl Segment {
         self.digests.get(slot).copied().unwrap_or(EMPTY)
     }
 
-    fn write(&mut self, slot: usize, value: u64, until: u32) {
+    fn write(&mut self, slot: usize, digest: u64, value: u32) {
         if let Some(place) = self.digests.get_mut(slot) {
-            *place = value;
+            *place = digest;
         }
-        if let Some(place) = self.untils.get_mut(slot) {
-            *place = until;
+        if let Some(place) = self.values.get_mut(slot) {
+            *place = value;
         }
     }
 }

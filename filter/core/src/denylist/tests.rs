@@ -11,6 +11,10 @@ fn ban(raw: u64, until: u64) -> Entry {
     Entry::Ban(Bar { digest: Digest::from_raw(raw), until })
 }
 
+fn put(list: &mut Denylist, entry: &Entry) {
+    list.put(entry).unwrap();
+}
+
 fn sweep_all(list: &mut Denylist, now_s: u64) {
     for _ in 0..200 {
         list.sweep(1_000, now_s);
@@ -20,7 +24,7 @@ fn sweep_all(list: &mut Denylist, now_s: u64) {
 #[test]
 fn a_bar_ends_by_itself() {
     let mut list = Denylist::default();
-    list.put(&ban(42, 20));
+    put(&mut list, &ban(42, 20));
     assert_eq!(list.barred_until(Digest::from_raw(42), 19), Some(20));
     assert_eq!(list.barred_until(Digest::from_raw(42), 20), None);
     sweep_all(&mut list, 20);
@@ -30,7 +34,7 @@ fn a_bar_ends_by_itself() {
 #[test]
 fn a_bar_without_end_never_ends() {
     let mut list = Denylist::default();
-    list.put(&ban(42, FOREVER));
+    put(&mut list, &ban(42, FOREVER));
     sweep_all(&mut list, FOREVER - 1);
     assert!(list.barred_until(Digest::from_raw(42), FOREVER + 5).is_some());
 }
@@ -38,8 +42,8 @@ fn a_bar_without_end_never_ends() {
 #[test]
 fn a_later_put_replaces_an_earlier_one_and_a_lift_removes_it() {
     let mut list = Denylist::default();
-    list.put(&ban(42, 20));
-    list.put(&ban(42, 90));
+    put(&mut list, &ban(42, 20));
+    put(&mut list, &ban(42, 90));
     assert_eq!(list.len(), 1);
     assert_eq!(list.barred_until(Digest::from_raw(42), 50), Some(90));
     list.lift(Digest::from_raw(42));
@@ -50,7 +54,7 @@ fn a_later_put_replaces_an_earlier_one_and_a_lift_removes_it() {
 fn tokens_issued_before_a_moment_are_too_early_and_so_are_those_that_do_not_say() {
     let subject = Digest::from_raw(8);
     let mut list = Denylist::default();
-    list.put(&Entry::NotBefore { digest: subject, issued_before: 100, until: 500 });
+    put(&mut list, &Entry::NotBefore { digest: subject, issued_before: 100, until: 500 });
     for (issued_at, now, early) in
         [(Some(99), 200, true), (Some(100), 200, false), (None, 200, true), (Some(99), 500, false)]
     {
@@ -64,12 +68,12 @@ fn tokens_issued_before_a_moment_are_too_early_and_so_are_those_that_do_not_say(
 fn p11_a_snapshot_is_merged_in_place_and_what_it_does_not_name_is_swept() {
     let mut list = Denylist::default();
     for raw in 1..=40_u64 {
-        list.put(&ban(raw << 58, 900));
+        put(&mut list, &ban(raw << 58, 900));
     }
     let before = list.size_bytes();
     list.begin_snapshot(20);
     for raw in 11..=30_u64 {
-        list.put(&ban(raw << 58, 900));
+        put(&mut list, &ban(raw << 58, 900));
         // Nobody is let in while a snapshot is merged: the old entries still bar.
         assert!(list.barred_until(Digest::from_raw(1 << 58), 1).is_some());
     }
@@ -84,7 +88,7 @@ fn p11_an_entry_takes_less_than_sixteen_bytes() {
     let mut list = Denylist::default();
     list.begin_snapshot(100_000);
     for raw in 1..=100_000_u64 {
-        list.put(&ban(raw.wrapping_mul(0x9e37_79b9_7f4a_7c15), 900));
+        put(&mut list, &ban(raw.wrapping_mul(0x9e37_79b9_7f4a_7c15), 900));
     }
     list.end_snapshot();
     assert_eq!(list.len(), 100_000);
@@ -97,13 +101,50 @@ fn p11_deltas_beyond_the_announced_count_find_room_in_further_segments() {
     list.begin_snapshot(10);
     list.end_snapshot();
     for raw in 1..=50_000_u64 {
-        list.put(&ban(raw.wrapping_mul(0x9e37_79b9_7f4a_7c15), 900));
+        put(&mut list, &ban(raw.wrapping_mul(0x9e37_79b9_7f4a_7c15), 900));
     }
     assert_eq!(list.len(), 50_000);
     for raw in 1..=50_000_u64 {
         let digest = Digest::from_raw(raw.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         assert!(list.barred_until(digest, 1).is_some());
     }
+}
+
+#[test]
+fn p11_many_deltas_make_few_segments_and_little_slack() {
+    let mut list = Denylist::default();
+    for raw in 1..=300_000_u64 {
+        put(&mut list, &ban(raw.wrapping_mul(0x9e37_79b9_7f4a_7c15), 900));
+    }
+    assert!(list.ends.segments() <= 16, "each look-up asks all {}", list.ends.segments());
+    assert!(list.size_bytes() / list.len() <= 18, "{}", list.size_bytes() / list.len());
+}
+
+#[test]
+fn p11_a_snapshot_that_claims_too_much_is_no_reason_to_fail() {
+    let mut list = Denylist::default();
+    list.begin_snapshot(u64::MAX);
+    put(&mut list, &ban(42, 900));
+    list.end_snapshot();
+    assert_eq!(list.len(), 1);
+}
+
+#[test]
+fn a_table_that_is_full_says_so() {
+    let mut list = Denylist { ends: Table::small(), ..Denylist::default() };
+    let spread = |raw: u64| raw.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let full = (1..=20_000).find(|raw| list.put(&ban(spread(*raw), 900)) == Err(Full)).unwrap();
+    assert_eq!(list.len() as u64, full - 1);
+    assert!(list.barred_until(Digest::from_raw(spread(1)), 1).is_some(), "what it holds still bars");
+    assert_eq!(list.put(&ban(spread(1), 950)), Ok(()), "and can be changed");
+}
+
+#[test]
+fn a_logout_leaves_with_its_end() {
+    let mut list = Denylist::default();
+    put(&mut list, &Entry::NotBefore { digest: Digest::from_raw(8), issued_before: 100, until: 500 });
+    sweep_all(&mut list, 500);
+    assert_eq!((list.len(), list.not_before.len()), (0, 0));
 }
 
 #[derive(Debug, Clone)]
@@ -119,12 +160,11 @@ proptest! {
     // Few distinct digests at both ends of the range, so that clusters wrap round the table's end.
     #[test]
     fn the_table_agrees_with_an_ordinary_map(ops in prop::collection::vec(op(), 1..400)) {
-        let mut list = Denylist::default();
-        list.segments.push(Segment::with_room_for(4, 8));
+        let mut list = Denylist { ends: Table::tiny(), ..Denylist::default() };
         let mut model = BTreeMap::new();
         for op in ops {
             match op {
-                Op::Put(raw, until) => { list.put(&ban(raw, until)); model.insert(Digest::from_raw(raw), until); }
+                Op::Put(raw, until) => { put(&mut list, &ban(raw, until)); model.insert(Digest::from_raw(raw), until); }
                 Op::Lift(raw) => { list.lift(Digest::from_raw(raw)); model.remove(&Digest::from_raw(raw)); }
                 Op::Sweep(now) => { list.sweep(64, now); }
             }
