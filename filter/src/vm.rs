@@ -58,6 +58,8 @@ pub(crate) enum Purpose {
     Goodbye,
 }
 
+/// The wall clock is set by less than this without anybody having slept.
+const ADJUSTMENT_MS: u64 = 500;
 /// What a sidecar tells on the first poll may be older than the VM.
 const ROOM_BEFORE_START_MS: u64 = 86_400_000;
 
@@ -68,6 +70,8 @@ struct Clock {
     started: Option<Instant>,
     /// Unix milliseconds less monotonic milliseconds.
     offset_ms: u64,
+    /// What the monotonic clock slept through.
+    slept_ms: u64,
 }
 
 thread_local! {
@@ -92,7 +96,15 @@ impl Vm {
         self.clock.started.get_or_insert_with(Instant::now);
         if let Ok(unix) = host::unix_time() {
             let unix_ms = u64::try_from(unix.as_millis()).unwrap_or_default();
-            self.clock.offset_ms = unix_ms.saturating_sub(self.clock.mono_ms());
+            let offset_ms = unix_ms.saturating_sub(self.clock.mono_ms());
+            let ahead_ms = offset_ms.saturating_sub(self.clock.offset_ms);
+            if self.clock.offset_ms > 0 && ahead_ms > ADJUSTMENT_MS {
+                // The machine may have been suspended, and its monotonic clock with it: what is known is older
+                // than that clock says (rule P4). If somebody only set the clock, the next poll mends it.
+                self.clock.slept_ms += ahead_ms;
+            } else {
+                self.clock.offset_ms = offset_ms;
+            }
         }
     }
 
@@ -116,6 +128,6 @@ impl Clock {
     fn mono_ms(&self) -> u64 {
         let elapsed =
             self.started.map_or(0, |started| u64::try_from(started.elapsed().as_millis()).unwrap_or_default());
-        ROOM_BEFORE_START_MS + elapsed
+        ROOM_BEFORE_START_MS + elapsed + self.slept_ms
     }
 }
