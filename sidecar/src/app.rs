@@ -121,6 +121,7 @@ impl App {
         http::app::router(Api {
             bans: services.bans.clone(),
             tokens: services.tokens.clone(),
+            logouts: services.logouts.clone(),
             admins: services.admins.clone(),
             verifier: Arc::new(Verifier::new(settings.mesh().secret.expose())),
         })

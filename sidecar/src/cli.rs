@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use clap::{Parser, Subcommand};
+use sekisho_protocol::Email;
 
 use crate::config::{Problems, Settings};
 use crate::domain::error::Failure;
@@ -19,6 +20,7 @@ mod ban;
 mod config;
 mod doctor;
 mod duration;
+mod logout;
 mod output;
 mod token;
 
@@ -53,6 +55,12 @@ enum Command {
     /// Ban people, lift bans, list them.
     #[command(subcommand)]
     Ban(ban::Command),
+    /// Log somebody out everywhere: what was issued to them until now is invalid. Waits until every filter knows.
+    Logout {
+        /// Whom.
+        #[arg(value_parser = Email::parse)]
+        email: Email,
+    },
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
@@ -150,6 +158,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Serve => program.serve(load()?).await?,
         Command::Token(command) => token::run(command, &program.connect(&load()?)?.tokens, output).await?,
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
+        Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Doctor => {
             let settings = load()?;

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod domain;
+pub mod failpoint;
 pub mod http;
 pub mod jobs;
 pub mod logging;

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod doctor;
 pub mod error;
 pub mod feed;
+pub mod logout;
 pub mod metrics;
 pub mod readiness;
 pub mod tokens;
@@ -30,6 +31,7 @@ use feed::polls::Polls;
 use feed::reconcile::Reconciler;
 use feed::registry::Registry;
 use feed::source::Records;
+use logout::Logouts;
 use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
 use tokens::Tokens;
@@ -41,6 +43,8 @@ pub struct Services {
     pub bans: Bans,
     /// Tokens.
     pub tokens: Tokens,
+    /// Logging people out everywhere.
+    pub logouts: Logouts,
     /// Who may administer.
     pub admins: Admins,
     /// The feed, to be written to.

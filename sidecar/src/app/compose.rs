@@ -19,6 +19,7 @@ use crate::service::doctor::Round;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
+use crate::service::logout::Logouts;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::tokens::Tokens;
@@ -28,6 +29,7 @@ use crate::store::redis::activity::RedisActivity;
 use crate::store::redis::admins::RedisAdmins;
 use crate::store::redis::bans::RedisBans;
 use crate::store::redis::feed::RedisFeed;
+use crate::store::redis::not_before::RedisNotBefore;
 use crate::store::redis::records::RedisRecords;
 use crate::store::redis::tokens::RedisTokens;
 use crate::store::redis::vitals::RedisVitals;
@@ -42,6 +44,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let (mirror, metrics, notices) = (Mirror::default(), Metrics::default(), NoticeState::default());
     let acknowledgements = Acknowledgements::new(registry.clone(), settings.mesh().acknowledgement_timeout);
     let changes = Changes::new(acknowledgements.clone(), vitals.clone());
+    let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let issuer = Issuer::new(tokens.jwt_secret.expose(), tokens.issuer.clone(), tokens.audience.clone());
     let lifetimes = Lifetimes { default_s: tokens.default_expires_in_s, max_s: tokens.max_expires_in_s };
@@ -56,7 +59,15 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     );
     Services {
         bans: Bans::new(Arc::new(RedisBans::new(redis.clone())), feed.clone(), registry.clone(), changes.clone()),
-        tokens: Tokens::new(Arc::new(RedisTokens::new(redis.clone())), feed.clone(), changes, issuer, lifetimes),
+        tokens: Tokens::new(
+            Arc::new(RedisTokens::new(redis.clone())),
+            feed.clone(),
+            changes,
+            logouts.clone(),
+            issuer,
+            lifetimes,
+        ),
+        logouts,
         admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
         acknowledgements,
         polls,

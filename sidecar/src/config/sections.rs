@@ -7,6 +7,7 @@ use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
 
 use super::reader::Reader;
 use super::{Admins, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use crate::domain::token::LIFE_MAX_S;
 
 pub(super) fn listen(reader: &mut Reader) -> Listen {
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -47,8 +48,8 @@ pub(super) fn redis_url(reader: &mut Reader) -> Secret {
 pub(super) fn tokens(reader: &mut Reader) -> Tokens {
     let allow_short = reader.flag("tokens.allow_short_jwt_secret");
     let jwt_secret = reader.secret("tokens.jwt_secret", if allow_short { 1 } else { JWT_SECRET_MIN_BYTES });
-    let max_expires_in_s = reader.number("tokens.max_expires_in_s", 7_776_000, 1..=315_360_000);
-    let default_expires_in_s = reader.number("tokens.default_expires_in_s", 2_592_000, 1..=315_360_000);
+    let max_expires_in_s = reader.number("tokens.max_expires_in_s", 7_776_000, 1..=LIFE_MAX_S);
+    let default_expires_in_s = reader.number("tokens.default_expires_in_s", 2_592_000, 1..=LIFE_MAX_S);
     Tokens {
         jwt_secret_is_short: jwt_secret.expose().len() < JWT_SECRET_MIN_BYTES,
         jwt_secret,

@@ -7,6 +7,8 @@ use sekisho_protocol::LEEWAY_MAX_S;
 use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::{Epoch, Subject};
 
+use super::token::LIFE_MAX_S;
+
 pub mod position;
 pub mod record;
 pub mod state;
@@ -88,9 +90,11 @@ impl Mark {
         Self { kind, name: fold(kind, name), until: until.min(FOREVER), issued_before: 0 }
     }
 
-    /// The subject's tokens from before a Unix second are invalid.
+    /// The subject's tokens from before a Unix second are invalid, for as long as one of them could be
+    /// alive (rule P10).
     #[must_use]
-    pub fn not_before(subject: &Subject, issued_before: u64, until: u64) -> Self {
+    pub fn not_before(subject: &Subject, issued_before: u64) -> Self {
+        let until = not_before_end(issued_before);
         Self { issued_before, ..Self::new(Kind::NotBefore, subject.as_str(), until) }
     }
 
@@ -123,6 +127,13 @@ impl Mark {
 #[must_use]
 pub fn revocation_end(exp: u64) -> u64 {
     exp.saturating_add(LARGEST_LEEWAY_S + CLOCK_MARGIN_S).min(FOREVER)
+}
+
+/// When it may be forgotten that tokens from before a Unix second are invalid, Unix seconds: none of
+/// them is alive after that, whoever issued it (rule P10).
+#[must_use]
+pub fn not_before_end(issued_before: u64) -> u64 {
+    revocation_end(issued_before.saturating_add(LIFE_MAX_S))
 }
 
 /// The name under which a thing is filed: addresses are case-folded, everything else is exact.
@@ -165,6 +176,16 @@ mod tests {
     fn p10_a_revocation_outlives_the_token_by_the_largest_leeway_and_a_minute() {
         assert_eq!(Mark::revoked_token("t", 1_000).until(), 1_360);
         assert_eq!(Mark::revoked_token("t", u64::MAX).until(), FOREVER);
+    }
+
+    #[test]
+    fn p10_a_not_before_outlives_the_longest_token_from_before_it() {
+        let ann = Subject::try_from("ann@x.org".to_owned()).unwrap();
+        let mark = Mark::not_before(&ann, 1_000);
+        assert_eq!((mark.issued_before(), mark.until()), (1_000, 1_000 + LIFE_MAX_S + 360));
+        let longest_lived = Mark::revoked_token("t", 999 + LIFE_MAX_S);
+        assert!(mark.until() > longest_lived.until());
+        assert_eq!(Mark::not_before(&ann, u64::from(u32::MAX) - 1).until(), FOREVER);
     }
 
     #[test]

@@ -77,6 +77,9 @@ impl TokenName {
     }
 }
 
+/// The longest life of a token that can be configured: 10 years.
+pub const LIFE_MAX_S: u64 = 315_360_000;
+
 /// How long tokens may live, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {

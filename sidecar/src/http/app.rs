@@ -18,9 +18,11 @@ use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 use crate::service::admins::Admins;
 use crate::service::bans::Bans;
+use crate::service::logout::Logouts;
 use crate::service::tokens::Tokens;
 
 pub mod admin_bans;
+pub mod admin_logout;
 pub mod admin_tokens;
 pub mod answer;
 pub mod caller;
@@ -41,6 +43,8 @@ pub struct Api {
     pub bans: Bans,
     /// Tokens.
     pub tokens: Tokens,
+    /// Logging people out everywhere.
+    pub logouts: Logouts,
     /// Who may administer.
     pub admins: Admins,
     /// Who calls.
@@ -83,6 +87,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_bans::list))
         .routes(routes!(admin_bans::ban))
         .routes(routes!(admin_bans::unban))
+        .routes(routes!(admin_logout::logout_user))
 }
 
 /// Whether the API is up, as before. It says nothing about Redis: `/readyz` of the `ops` listener does.

@@ -12,6 +12,7 @@ use crate::domain::feed::state::State;
 use crate::domain::feed::write::{LIFT_MEMORY_S, Write};
 use crate::domain::feed::{Stamp, Version};
 use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::source::{FeedSource, Round};
@@ -132,6 +133,7 @@ impl<S: FeedSource> Follower<S> {
                 let highest = held.map(|held| held.version).max(position.version).unwrap_or_default();
                 let old = present.as_ref().map(|epoch| &epoch.id);
                 let begun = self.source.begin_epoch(old, highest, &position.lineage).await?;
+                reach(FailPoint::EpochBegun);
                 tracing::warn!(
                     feed.epoch = %begun.id,
                     feed.base = %begun.base,

@@ -17,6 +17,7 @@ use crate::domain::error::Failure;
 use crate::domain::feed::{Mark, Stamp};
 use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
 use crate::service::change::{Change, Changes, to_its_end};
 use crate::service::error::StoreError;
 use crate::service::feed::registry::Registry;
@@ -145,7 +146,10 @@ impl Bans {
 
     async fn write(&self, ban: &Ban) -> Result<Stamp, Failure> {
         self.store.record(ban).await?;
-        Ok(self.feed.put(&Mark::ban(&ban.subject, ban.until.get())).await?)
+        reach(FailPoint::BanRecorded);
+        let stamp = self.feed.put(&Mark::ban(&ban.subject, ban.until.get())).await?;
+        reach(FailPoint::BanEntered);
+        Ok(stamp)
     }
 
     /// The entry's version is read first: if another program bans the person from here on, the lift
@@ -153,6 +157,7 @@ impl Bans {
     async fn erase(&self, subject: &Subject, spellings: &[String]) -> Result<Stamp, Failure> {
         let entry = self.entry(subject).await?;
         let had_record = self.store.remove(subject, spellings).await?;
+        reach(FailPoint::UnbanRemoved);
         if entry.is_none() && !had_record {
             return Err(Failure::NotBanned { subject: subject.clone() });
         }
@@ -168,6 +173,7 @@ impl Bans {
                 return Err(Failure::Overtaken { subject: subject.clone() });
             }
             if let Lifted::Done(stamp) = self.feed.lift(Kind::Ban, subject.as_str(), live.version).await? {
+                reach(FailPoint::UnbanLifted);
                 return Ok(stamp);
             }
             entry = self.entry(subject).await?;

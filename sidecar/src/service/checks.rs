@@ -26,6 +26,8 @@ pub struct Standing {
     pub banned_until: Option<u64>,
     /// Whether the token is revoked.
     pub token_revoked: bool,
+    /// The Unix second before which the subject's tokens are invalid; none if they all may be valid.
+    pub issued_before: Option<u64>,
 }
 
 /// Reads the records that bar.
@@ -81,38 +83,36 @@ impl Checks {
         let standing = self.records.standing(&request.subject, token_id).await?;
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| held_against(state, request, now)).ok_or(Inability::NotLoaded)?;
-        let decision = deny(standing, held).map_or(CheckDecision::Allow, CheckDecision::Deny);
+        let decision = deny(request, standing, held).map_or(CheckDecision::Allow, CheckDecision::Deny);
         Ok(CheckReply { protocol: PROTOCOL, epoch: stamp.epoch, version: stamp.version.get(), decision })
     }
 }
 
 /// A revoked token is the narrower reason, but a ban says when it ends: the ban comes first.
-fn deny(records: Standing, feed: Standing) -> Option<DenyReason> {
+fn deny(request: &CheckRequest, records: Standing, feed: Standing) -> Option<DenyReason> {
     if let Some(until) = records.banned_until.max(feed.banned_until) {
         return Some(DenyReason::Banned { until });
     }
-    (records.token_revoked || feed.token_revoked).then_some(DenyReason::TokenRevoked)
+    let is_outdated = is_outdated(request.issued_at, records.issued_before.max(feed.issued_before));
+    (records.token_revoked || feed.token_revoked || is_outdated).then_some(DenyReason::TokenRevoked)
 }
 
 /// What the feed holds against the subject and its token.
 fn held_against(state: &State, request: &CheckRequest, now: u64) -> Standing {
-    let until = |kind, name| match state.holding(kind, name, now) {
-        Some(Says::Holds { until, .. }) => Some(until),
+    let holding = |kind, name| match state.holding(kind, name, now) {
+        Some(Says::Holds { until, issued_before }) => Some((until, issued_before)),
         _ => None,
     };
     let subject = request.subject.as_str();
-    let revoked = request.token_id.as_ref().is_some_and(|id| until(Kind::Token, id).is_some());
     Standing {
-        banned_until: until(Kind::Ban, subject),
-        token_revoked: revoked || is_outdated(state, subject, request.issued_at, now),
+        banned_until: holding(Kind::Ban, subject).map(|(until, _)| until),
+        token_revoked: request.token_id.as_ref().is_some_and(|id| holding(Kind::Token, id).is_some()),
+        issued_before: holding(Kind::NotBefore, subject).map(|(_, issued_before)| issued_before),
     }
 }
 
 /// Whether the subject was logged out everywhere after the token was issued. A token that does not
 /// say when it was issued counts as old.
-fn is_outdated(state: &State, subject: &str, issued_at: Option<u64>, now: u64) -> bool {
-    match state.holding(Kind::NotBefore, subject, now) {
-        Some(Says::Holds { issued_before, .. }) => issued_at.is_none_or(|issued_at| issued_at < issued_before),
-        _ => false,
-    }
+fn is_outdated(issued_at: Option<u64>, issued_before: Option<u64>) -> bool {
+    issued_before.is_some_and(|issued_before| issued_at.is_none_or(|issued_at| issued_at < issued_before))
 }

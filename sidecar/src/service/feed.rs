@@ -19,7 +19,8 @@ pub mod source;
 /// Writes to the feed. Every write has a version, one above the one before (rule P1).
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// Makes `mark` hold from now on; it replaces what held for the same kind and name.
+    /// Makes `mark` hold from now on; it replaces what held for the same kind and name. Only a
+    /// not-before that holds is never lowered: the later moment, and the later end, stand.
     async fn put(&self, mark: &Mark) -> Result<Stamp, StoreError>;
 
     /// Makes `mark` hold, if what holds now is still `present`; none: if nothing does. Otherwise
@@ -62,6 +63,8 @@ pub struct LiveEntry {
     pub version: Version,
     /// Unix seconds at which it ends; [`sekisho_protocol::feed::FOREVER`] if never.
     pub until: u64,
+    /// For [`Kind::NotBefore`]: tokens from before this Unix second are invalid. Else 0.
+    pub issued_before: u64,
 }
 
 /// A ban in a list.

@@ -2,11 +2,11 @@
 //!
 //! What is revoked is a record (which other programs may read) and a feed entry (from which filters
 //! learn of it), in this order (rule P8). Both outlive the token (rule P10). Nothing unrevokes one.
+//! All tokens of somebody are revoked by logging them out: see [`crate::service::logout`].
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sekisho_protocol::Email;
 
 use crate::domain::caller::Caller;
@@ -15,16 +15,15 @@ use crate::domain::feed::{Mark, Stamp, revocation_end};
 use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{Grant, Lifetimes, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
+use crate::failpoint::{FailPoint, reach};
 use crate::service::change::{Change, Changes, to_its_end};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
+use crate::service::logout::Logouts;
 
 pub mod issuer;
 
 use issuer::Issuer;
-
-/// How many tokens are revoked at the same time.
-const REVOCATIONS_AT_ONCE: usize = 32;
 
 /// Keeps what is known of tokens; never a token itself.
 #[async_trait]
@@ -90,10 +89,10 @@ pub struct Revoked {
 /// What came of revoking all tokens of somebody.
 #[derive(Debug, Clone)]
 pub struct RevokedAll {
-    /// How many were revoked.
+    /// How many of the tokens on record could still be used.
     pub count: usize,
-    /// What the change came to; none if there was nothing to revoke.
-    pub change: Option<Change>,
+    /// What the change came to.
+    pub change: Change,
 }
 
 /// The use cases.
@@ -102,6 +101,7 @@ pub struct Tokens {
     store: Arc<dyn TokenStore>,
     feed: Arc<dyn Feed>,
     changes: Changes,
+    logouts: Logouts,
     issuer: Arc<Issuer>,
     lifetimes: Lifetimes,
 }
@@ -113,10 +113,11 @@ impl Tokens {
         store: Arc<dyn TokenStore>,
         feed: Arc<dyn Feed>,
         changes: Changes,
+        logouts: Logouts,
         issuer: Issuer,
         lifetimes: Lifetimes,
     ) -> Self {
-        Self { store, feed, changes, issuer: Arc::new(issuer), lifetimes }
+        Self { store, feed, changes, logouts, issuer: Arc::new(issuer), lifetimes }
     }
 
     /// Issues a token to a caller for themselves.
@@ -190,28 +191,17 @@ impl Tokens {
         .await
     }
 
-    /// Revokes every token of somebody that could still be used.
+    /// Revokes every token of somebody, also those that nobody has on record: other issuers' tokens, and
+    /// those that another program records later.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`]; some may be revoked then, and the call should be made again.
+    /// [`Failure::Unavailable`].
     pub async fn revoke_all(&self, email: Email, now: UnixSeconds) -> Result<RevokedAll, Failure> {
-        let this = self.clone();
-        to_its_end(async move {
-            this.store.adopt(Adopt::Now).await?;
-            let tokens = this.store.of_user(&email).await?;
-            let usable = tokens.into_iter().filter(|token| token.status(now) == Status::Active);
-            let revocations: Vec<_> = usable.map(|token| this.write_revocation(token.record)).collect();
-            let stamps: Vec<Stamp> =
-                stream::iter(revocations).buffer_unordered(REVOCATIONS_AT_ONCE).try_collect().await?;
-            let count = stamps.len();
-            // Whoever has applied the last of these writes has applied them all (rule P1).
-            let change = match stamps.into_iter().max_by_key(|stamp| stamp.version) {
-                Some(last) => Some(this.changes.follow(last).await),
-                None => None,
-            };
-            Ok(RevokedAll { count, change })
-        })
-        .await
+        self.store.adopt(Adopt::Now).await?;
+        let tokens = self.store.of_user(&email).await?;
+        let count = tokens.iter().filter(|token| token.status(now) == Status::Active).count();
+        let logged_out = self.logouts.log_out(email.into(), now).await?;
+        Ok(RevokedAll { count, change: logged_out.change })
     }
 
     async fn find(&self, id: &TokenId) -> Result<StoredToken, Failure> {
@@ -219,13 +209,17 @@ impl Tokens {
     }
 
     async fn grant(&self, email: Email, scopes: Scopes, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
+        let (name, life_s) = (TokenName::parse(&wish.name)?, self.lifetimes.choose(wish.expires_in)?);
+        // Whoever was logged out in this very second must be able to come back in it.
+        let valid_from = self.logouts.issued_before(&email.clone().into()).await?;
+        let issued_at = valid_from.map_or(now, |valid_from| valid_from.max(now));
         let grant = Grant {
             id: TokenId::parse(&uuid::Uuid::new_v4().to_string())?,
             email,
-            name: TokenName::parse(&wish.name)?,
+            name,
             scopes,
-            issued_at: now,
-            expires_at: now.plus(self.lifetimes.choose(wish.expires_in)?),
+            issued_at,
+            expires_at: issued_at.plus(life_s),
         };
         let token = self.issuer.sign(&grant)?;
         // A token that nobody could list or revoke must never leave.
@@ -236,6 +230,9 @@ impl Tokens {
     async fn write_revocation(&self, record: TokenRecord) -> Result<Stamp, Failure> {
         let id = TokenId::parse(&record.token_id)?;
         self.store.revoke(&id, UnixSeconds(revocation_end(record.expires_at))).await?;
-        Ok(self.feed.put(&Mark::revoked_token(id.as_str(), record.expires_at)).await?)
+        reach(FailPoint::TokenRecorded);
+        let stamp = self.feed.put(&Mark::revoked_token(id.as_str(), record.expires_at)).await?;
+        reach(FailPoint::TokenEntered);
+        Ok(stamp)
     }
 }

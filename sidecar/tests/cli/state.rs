@@ -1,4 +1,4 @@
-//! Tokens and bans.
+//! Tokens, bans and logouts.
 
 use super::*;
 
@@ -70,6 +70,28 @@ async fn somebody_is_banned_listed_and_let_in_again() {
 }
 
 #[tokio::test]
+async fn somebody_is_logged_out_everywhere_and_gets_a_new_token_at_once() {
+    let redis = RedisServer::start().await;
+    let run = |arguments: &[&str]| run(on(&redis.url(), arguments));
+    let issue = |name: &str| run(&["token", "issue", "--email", "ann@x.org", "--name", name, "--json"]).json();
+    issue("old");
+
+    let out = run(&["logout", "Ann@X.org"]);
+    assert_eq!(out.code, 0, "{}", out.err);
+    assert!(out.out.starts_with("ann@x.org is logged out everywhere: no filter listens"), "{}", out.out);
+    let new = issue("new");
+    let listed = run(&["token", "list", "--email", "ann@x.org", "--json"]).json();
+    for (index, status) in [(0, "active"), (1, "revoked")] {
+        assert_eq!(listed["tokens"][index]["status"], status, "{listed}");
+    }
+
+    let again = run(&["logout", "ann@x.org", "--json"]).json();
+    assert_eq!((&again["user_email"], &again["workers"]), (&"ann@x.org".into(), &0.into()));
+    assert!(again["issued_before"].as_u64() >= new["created_at"].as_u64(), "{again} {new}");
+    assert_eq!(run(&["logout", "ann"]).code, 2);
+}
+
+#[tokio::test]
 async fn a_bad_value_is_wrong_usage() {
     let redis = RedisServer::start().await;
     for arguments in [
@@ -89,7 +111,12 @@ async fn a_bad_value_is_wrong_usage() {
 #[test]
 fn without_redis_a_command_fails_and_says_why() {
     let url = format!("redis://127.0.0.1:{}", free_port());
-    for arguments in [&["ban", "add", "ann@x.org"][..], &["ban", "list"], &["token", "issue", "--email", "ann@x.org"]] {
+    for arguments in [
+        &["ban", "add", "ann@x.org"][..],
+        &["ban", "list"],
+        &["token", "issue", "--email", "ann@x.org"],
+        &["logout", "ann@x.org"],
+    ] {
         let ended = run(on(&url, arguments));
         assert_eq!(ended.code, 1, "{arguments:?}: {}", ended.err);
         assert!(ended.err.contains("refused") && ended.out.is_empty(), "{arguments:?}: {}", ended.err);

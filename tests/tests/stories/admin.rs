@@ -19,6 +19,7 @@ const CALLS: &[(Method, &str)] = &[
     (Method::GET, "/api/admin/bans"),
     (Method::POST, "/api/admin/sessions/revoke-user"),
     (Method::DELETE, "/api/admin/sessions/unban/ann@example.com"),
+    (Method::POST, "/api/admin/sessions/logout-user"),
 ];
 
 #[test]

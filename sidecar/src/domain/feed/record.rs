@@ -1,23 +1,35 @@
-//! Records that other programs write, and whether the feed agrees with them (rules P8, P9).
+//! Records, and whether the feed agrees with them (rules P8, P9). Other programs write bans and
+//! revocations, too; since when somebody's tokens are valid is on record by Sekisho alone.
 
 use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::{Mark, revocation_end};
 
-/// When a record ends, Unix seconds; [`FOREVER`] if never.
+/// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordEnd(pub u64);
+pub struct Record {
+    /// When it ends, Unix seconds; [`FOREVER`] if never.
+    pub end: u64,
+    /// For [`Kind::NotBefore`]: tokens from before this Unix second are invalid. Else 0.
+    pub issued_before: u64,
+}
 
 /// A record's end is computed from what is left of its life, which is asked for some milliseconds
 /// later than the clock.
 const TOLERANCE_S: u64 = 2;
 
-impl RecordEnd {
-    /// The end of a record that has `left_ms` milliseconds left at `now_ms` (Unix milliseconds). It is
-    /// rounded up: a bar may last a moment longer, never shorter.
+impl Record {
+    /// A record that ends at a Unix second, and says nothing else.
     #[must_use]
-    pub fn after(now_ms: u64, left_ms: u64) -> Self {
-        Self(now_ms.saturating_add(left_ms).div_ceil(1_000).min(FOREVER))
+    pub const fn until(end: u64) -> Self {
+        Self { end, issued_before: 0 }
+    }
+
+    /// A record that has `left_ms` milliseconds left at `now_ms` (Unix milliseconds). Its end is rounded
+    /// up: a bar may last a moment longer, never shorter.
+    #[must_use]
+    pub fn ending_after(now_ms: u64, left_ms: u64) -> Self {
+        Self::until(now_ms.saturating_add(left_ms).div_ceil(1_000).min(FOREVER))
     }
 
     /// What the feed must say because of a record.
@@ -26,19 +38,21 @@ impl RecordEnd {
     #[must_use]
     pub fn mark(self, kind: Kind, name: &str) -> Mark {
         let until = match kind {
-            Kind::Token => revocation_end(self.0),
-            _ => self.0,
+            Kind::Token => revocation_end(self.end),
+            _ => self.end,
         };
-        Mark::new(kind, name, until)
+        Mark { issued_before: self.issued_before, ..Mark::new(kind, name, until) }
     }
 
-    /// Whether an entry that lasts until `until` says what the record says: a ban until the same moment,
-    /// a revocation at least as long.
+    /// Whether an entry says what the record says: a ban until the same moment, a revocation at least as
+    /// long, a not-before at least as long and of at least as many tokens.
     #[must_use]
-    pub fn agrees_with(self, kind: Kind, until: u64) -> bool {
+    pub fn agrees_with(self, kind: Kind, until: u64, issued_before: u64) -> bool {
+        let lasts = until.saturating_add(TOLERANCE_S) >= self.end;
         match kind {
-            Kind::Token => until.saturating_add(TOLERANCE_S) >= self.0,
-            _ => until.abs_diff(self.0) <= TOLERANCE_S,
+            Kind::Token => lasts,
+            Kind::NotBefore => lasts && issued_before >= self.issued_before,
+            _ => until.abs_diff(self.end) <= TOLERANCE_S,
         }
     }
 }
@@ -49,9 +63,9 @@ mod tests {
 
     #[test]
     fn a_record_ends_when_its_life_is_over_and_not_a_moment_before() {
-        assert_eq!(RecordEnd::after(1_000_500, 1_000), RecordEnd(1_002));
-        assert_eq!(RecordEnd::after(1_000_000, 1_000), RecordEnd(1_001));
-        assert_eq!(RecordEnd::after(1, u64::MAX), RecordEnd(FOREVER));
+        assert_eq!(Record::ending_after(1_000_500, 1_000), Record::until(1_002));
+        assert_eq!(Record::ending_after(1_000_000, 1_000), Record::until(1_001));
+        assert_eq!(Record::ending_after(1, u64::MAX), Record::until(FOREVER));
     }
 
     #[test]
@@ -65,13 +79,30 @@ mod tests {
             (Kind::Token, 998, true),
             (Kind::Token, 997, false),
         ] {
-            assert_eq!(RecordEnd(1_000).agrees_with(kind, until), expected, "{kind:?} {until}");
+            assert_eq!(Record::until(1_000).agrees_with(kind, until, 0), expected, "{kind:?} {until}");
+        }
+    }
+
+    #[test]
+    fn a_not_before_agrees_with_one_that_is_as_long_and_bars_as_many_tokens() {
+        let record = Record { end: 1_000, issued_before: 500 };
+        for (until, issued_before, expected) in
+            [(1_000, 500, true), (1_200, 501, true), (998, 500, true), (997, 500, false), (1_000, 499, false)]
+        {
+            let agrees = record.agrees_with(Kind::NotBefore, until, issued_before);
+            assert_eq!(agrees, expected, "{until} {issued_before}");
         }
     }
 
     #[test]
     fn p10_the_feed_keeps_a_foreign_revocation_longer_than_its_record() {
-        assert_eq!(RecordEnd(1_000).mark(Kind::Token, "t").until(), 1_360);
-        assert_eq!(RecordEnd(1_000).mark(Kind::Ban, "Ann@x").until(), 1_000);
+        assert_eq!(Record::until(1_000).mark(Kind::Token, "t").until(), 1_360);
+        assert_eq!(Record::until(1_000).mark(Kind::Ban, "Ann@x").until(), 1_000);
+    }
+
+    #[test]
+    fn the_feed_says_of_the_same_tokens_as_the_record() {
+        let mark = Record { end: 1_000, issued_before: 500 }.mark(Kind::NotBefore, "Ann@x.org");
+        assert_eq!((mark.name(), mark.until(), mark.issued_before()), ("ann@x.org", 1_000, 500));
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn ban(
     Json(request): Json<BanRequest>,
 ) -> Answer<Changed<BannedUser>> {
     let banned = api.bans.ban(request.order(admin.name())?, api.now()).await?;
-    Ok(Changed::new(Some(&banned.change), BannedUser::new(&banned, admin.name())))
+    Ok(Changed::new(&banned.change, BannedUser::new(&banned, admin.name())))
 }
 
 /// Lifts a ban. The same tokens get in again at once.
@@ -57,7 +57,7 @@ pub(super) async fn unban(
 ) -> Answer<Changed<UnbannedUser>> {
     let subject = Subject::try_from(email).map_err(|problem| Failure::invalid("user_email", problem))?;
     let change = api.bans.lift(subject.clone()).await?;
-    Ok(Changed::new(Some(&change), UnbannedUser::new(&change, subject.into(), admin.name())))
+    Ok(Changed::new(&change, UnbannedUser::new(&change, subject.into(), admin.name())))
 }
 
 /// Whom to ban, and how.

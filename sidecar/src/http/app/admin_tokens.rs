@@ -59,10 +59,10 @@ pub(super) async fn revoke(
     PathPart(id): PathPart,
 ) -> Answer<Changed<RevokedByAdmin>> {
     let revoked = api.tokens.revoke(&TokenId::parse(&id)?).await?;
-    Ok(Changed::new(Some(&revoked.change), RevokedByAdmin::new(&revoked, admin.name())))
+    Ok(Changed::new(&revoked.change, RevokedByAdmin::new(&revoked, admin.name())))
 }
 
-/// Revokes every token of somebody.
+/// Revokes every token of somebody that was issued until now, also by other issuers.
 #[utoipa::path(post, path = "/api/admin/tokens/revoke-user", tag = "admin", request_body = UserRequest,
     responses((status = 200, description = "Revoked, and every filter knows", body = RevokedUser),
         (status = 202, description = "Revoked, but some filters lag", body = RevokedUser),
@@ -74,7 +74,7 @@ pub(super) async fn revoke_user(
 ) -> Answer<Changed<RevokedUser>> {
     let email = user_email(&request.user_email)?;
     let revoked = api.tokens.revoke_all(email.clone(), api.now()).await?;
-    Ok(Changed::new(revoked.change.as_ref(), RevokedUser::new(&revoked, &email, admin.name())))
+    Ok(Changed::new(&revoked.change, RevokedUser::new(&revoked, &email, admin.name())))
 }
 
 /// The address in `text`.
@@ -146,7 +146,7 @@ impl TokensOfUser {
 /// Whom a call is about.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct UserRequest {
-    user_email: String,
+    pub(super) user_email: String,
 }
 
 /// A token that an administrator revoked.
@@ -177,12 +177,11 @@ impl RevokedByAdmin {
 pub(super) struct RevokedUser {
     message: &'static str,
     user_email: String,
-    /// How many could still have been used.
+    /// How many of the tokens on record could still have been used.
     revoked_count: usize,
     revoked_by: String,
-    /// Missing if there was nothing to revoke.
     #[serde(flatten)]
-    effect: Option<Effect>,
+    effect: Effect,
 }
 
 impl RevokedUser {
@@ -192,7 +191,7 @@ impl RevokedUser {
             user_email: email.to_string(),
             revoked_count: revoked.count,
             revoked_by,
-            effect: revoked.change.as_ref().map(Effect::from),
+            effect: Effect::from(&revoked.change),
         }
     }
 }

@@ -50,9 +50,9 @@ pub struct Changed<T> {
 }
 
 impl<T> Changed<T> {
-    /// The answer `body` to `change`; a change that changed nothing is complete.
-    pub fn new(change: Option<&Change>, body: T) -> Self {
-        Self { body, is_complete: change.is_none_or(Change::is_complete) }
+    /// The answer `body` to `change`.
+    pub fn new(change: &Change, body: T) -> Self {
+        Self { body, is_complete: change.is_complete() }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::testing::{MESH_SECRET, RedisServer};
 
 mod bans;
 mod identity;
+mod logout;
 mod tokens;
 
 /// An address with what makes paths hard.
@@ -109,6 +110,17 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
+/// What every answer to a change has.
+const EFFECT: [&str; 8] =
+    ["acknowledged", "durability", "elapsed_ms", "epoch", "fenced", "lagging", "version", "workers"];
+
+/// The members of an answer to a change, sorted: its own and those that all have.
+fn changed<'a>(own: &[&'a str]) -> Vec<&'a str> {
+    let mut all = [own, &EFFECT].concat();
+    all.sort_unstable();
+    all
+}
+
 /// The assertion that the filter signs.
 fn assertion(who: &str, scopes: &[&str]) -> String {
     sign(MESH_SECRET, APP_AUDIENCE, who, scopes, 30)
@@ -148,6 +160,7 @@ async fn the_description_is_served_and_names_every_call() {
         "/api/admin/bans",
         "/api/admin/sessions/revoke-user",
         "/api/admin/sessions/unban/{email}",
+        "/api/admin/sessions/logout-user",
     ] {
         assert!(answer.body["paths"][path].is_object(), "{path}");
     }

@@ -67,7 +67,7 @@ pub(super) async fn revoke(
     Json(request): Json<RevokeRequest>,
 ) -> Answer<Changed<RevokedToken>> {
     let revoked = api.tokens.revoke_own(&caller, &required_id(request.token_id)?).await?;
-    Ok(Changed::new(Some(&revoked.change), RevokedToken::new(&revoked)))
+    Ok(Changed::new(&revoked.change, RevokedToken::new(&revoked)))
 }
 
 fn required_id(id: Option<String>) -> Result<TokenId, Failure> {

@@ -19,6 +19,7 @@ use super::registry::{Presence, Registered, Registry};
 use crate::domain::feed::state::{Delta, State};
 use crate::domain::feed::{Stamp, Version};
 use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 use crate::service::metrics::{Metrics, PollAnswer};
 
@@ -152,6 +153,7 @@ impl Polls {
         let complete = query.epoch.clone().filter(|_| query.from.is_none());
         let holds = complete.map(|epoch| Stamp { epoch, version: since });
         let recorded = self.registry.record(&presence(query, &self.node, holds)).await;
+        reach(FailPoint::PollRecorded);
         let wants_news = query.epoch.as_ref() == Some(&epoch) && query.from.is_none();
         match recorded {
             Ok(Registered::Full) => Err(Unanswered::Full),

@@ -1,5 +1,6 @@
 //! Brings the feed into line with the records (rules P8, P9): a record without an entry gets one, an
-//! entry whose record was deleted on purpose is lifted. The mere absence of a record lifts nothing.
+//! entry whose record was deleted on purpose is lifted. The mere absence of a record lifts nothing, and
+//! nothing at all lifts a not-before.
 
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use super::mirror::Mirror;
 use super::source::{Deed, Records};
 use super::{Feed, Lifted, LiveEntry, Written};
 use crate::domain::feed::fold;
-use crate::domain::feed::record::RecordEnd;
+use crate::domain::feed::record::Record;
 use crate::domain::feed::write::Says;
 use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 
 /// Brings them into line.
@@ -38,7 +40,7 @@ pub enum Settled {
 /// a hundred thousand.
 const AT_ONCE: usize = 32;
 /// The kinds of things that have records.
-const KINDS: [Kind; 2] = [Kind::Ban, Kind::Token];
+const KINDS: [Kind; 3] = [Kind::Ban, Kind::Token, Kind::NotBefore];
 
 impl Reconciler {
     /// Compares `records` with `feed`; `mirror` spares looking up what agrees.
@@ -54,10 +56,10 @@ impl Reconciler {
     pub async fn settle(&self, kind: Kind, name: &str, deed: Deed) -> Result<Settled, StoreError> {
         // The entry is read first: if somebody writes after that, a lift is overtaken and theirs stands.
         let entry = self.feed.entry(kind, name).await?;
-        match (self.records.end(kind, name).await?, deed) {
-            (Some(end), _) => self.settle_present(kind, name, end, entry).await,
-            (None, Deed::Deleted) => self.settle_deleted(kind, name, entry).await,
-            (None, Deed::Written) => Ok(Settled::Agreed),
+        match (self.records.find(kind, name).await?, deed) {
+            (Some(record), _) => self.settle_present(kind, name, record, entry).await,
+            (None, Deed::Deleted) if can_be_lifted(kind) => self.settle_deleted(kind, name, entry).await,
+            (None, Deed::Deleted | Deed::Written) => Ok(Settled::Agreed),
         }
     }
 
@@ -68,9 +70,9 @@ impl Reconciler {
     /// The store cannot be reached.
     pub async fn walk(&self, kind: Kind, cursor: Option<u64>) -> Result<(usize, Option<u64>), StoreError> {
         let (found, next) = self.records.scan(kind, cursor).await?;
-        let unknown = found.into_iter().filter(|record| !self.mirror_agrees(kind, &record.name, record.end));
+        let unknown = found.into_iter().filter(|found| !self.mirror_agrees(kind, &found.name, found.record));
         let told = stream::iter(unknown)
-            .map(|record| async move { self.settle(kind, &record.name, Deed::Written).await })
+            .map(|found| async move { self.settle(kind, &found.name, Deed::Written).await })
             .buffer_unordered(AT_ONCE)
             .try_fold(0, |told, settled| async move { Ok(told + usize::from(settled != Settled::Agreed)) })
             .await?;
@@ -79,7 +81,7 @@ impl Reconciler {
 
     /// Kinds whose records are walked over.
     #[must_use]
-    pub fn kinds() -> [Kind; 2] {
+    pub fn kinds() -> [Kind; 3] {
         KINDS
     }
 
@@ -87,19 +89,20 @@ impl Reconciler {
         &self,
         kind: Kind,
         name: &str,
-        end: RecordEnd,
+        record: Record,
         entry: Option<LiveEntry>,
     ) -> Result<Settled, StoreError> {
-        if entry.is_some_and(|entry| end.agrees_with(kind, entry.until)) {
+        if entry.is_some_and(|entry| record.agrees_with(kind, entry.until, entry.issued_before)) {
             return Ok(Settled::Agreed);
         }
         // Every sidecar hears of the record; the first one writes.
-        let Written::Done(stamp) = self.feed.put_over(&end.mark(kind, name), entry).await? else {
+        let Written::Done(stamp) = self.feed.put_over(&record.mark(kind, name), entry).await? else {
             return Ok(Settled::Agreed);
         };
+        reach(FailPoint::ReconcilePut);
         // The record may have been deleted between the look and the write; then whoever deleted it found
         // no entry to lift, and this one would bar somebody whom nobody bars.
-        if self.records.end(kind, name).await?.is_some() {
+        if !can_be_lifted(kind) || self.records.find(kind, name).await?.is_some() {
             return Ok(Settled::Put);
         }
         self.feed.lift(kind, name, stamp.version).await?;
@@ -110,7 +113,7 @@ impl Reconciler {
         let Some(entry) = entry else { return Ok(Settled::Agreed) };
         // Old programs wrote addresses as they came: the same person may have another record.
         let folded = fold(kind, name);
-        if folded != name && self.records.end(kind, &folded).await?.is_some() {
+        if folded != name && self.records.find(kind, &folded).await?.is_some() {
             return Ok(Settled::Agreed);
         }
         match self.feed.lift(kind, name, entry.version).await? {
@@ -119,9 +122,14 @@ impl Reconciler {
         }
     }
 
-    fn mirror_agrees(&self, kind: Kind, name: &str, end: RecordEnd) -> bool {
+    fn mirror_agrees(&self, kind: Kind, name: &str, record: Record) -> bool {
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| state.holding(kind, name, now)).flatten();
-        matches!(held, Some(Says::Holds { until, .. }) if end.agrees_with(kind, until))
+        matches!(held, Some(Says::Holds { until, issued_before }) if record.agrees_with(kind, until, issued_before))
     }
+}
+
+/// Whether what holds can be taken back by deleting its record.
+fn can_be_lifted(kind: Kind) -> bool {
+    kind != Kind::NotBefore
 }

@@ -8,7 +8,7 @@ use sekisho_protocol::feed::Kind;
 
 use crate::domain::feed::Version;
 use crate::domain::feed::position::{EpochRecord, Lineage, Position};
-use crate::domain::feed::record::RecordEnd;
+use crate::domain::feed::record::Record;
 use crate::domain::feed::write::Write;
 use crate::service::error::StoreError;
 
@@ -51,11 +51,12 @@ pub trait FeedSource: Send {
     async fn restore(&mut self, held: &[Write], epoch: &EpochRecord) -> Result<usize, StoreError>;
 }
 
-/// Records that other programs may write, too (rule P9): bans and revoked tokens.
+/// The records that the feed must agree with: bans and revoked tokens, which other programs may write,
+/// too (rule P9), and since when somebody's tokens are valid.
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// When the record of `name`, spelled as in its key, ends; none if there is no record.
-    async fn end(&self, kind: Kind, name: &str) -> Result<Option<RecordEnd>, StoreError>;
+    /// What the record of `name`, spelled as in its key, says; none if there is no record.
+    async fn find(&self, kind: Kind, name: &str) -> Result<Option<Record>, StoreError>;
 
     /// One step of a walk over all records of a kind: those it came by (some perhaps twice), and where
     /// to go on; none after the last.
@@ -71,8 +72,8 @@ pub trait Records: Send + Sync {
 pub struct FoundRecord {
     /// The name, spelled as in its key.
     pub name: String,
-    /// When the record ends.
-    pub end: RecordEnd,
+    /// What it says.
+    pub record: Record,
 }
 
 /// What another program did to a record.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::RedisClient;
 use super::keys::{ACTIVITY, TOKEN_INFO};
+use crate::failpoint::{FailPoint, reach};
 use crate::service::activity::{ActivityStore, Taken};
 use crate::service::error::StoreError;
 
@@ -49,6 +50,7 @@ impl ActivityStore for RedisActivity {
         if !is_new {
             return Ok(Taken::Repeated);
         }
+        reach(FailPoint::ActivityTaken);
         if report.subjects.is_empty() {
             return Ok(Taken::Applied);
         }

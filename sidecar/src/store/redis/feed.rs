@@ -162,7 +162,9 @@ impl Feed for RedisFeed {
 
 fn live(write: &Write, now: u64) -> Option<LiveEntry> {
     match write.says {
-        Says::Holds { until, .. } if now < until => Some(LiveEntry { version: write.version, until }),
+        Says::Holds { until, issued_before } if now < until => {
+            Some(LiveEntry { version: write.version, until, issued_before })
+        }
         _ => None,
     }
 }

@@ -23,6 +23,8 @@ pub(crate) const BAN_RECORD: &str = "active_user_deleted:";
 pub(crate) const BAN_DETAILS: &str = "sekisho:ban:";
 /// + token id: a revoked token; the value is `1`.
 pub(crate) const REVOKED_RECORD: &str = "revoked:token:";
+/// + subject: the Unix second before which the subject's tokens are invalid.
+pub(crate) const NOT_BEFORE_RECORD: &str = "sekisho:not_before:";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 
@@ -31,6 +33,7 @@ pub(crate) fn record_prefix(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Ban => Some(BAN_RECORD),
         Kind::Token => Some(REVOKED_RECORD),
-        Kind::Session | Kind::Key | Kind::Block | Kind::NotBefore => None,
+        Kind::NotBefore => Some(NOT_BEFORE_RECORD),
+        Kind::Session | Kind::Key | Kind::Block => None,
     }
 }

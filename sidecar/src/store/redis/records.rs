@@ -1,16 +1,18 @@
-//! Records that other programs read and write, too: bans and revoked tokens.
+//! Records: bans and revoked tokens, which other programs read and write, too, and since when somebody's
+//! tokens are valid.
 
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use redis::Script;
+use redis::{Script, Value};
 use sekisho_protocol::Subject;
 use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::RedisClient;
 use super::feed::entry;
-use super::keys::{BAN_RECORD, BANS, ENTRIES, REVOKED_RECORD, record_prefix};
-use crate::domain::feed::record::RecordEnd;
+use super::foreign;
+use super::keys::{BAN_RECORD, BANS, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, record_prefix};
+use crate::domain::feed::record::Record;
 use crate::domain::time::UnixSeconds;
 use crate::service::checks::{CheckRecords, Standing};
 use crate::service::error::StoreError;
@@ -36,6 +38,33 @@ impl RedisRecords {
     pub fn new(redis: RedisClient) -> Self {
         Self { redis }
     }
+
+    /// What the records of `kind` under these keys say, in their order: one round trip.
+    async fn read(&self, kind: Kind, keys: &[String]) -> Result<Vec<Option<Record>>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME");
+        for key in keys {
+            pipe.cmd("PTTL").arg(key);
+        }
+        // The value of other kinds says nothing that the feed must know, and may be of any type.
+        let has_value = kind == Kind::NotBefore;
+        for key in keys.iter().filter(|_| has_value) {
+            pipe.cmd("GET").arg(key);
+        }
+        let mut answers = foreign::read(pipe, &mut self.redis.shared()).await?.into_iter();
+        let time: Time = number("TIME", answers.next().unwrap_or(Value::Nil))?;
+        let lefts: Vec<Value> = answers.by_ref().take(keys.len()).collect();
+        let mut records = Vec::with_capacity(keys.len());
+        for (key, left) in keys.iter().zip(lefts) {
+            let record = ending(time, number(key, left)?);
+            let value = if has_value { answers.next().and_then(|value| issued_before(key, value)) } else { Some(0) };
+            records.push(record.zip(value).map(|(record, issued_before)| Record { issued_before, ..record }));
+        }
+        Ok(records)
+    }
 }
 
 #[async_trait]
@@ -49,19 +78,20 @@ impl CheckRecords for RedisRecords {
             // A token without an id cannot be on record; a third answer keeps the shape.
             pipe.cmd("ECHO").arg(0);
         }
-        let (time, left, revoked): (Time, i64, i64) = pipe.query_async(&mut self.redis.shared()).await?;
-        Ok(Standing { banned_until: end(time, left).map(|end| end.0), token_revoked: revoked != 0 })
+        pipe.cmd("GET").arg(format!("{NOT_BEFORE_RECORD}{subject}"));
+        type Answers = (Time, i64, i64, Option<u64>);
+        let (time, left, revoked, issued_before): Answers = pipe.query_async(&mut self.redis.shared()).await?;
+        let banned_until = ending(time, left).map(|record| record.end);
+        Ok(Standing { banned_until, token_revoked: revoked != 0, issued_before })
     }
 }
 
 #[async_trait]
 impl Records for RedisRecords {
-    async fn end(&self, kind: Kind, name: &str) -> Result<Option<RecordEnd>, StoreError> {
+    async fn find(&self, kind: Kind, name: &str) -> Result<Option<Record>, StoreError> {
         let Some(prefix) = record_prefix(kind) else { return Ok(None) };
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME").cmd("PTTL").arg(format!("{prefix}{name}"));
-        let (time, left): (Time, i64) = pipe.query_async(&mut self.redis.shared()).await?;
-        Ok(end(time, left))
+        let found = self.read(kind, &[format!("{prefix}{name}")]).await?;
+        Ok(found.into_iter().flatten().next())
     }
 
     async fn scan(&self, kind: Kind, cursor: Option<u64>) -> Result<(Vec<FoundRecord>, Option<u64>), StoreError> {
@@ -72,17 +102,11 @@ impl Records for RedisRecords {
         // Keys are bytes; one that is no text cannot be the name of anybody.
         let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut redis).await?;
         let keys: Vec<String> = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
-        let mut found = Vec::new();
-        if !keys.is_empty() {
-            let mut pipe = redis::pipe();
-            pipe.cmd("TIME");
-            for key in &keys {
-                pipe.cmd("PTTL").arg(key);
-            }
-            let answers: Vec<redis::Value> = pipe.query_async(&mut redis).await?;
-            found = pair(prefix, &keys, answers)?;
-        }
-        Ok((found, (next != 0).then_some(next)))
+        let records = self.read(kind, &keys).await?;
+        let named = |key: String| key.strip_prefix(prefix).map(str::to_owned);
+        let found = keys.into_iter().zip(records);
+        let found = found.filter_map(|(key, record)| Some(FoundRecord { name: named(key)?, record: record? }));
+        Ok((found.collect(), (next != 0).then_some(next)))
     }
 
     async fn sweep(&self, cursor: Option<u64>) -> Result<(usize, Option<u64>), StoreError> {
@@ -106,24 +130,27 @@ impl Records for RedisRecords {
     }
 }
 
-fn pair(prefix: &str, keys: &[String], answers: Vec<redis::Value>) -> Result<Vec<FoundRecord>, StoreError> {
-    let mut answers = answers.into_iter();
-    let time: Time = redis::from_redis_value(answers.next().unwrap_or(redis::Value::Nil))
-        .map_err(|error| StoreError::corrupt("TIME", error))?;
-    let mut found = Vec::new();
-    for (key, left) in keys.iter().zip(answers) {
-        let left: i64 = redis::from_redis_value(left).map_err(|error| StoreError::corrupt(key, error))?;
-        let name = key.strip_prefix(prefix).unwrap_or(key).to_owned();
-        found.extend(end(time, left).map(|end| FoundRecord { name, end }));
-    }
-    Ok(found)
+fn number<T: redis::FromRedisValue>(key: &str, answer: Value) -> Result<T, StoreError> {
+    redis::from_redis_value(answer).map_err(|error| StoreError::corrupt(key, error))
 }
 
-/// The end of a record with so many milliseconds left: −1 is for ever, −2 is no record.
-fn end((seconds, micros): Time, left_ms: i64) -> Option<RecordEnd> {
+/// The moment that a not-before says. One that cannot be read is one that is not seen to, not a walk that
+/// fails; a check of that subject does fail.
+fn issued_before(key: &str, value: Value) -> Option<u64> {
+    match redis::from_redis_value::<Option<u64>>(value) {
+        Ok(moment) => moment,
+        Err(error) => {
+            tracing::warn!(key, %error, "the record of a logout can't be read");
+            None
+        }
+    }
+}
+
+/// A record with so many milliseconds left: −1 is for ever, −2 is no record.
+fn ending((seconds, micros): Time, left_ms: i64) -> Option<Record> {
     match (left_ms, u64::try_from(left_ms)) {
-        (-1, _) => Some(RecordEnd(FOREVER)),
-        (_, Ok(left)) => Some(RecordEnd::after(seconds * 1_000 + micros / 1_000, left)),
+        (-1, _) => Some(Record::until(FOREVER)),
+        (_, Ok(left)) => Some(Record::ending_after(seconds * 1_000 + micros / 1_000, left)),
         _ => None,
     }
 }

@@ -4,6 +4,8 @@
 //! The old gateway knows nothing of the index, and kept addresses as they were typed. Its records
 //! are adopted by a walk over the keys: into the index, and under the folded address.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use redis::AsyncCommands;
 use redis::aio::ConnectionManager;
@@ -14,7 +16,7 @@ use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::{Adopt, TokenStore};
 use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
-use crate::store::redis::{RedisClient, foreign};
+use crate::store::redis::{RedisClient, foreign, not_before};
 
 /// A sorted set without scores: the members are positions ([`TokenRecord::position`]).
 const INDEX: &str = "sekisho:tokens";
@@ -148,7 +150,7 @@ fn index(pipeline: &mut redis::Pipeline, record: &TokenRecord) {
 }
 
 /// What is known of these tokens, in their order. One unreadable record is one token that is not
-/// shown, not a list that fails.
+/// shown, not a list that fails. Two round trips a step.
 async fn read(redis: &mut ConnectionManager, ids: &[String]) -> Result<Vec<Option<StoredToken>>, StoreError> {
     let mut tokens = Vec::with_capacity(ids.len());
     for ids in ids.chunks(STEP) {
@@ -157,11 +159,26 @@ async fn read(redis: &mut ConnectionManager, ids: &[String]) -> Result<Vec<Optio
             pipeline.get(info_key(id)).exists(revoked_key(id));
         }
         let answers = foreign::read(pipeline, redis).await?;
-        for (id, answer) in ids.iter().zip(answers.chunks(2)) {
-            tokens.push(parse(id, answer));
-        }
+        let mut step: Vec<_> = ids.iter().zip(answers.chunks(2)).map(|(id, answer)| parse(id, answer)).collect();
+        revoke_outdated(redis, &mut step).await?;
+        tokens.append(&mut step);
     }
     Ok(tokens)
+}
+
+/// Whose owner was logged out everywhere since it was issued, that token is revoked, too.
+async fn revoke_outdated(redis: &mut ConnectionManager, tokens: &mut [Option<StoredToken>]) -> Result<(), StoreError> {
+    let owners: Vec<Option<Email>> =
+        tokens.iter().map(|token| token.as_ref().and_then(|token| token.record.owner())).collect();
+    let distinct: BTreeSet<&str> = owners.iter().flatten().map(Email::as_str).collect();
+    let valid_from = not_before::of_all(redis, distinct).await?;
+    for (token, owner) in tokens.iter_mut().zip(&owners) {
+        if let (Some(token), Some(owner)) = (token, owner) {
+            let issued_before = valid_from.get(owner.as_str()).copied().unwrap_or(0);
+            token.is_revoked |= token.record.created_at < issued_before;
+        }
+    }
+    Ok(())
 }
 
 fn parse(id: &str, answer: &[redis::Value]) -> Option<StoredToken> {

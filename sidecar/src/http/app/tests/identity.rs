@@ -124,6 +124,7 @@ async fn every_admin_call_is_for_administrators() {
         (Method::GET, "/api/admin/bans"),
         (Method::POST, "/api/admin/sessions/revoke-user"),
         (Method::DELETE, "/api/admin/sessions/unban/ann@x.org"),
+        (Method::POST, "/api/admin/sessions/logout-user"),
     ] {
         // Without a body: who may not call learns nothing about how to.
         let answer = world.user(method.clone(), path, None).await;

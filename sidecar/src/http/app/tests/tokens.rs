@@ -6,16 +6,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::*;
 use crate::testing::JWT_SECRET;
 
-const EFFECT: [&str; 8] =
-    ["acknowledged", "durability", "elapsed_ms", "epoch", "fenced", "lagging", "version", "workers"];
-
-/// The members of an answer to a change, sorted: its own and those that all have.
-fn changed<'a>(own: &[&'a str]) -> Vec<&'a str> {
-    let mut all = [own, &EFFECT].concat();
-    all.sort_unstable();
-    all
-}
-
 #[tokio::test]
 async fn a_token_is_issued_in_the_old_shape() {
     let world = World::start().await;
@@ -247,8 +237,14 @@ async fn revoking_a_users_tokens_takes_all_that_work_also_those_of_the_old_gatew
     assert_eq!(first.status, StatusCode::OK);
     assert_eq!(keys(&first.body), changed(&["message", "revoked_by", "revoked_count", "user_email"]));
     assert_eq!((&first.body["revoked_count"], &first.body["user_email"]), (&json!(3), &json!(ANN)));
-    assert!(redis.exists::<_, bool>("revoked:token:old").await.unwrap());
+    let revoked: Vec<String> = redis.keys("revoked:token:*").await.unwrap();
+    assert!(revoked.is_empty(), "one record for all of them is enough: {revoked:?}");
+    assert_eq!(redis.hlen::<_, usize>("sekisho:{feed}:entries").await.unwrap(), 1);
+    let listed = world.user(Method::GET, "/api/token/list", None).await.body;
+    for token in listed["tokens"].as_array().unwrap() {
+        assert_eq!((&token["status"], &token["is_revoked"]), (&json!("revoked"), &json!(true)), "{token}");
+    }
     let second = revoke().await;
     assert_eq!((second.status, &second.body["revoked_count"]), (StatusCode::OK, &json!(0)));
-    assert_eq!(keys(&second.body), ["message", "revoked_by", "revoked_count", "user_email"]);
+    assert_eq!(keys(&second.body), keys(&first.body), "tokens that nobody has on record are revoked again");
 }

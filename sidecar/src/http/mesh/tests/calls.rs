@@ -1,8 +1,10 @@
 //! Checks and activity reports, and bans by other programs.
 
 use rustix::process::Signal;
+use sekisho_protocol::feed::Kind;
 
 use super::*;
+use crate::domain::feed::record::Record;
 
 fn check(subject: &str, token: Option<&str>) -> Value {
     json!({"protocol": 1, "replica": "0".repeat(32), "route": "llm", "subject": subject, "token_id": token, "issued_at": 1_000})
@@ -63,13 +65,33 @@ async fn p8_a_feed_entry_bars_even_without_its_record() {
 #[tokio::test]
 async fn tokens_from_before_a_moment_are_refused() {
     let world = World::start().await;
-    let subject = Subject::try_from("ann@x".to_owned()).unwrap();
     for (before, expected) in [(1_000, json!("allow")), (1_001, json!({"deny": "token_revoked"}))] {
-        let stamp = world.services.feed.put(&Mark::not_before(&subject, before, later())).await.unwrap();
+        let mark = Record { end: later(), issued_before: before }.mark(Kind::NotBefore, "ann@x");
+        let stamp = world.services.feed.put(&mark).await.unwrap();
         world.until_version(stamp.version.get()).await;
         assert_eq!(world.decide("ann@x", Some("t")).await["decision"], expected, "issued before {before}");
     }
     assert_eq!(world.decide("ann@x", None).await["decision"], json!({"deny": "token_revoked"}));
+}
+
+#[tokio::test]
+async fn p8_a_logout_bars_by_its_record_alone() {
+    let world = World::start().await;
+    world.ban("zoe@x").await;
+    world.until_version(1).await;
+    for (moment, expected) in [("1000", json!("allow")), ("1001", json!({"deny": "token_revoked"}))] {
+        world.redis(&["SET", "sekisho:not_before:ann@x", moment, "EX", "600"]).await;
+        assert_eq!(world.decide("Ann@x", Some("t")).await["decision"], expected, "issued before {moment}");
+    }
+    let mut undated = check("ann@x", Some("t"));
+    undated["issued_at"] = Value::Null;
+    world.redis(&["SET", "sekisho:not_before:ann@x", "1", "EX", "600"]).await;
+    let response = world.post("/v1/check", &undated).await.json::<Value>().await.unwrap();
+    assert_eq!(response["decision"], json!({"deny": "token_revoked"}), "who knows when it was issued");
+    assert_eq!(world.decide("bob@x", Some("t")).await["decision"], "allow");
+    world.redis(&["SET", "sekisho:not_before:ann@x", "soon"]).await;
+    let response = world.post("/v1/check", &check("ann@x", Some("t"))).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "what can't be read is never an allow");
 }
 
 #[tokio::test]

@@ -16,6 +16,10 @@ if expected ~= 'any' then
 end
 local lifted_at = '0'
 if until_s == '0' then
+  if kind == 'not_before' then
+    -- Nothing lifts one.
+    return {'OVERTAKEN', epoch, '0'}
+  end
   lifted_at = now
 end
 return {'DONE', epoch, write(kind, name, until_s, issued_before, lifted_at, '0')}

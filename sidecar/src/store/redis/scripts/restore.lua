@@ -1,12 +1,18 @@
 -- Writes back what a sidecar holds from before the present epoch (rule P2), unless the feed knows
--- something newer about the name: a write of this epoch, or the same or a later one of the old.
+-- something newer about the name: a write of this epoch, or the same or a later one of the old. Of a
+-- not-before nothing is newer than what bars more tokens, or for longer.
 -- ARGV: epoch, base, kind, name, until (0: lift), issued_before, lifted_at, version in the old epoch.
 local epoch, base, kind, name, until_s, issued_before, lifted_at, mine = unpack(ARGV)
 if redis.call('HGET', KEYS[1], 'id') ~= epoch then
   return 'OTHER'
 end
 local present = redis.call('HGET', KEYS[4], kind .. '|' .. name)
-if present then
+if present and kind == 'not_before' then
+  local ends, before = string.match(present, '"until":(%d+),"issued_before":(%d+),')
+  if tonumber(ends) >= tonumber(until_s) and tonumber(before) >= tonumber(issued_before) then
+    return 'NEWER'
+  end
+elseif present then
   local version = tonumber(string.match(present, '"version":(%d+)'))
   local was = tonumber(string.match(present, '"was":(%d+)'))
   if version > tonumber(base) then

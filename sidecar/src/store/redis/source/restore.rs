@@ -4,14 +4,16 @@ use std::sync::LazyLock;
 
 use redis::Script;
 use redis::aio::MultiplexedConnection;
-use sekisho_protocol::feed::FOREVER;
+use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::super::feed::entry;
 use super::super::keys::{BAN_DETAILS, BAN_RECORD, BANS, ENTRIES, EPOCH, STREAM, VERSION, record_prefix};
+use super::super::not_before;
 use crate::domain::feed::kind_word;
 use crate::domain::feed::position::EpochRecord;
 use crate::domain::feed::write::{Says, Write};
 use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 
 static RESTORE: LazyLock<Script> = LazyLock::new(|| {
@@ -62,12 +64,32 @@ pub(super) async fn restore(
         count += 1;
         records.extend(record(write, version, now));
     }
+    reach(FailPoint::RestoreEntered);
+    restore_not_befores(redis, held).await?;
     restore_records(redis, records, now).await?;
     Ok(count)
 }
 
+/// Raises since when people's tokens are valid to what was held. Nothing lifts that, so that no care is
+/// needed about who else writes.
+async fn restore_not_befores(redis: &mut MultiplexedConnection, held: &[Write]) -> Result<(), StoreError> {
+    let mut pipe = redis::pipe();
+    for write in held.iter().filter(|write| write.kind == Kind::NotBefore) {
+        if let Says::Holds { until, issued_before } = write.says {
+            pipe.invoke_script(&not_before::raise(&write.name, issued_before, until)).ignore();
+        }
+    }
+    if pipe.is_empty() {
+        return Ok(());
+    }
+    not_before::RAISE.load_async(redis).await?;
+    Ok(pipe.query_async(redis).await?)
+}
+
+/// The record of a ban or a revocation that is written back, unless there is one.
 fn record(write: &Write, version: String, now: u64) -> Option<Restored<'_>> {
-    let (Some(prefix), Says::Holds { until, .. }) = (record_prefix(write.kind), write.says) else { return None };
+    let prefix = record_prefix(write.kind).filter(|_| write.kind != Kind::NotBefore)?;
+    let Says::Holds { until, .. } = write.says else { return None };
     let value = if prefix == BAN_RECORD { now.to_string() } else { "1".to_owned() };
     Some(Restored { write, until, version, key: format!("{prefix}{}", write.name), value })
 }
@@ -93,6 +115,7 @@ async fn restore_records(
     let ours: Vec<Restored<'_>> =
         records.into_iter().zip(written).filter_map(|(record, written)| written.map(|_| record)).collect();
     restore_details(redis, &ours, now).await?;
+    reach(FailPoint::RestoreRecorded);
     drop_lifted(redis, &ours).await
 }
 

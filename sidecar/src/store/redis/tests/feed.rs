@@ -4,6 +4,7 @@ use sekisho_protocol::feed::Kind;
 
 use super::*;
 use crate::domain::feed::Version;
+use crate::domain::feed::record::Record;
 use crate::service::feed::{Feed, Lifted, Written};
 use crate::store::redis::feed::RedisFeed;
 
@@ -79,6 +80,46 @@ async fn of_two_that_write_over_the_same_only_one_does() {
     assert!(matches!(feed.put_over(&ban("ann@x"), None).await.unwrap(), Written::Done(_)));
     feed.put(&Mark::ban(&subject("bob@x"), 1)).await.unwrap();
     assert!(matches!(feed.put_over(&ban("bob@x"), None).await.unwrap(), Written::Done(_)));
+}
+
+#[tokio::test]
+async fn a_not_before_that_holds_is_raised_and_never_lowered() {
+    let (_server, feed) = start().await;
+    let now = UnixSeconds::now().get();
+    let mark = |issued_before, until| Record { end: until, issued_before }.mark(Kind::NotBefore, "Ann@x");
+    for (put, expected) in [
+        ((now, now + 60), (now, now + 60)),
+        ((now - 5, now + 90), (now, now + 90)),
+        ((now + 5, now + 30), (now + 5, now + 90)),
+        ((now + 5, now + 90), (now + 5, now + 90)),
+    ] {
+        feed.put(&mark(put.0, put.1)).await.unwrap();
+        let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
+        assert_eq!((entry.issued_before, entry.until), expected, "after {put:?}");
+        let written = feed.put_over(&mark(now - 9, now + 1), Some(entry)).await.unwrap();
+        assert!(matches!(written, Written::Done(_)));
+        let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
+        assert_eq!((entry.issued_before, entry.until), expected, "reconciling lowers nothing either");
+    }
+}
+
+#[tokio::test]
+async fn a_not_before_that_has_ended_is_replaced() {
+    let (_server, feed) = start().await;
+    let now = UnixSeconds::now().get();
+    for (issued_before, until) in [(now + 99, now - 1), (now, now + 60)] {
+        feed.put(&Record { end: until, issued_before }.mark(Kind::NotBefore, "ann@x")).await.unwrap();
+    }
+    let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
+    assert_eq!((entry.issued_before, entry.until), (now, now + 60));
+}
+
+#[tokio::test]
+async fn nothing_lifts_a_not_before() {
+    let (_server, feed) = start().await;
+    let stamp = feed.put(&Mark::not_before(&subject("ann@x"), later())).await.unwrap();
+    assert_eq!(feed.lift(Kind::NotBefore, "ann@x", stamp.version).await.unwrap(), Lifted::Overtaken);
+    assert!(feed.entry(Kind::NotBefore, "ann@x").await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sekisho_protocol::feed::Kind;
 
 use super::*;
+use crate::domain::feed::record::Record;
 use crate::jobs::reconcile::walk;
 use crate::service::checks::{CheckRecords, Standing};
 use crate::service::feed::mirror::Mirror;
@@ -40,8 +41,59 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
         ("bob@x", Some("t2"), None, false),
     ] {
         let standing = records.standing(&subject(who), token).await.unwrap();
-        assert_eq!(standing, Standing { banned_until, token_revoked }, "{who} {token:?}");
+        assert_eq!(standing, Standing { banned_until, token_revoked, issued_before: None }, "{who} {token:?}");
     }
+}
+
+#[tokio::test]
+async fn a_standing_tells_since_when_tokens_are_valid() {
+    let (server, _, records, _) = start().await;
+    let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "1700", "EX", "600"]).await;
+    assert_eq!(records.standing(&subject("Ann@X"), None).await.unwrap().issued_before, Some(1_700));
+    assert_eq!(records.standing(&subject("bob@x"), Some("t")).await.unwrap().issued_before, None);
+    let _: String = raw(&server, &["SET", "sekisho:not_before:eve@x", "soon"]).await;
+    assert!(records.standing(&subject("eve@x"), None).await.is_err(), "never an allow");
+}
+
+#[tokio::test]
+async fn p8_a_logout_on_record_without_an_entry_or_with_a_lower_one_gets_one() {
+    let (server, feed, _, reconciler) = start().await;
+    let now = UnixSeconds::now().get();
+    for (name, moment) in [("ann@x", now), ("bob@x", now + 5)] {
+        let end = (now + 600).to_string();
+        let key = format!("sekisho:not_before:{name}");
+        let _: String = raw(&server, &["SET", &key, &moment.to_string(), "EXAT", &end]).await;
+    }
+    let lower = Record { end: now + 600, issued_before: now }.mark(Kind::NotBefore, "bob@x");
+    feed.put(&lower).await.unwrap();
+    assert_eq!(walk(&reconciler).await.unwrap(), 2);
+    for (name, moment) in [("ann@x", now), ("bob@x", now + 5)] {
+        let entry = feed.entry(Kind::NotBefore, name).await.unwrap().unwrap();
+        assert_eq!(entry.issued_before, moment, "{name}");
+        assert!(entry.until.abs_diff(now + 600) <= 1, "{name}: {entry:?}");
+    }
+    assert_eq!(walk(&reconciler).await.unwrap(), 0, "once is enough");
+}
+
+#[tokio::test]
+async fn p8_the_absence_of_a_logouts_record_lifts_nothing_not_even_on_purpose() {
+    let (_server, feed, _, reconciler) = start().await;
+    feed.put(&Mark::not_before(&subject("ann@x"), later())).await.unwrap();
+    assert_eq!(walk(&reconciler).await.unwrap(), 0);
+    for deed in [Deed::Written, Deed::Deleted] {
+        assert_eq!(reconciler.settle(Kind::NotBefore, "ann@x", deed).await.unwrap(), Settled::Agreed);
+    }
+    assert!(feed.entry(Kind::NotBefore, "ann@x").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_logout_that_cannot_be_read_keeps_a_walk_from_nobody_else() {
+    let (server, feed, _, reconciler) = start().await;
+    let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "soon"]).await;
+    let _: i64 = raw(&server, &["SADD", "sekisho:not_before:bob@x", "7"]).await;
+    let _: String = raw(&server, &["SET", "sekisho:not_before:eve@x", "1700", "EX", "600"]).await;
+    assert_eq!(walk(&reconciler).await.unwrap(), 1);
+    assert_eq!(feed.entry(Kind::NotBefore, "eve@x").await.unwrap().unwrap().issued_before, 1_700);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use sekisho_protocol::feed::Kind;
 use super::*;
 use crate::domain::feed::Version;
 use crate::domain::feed::position::{EpochRecord, Verdict};
+use crate::domain::feed::record::Record;
 use crate::domain::feed::write::{Says, Write};
 use crate::service::feed::Feed;
 use crate::service::feed::source::FeedSource;
@@ -22,6 +23,16 @@ async fn start() -> (RedisServer, RedisFeed, RedisFeedSource) {
 fn live(version: u64, name: &str, until: u64) -> Write {
     let says = Says::Holds { until, issued_before: 0 };
     Write { version: Version::new(version), kind: Kind::Ban, name: name.into(), says }
+}
+
+fn not_before(version: u64, issued_before: u64, until: u64) -> Write {
+    let says = Says::Holds { until, issued_before };
+    Write { kind: Kind::NotBefore, says, ..live(version, "ann@x", 0) }
+}
+
+fn later_of(write: &Write) -> u64 {
+    let Says::Holds { until, .. } = write.says else { panic!("lifted: {write:?}") };
+    until
 }
 
 fn lifted(version: u64, name: &str) -> Write {
@@ -123,6 +134,45 @@ async fn p2_what_redis_lost_is_written_back_with_its_record() {
     let reason: String = raw(&server, &["HGET", "sekisho:ban:ann@x", "reason"]).await;
     assert_eq!(reason, "restored after Redis lost data");
     assert_eq!(source.restore(&held, &epoch).await.unwrap(), 0, "twice does nothing");
+}
+
+#[tokio::test]
+async fn p2_a_logout_that_redis_lost_is_written_back_with_its_moment() {
+    let (server, feed, mut source) = start().await;
+    let epoch = begin(&mut source, 50).await;
+    let held = [not_before(10, 1_700, later())];
+    assert_eq!(source.restore(&held, &epoch).await.unwrap(), 1);
+    let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
+    assert_eq!((entry.issued_before, entry.until), (1_700, later_of(&held[0])));
+    assert_eq!(raw::<u64>(&server, &["GET", "sekisho:not_before:ann@x"]).await, 1_700);
+    assert!((595..=600).contains(&life(&server, "sekisho:not_before:ann@x").await));
+    assert_eq!(source.restore(&held, &epoch).await.unwrap(), 0, "twice does nothing");
+}
+
+#[tokio::test]
+async fn p2_of_two_memories_of_a_logout_the_higher_wins_whichever_is_newer() {
+    let memories = [not_before(10, 1_700, later()), not_before(12, 1_600, later() + 60)];
+    for order in [[0, 1], [1, 0]] {
+        let (server, feed, mut source) = start().await;
+        let epoch = begin(&mut source, 50).await;
+        for index in order {
+            source.restore(&memories[index..=index], &epoch).await.unwrap();
+        }
+        let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
+        assert_eq!((entry.issued_before, entry.until), (1_700, later_of(&memories[1])), "{order:?}");
+        assert_eq!(raw::<u64>(&server, &["GET", "sekisho:not_before:ann@x"]).await, 1_700, "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn p2_a_logout_of_the_new_epoch_by_a_slower_clock_does_not_hide_the_lost_one() {
+    let (server, feed, mut source) = start().await;
+    let epoch = begin(&mut source, 50).await;
+    feed.put(&Record { end: later(), issued_before: 1_600 }.mark(Kind::NotBefore, "ann@x")).await.unwrap();
+    let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "1600", "EX", "600"]).await;
+    assert_eq!(source.restore(&[not_before(10, 1_700, later())], &epoch).await.unwrap(), 1);
+    assert_eq!(feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap().issued_before, 1_700);
+    assert_eq!(raw::<u64>(&server, &["GET", "sekisho:not_before:ann@x"]).await, 1_700);
 }
 
 #[tokio::test]

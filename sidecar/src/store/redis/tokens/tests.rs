@@ -63,6 +63,24 @@ async fn a_revocation_is_on_record_until_its_end() {
 }
 
 #[tokio::test]
+async fn a_token_from_before_its_owner_was_logged_out_is_revoked() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    for (token, owner, age) in [("old", "Ann@X.org", 999), ("new", "ann@x.org", 1_000), ("his", "bob@x.org", 1)] {
+        tokens.insert(&record(token, owner, age)).await.unwrap();
+    }
+    let _: () = redis.set("sekisho:not_before:ann@x.org", 1_000).await.unwrap();
+    let revoked = |tokens: &[StoredToken]| {
+        let revoked = tokens.iter().filter(|token| token.is_revoked);
+        revoked.map(|token| token.record.token_id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(revoked(&tokens.of_user(&email("ann@x.org")).await.unwrap()), ["old"]);
+    assert_eq!(revoked(&tokens.newest(None, 10).await.unwrap()), ["old"]);
+    assert!(tokens.find(&id("old")).await.unwrap().unwrap().is_revoked);
+    assert!(!tokens.find(&id("new")).await.unwrap().unwrap().is_revoked);
+}
+
+#[tokio::test]
 async fn all_tokens_are_listed_page_by_page_the_newest_first() {
     let server = RedisServer::start().await;
     let tokens = RedisTokens::new(server.client());

@@ -1,0 +1,128 @@
+//! Places in which a crash between two writes could lose something, so that tests can crash there.
+//!
+//! In a debug build a sidecar that reaches the place which `SEKISHO_FAILPOINT` names ends at once,
+//! as by `kill -9`. A release build contains none of it.
+
+/// A place between two steps of which the second is missing if the program ends there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailPoint {
+    /// A ban: its record is written, its feed entry is not.
+    BanRecorded,
+    /// A ban: its feed entry is written, the caller has no answer.
+    BanEntered,
+    /// An unban: the record is removed, the feed entry still holds.
+    UnbanRemoved,
+    /// An unban: the feed entry is lifted, the caller has no answer.
+    UnbanLifted,
+    /// A token's revocation: its record is written, its feed entry is not.
+    TokenRecorded,
+    /// A token's revocation: its feed entry is written, the caller has no answer.
+    TokenEntered,
+    /// A logout: its record is written, its feed entry is not.
+    NotBeforeRecorded,
+    /// A logout: its feed entry is written, the caller has no answer.
+    NotBeforeEntered,
+    /// Reconciling: an entry is written for a record, which was not read again yet.
+    ReconcilePut,
+    /// After a loss of data: an epoch has begun, nothing is written back to it yet.
+    EpochBegun,
+    /// After a loss of data: entries are written back, their records are not.
+    RestoreEntered,
+    /// After a loss of data: records are written back, too, and not yet compared with lifts made meanwhile.
+    RestoreRecorded,
+    /// A poll is on record, the worker has no answer.
+    PollRecorded,
+    /// An activity report counts as taken, what it says is not written.
+    ActivityTaken,
+}
+
+impl FailPoint {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::BanRecorded,
+        Self::BanEntered,
+        Self::UnbanRemoved,
+        Self::UnbanLifted,
+        Self::TokenRecorded,
+        Self::TokenEntered,
+        Self::NotBeforeRecorded,
+        Self::NotBeforeEntered,
+        Self::ReconcilePut,
+        Self::EpochBegun,
+        Self::RestoreEntered,
+        Self::RestoreRecorded,
+        Self::PollRecorded,
+        Self::ActivityTaken,
+    ];
+
+    /// The word by which `SEKISHO_FAILPOINT` names it. Never change one.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::BanRecorded => "ban.recorded",
+            Self::BanEntered => "ban.entered",
+            Self::UnbanRemoved => "unban.removed",
+            Self::UnbanLifted => "unban.lifted",
+            Self::TokenRecorded => "token.recorded",
+            Self::TokenEntered => "token.entered",
+            Self::NotBeforeRecorded => "not_before.recorded",
+            Self::NotBeforeEntered => "not_before.entered",
+            Self::ReconcilePut => "reconcile.put",
+            Self::EpochBegun => "epoch.begun",
+            Self::RestoreEntered => "restore.entered",
+            Self::RestoreRecorded => "restore.recorded",
+            Self::PollRecorded => "poll.recorded",
+            Self::ActivityTaken => "activity.taken",
+        }
+    }
+
+    /// The place with this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|point| point.word() == word)
+    }
+}
+
+/// Ends the program here, if `SEKISHO_FAILPOINT` names this place.
+#[cfg(debug_assertions)]
+pub(crate) fn reach(point: FailPoint) {
+    use std::io::Write;
+    use std::sync::LazyLock;
+
+    static NAMED: LazyLock<Option<FailPoint>> =
+        LazyLock::new(|| FailPoint::of_word(&std::env::var("SEKISHO_FAILPOINT").ok()?));
+    if *NAMED == Some(point) {
+        let _ = writeln!(std::io::stderr(), "fail point {} reached", point.word());
+        std::process::abort();
+    }
+}
+
+/// Nothing: a release build has no fail points.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn reach(_: FailPoint) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_has_a_word_of_its_own() {
+        for point in FailPoint::ALL {
+            assert_eq!(FailPoint::of_word(point.word()), Some(point));
+        }
+        assert_eq!(FailPoint::of_word("ban"), None);
+    }
+
+    #[test]
+    fn no_point_is_left_out_of_the_list() {
+        let mut all = FailPoint::ALL.map(|point| point as usize);
+        all.sort_unstable();
+        assert_eq!(all.to_vec(), (0..=FailPoint::ActivityTaken as usize).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_point_ends_the_program_unless_the_environment_names_it() {
+        assert_eq!(std::env::var_os("SEKISHO_FAILPOINT"), None);
+        FailPoint::ALL.into_iter().for_each(reach);
+    }
+}

@@ -1,0 +1,94 @@
+//! Logging somebody out everywhere: whatever was issued to them until now is invalid, by whomever it
+//! was issued.
+//!
+//! One record and one feed entry say since when their tokens are valid, in this order (rule P8). The
+//! moment is never lowered, since clocks differ, and nothing lifts it: it ends when no token from
+//! before it can be alive (rule P10).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sekisho_protocol::Subject;
+
+use crate::domain::error::Failure;
+use crate::domain::feed::{Mark, Stamp, not_before_end};
+use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
+use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::error::StoreError;
+use crate::service::feed::Feed;
+
+/// Keeps since when people's tokens are valid.
+#[async_trait]
+pub trait NotBeforeStore: Send + Sync {
+    /// Puts on record that the subject's tokens from before `issued_before` are invalid, until `until`;
+    /// a later moment that is on record stands. The moment on record afterwards.
+    async fn raise(
+        &self,
+        subject: &Subject,
+        issued_before: UnixSeconds,
+        until: UnixSeconds,
+    ) -> Result<UnixSeconds, StoreError>;
+
+    /// The moment on record, if there is one.
+    async fn issued_before(&self, subject: &Subject) -> Result<Option<UnixSeconds>, StoreError>;
+}
+
+/// Somebody who was logged out everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedOut {
+    /// What was issued before this moment is invalid.
+    pub issued_before: UnixSeconds,
+    /// What the change came to.
+    pub change: Change,
+}
+
+/// The use cases.
+#[derive(Clone)]
+pub struct Logouts {
+    store: Arc<dyn NotBeforeStore>,
+    feed: Arc<dyn Feed>,
+    changes: Changes,
+}
+
+impl Logouts {
+    /// Logouts kept by these.
+    #[must_use]
+    pub fn new(store: Arc<dyn NotBeforeStore>, feed: Arc<dyn Feed>, changes: Changes) -> Self {
+        Self { store, feed, changes }
+    }
+
+    /// Makes everything invalid that was issued to somebody until `now`.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`]; it may be written then, and the call should be made again.
+    pub async fn log_out(&self, subject: Subject, now: UnixSeconds) -> Result<LoggedOut, Failure> {
+        let this = self.clone();
+        to_its_end(async move {
+            // What was issued in this very second, a moment ago, must be invalid, too.
+            let (issued_before, stamp) = this.write(&subject, now.plus(1)).await?;
+            Ok(LoggedOut { issued_before, change: this.changes.follow(stamp).await })
+        })
+        .await
+    }
+
+    /// Since when somebody's tokens are valid, if they were ever logged out.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn issued_before(&self, subject: &Subject) -> Result<Option<UnixSeconds>, Failure> {
+        Ok(self.store.issued_before(subject).await?)
+    }
+
+    async fn write(&self, subject: &Subject, wanted: UnixSeconds) -> Result<(UnixSeconds, Stamp), Failure> {
+        let until = UnixSeconds(not_before_end(wanted.get()));
+        let issued_before = self.store.raise(subject, wanted, until).await?;
+        reach(FailPoint::NotBeforeRecorded);
+        let stamp = self.feed.put(&Mark::not_before(subject, issued_before.get())).await?;
+        reach(FailPoint::NotBeforeEntered);
+        Ok((issued_before, stamp))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Since when somebody's tokens are valid: `sekisho:not_before:{subject}`, a Unix second. Only ever raised.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use redis::aio::ConnectionManager;
+use redis::{AsyncCommands, Script, ScriptInvocation};
+use sekisho_protocol::Subject;
+
+use crate::domain::time::UnixSeconds;
+use crate::service::error::StoreError;
+use crate::service::logout::NotBeforeStore;
+use crate::store::redis::keys::NOT_BEFORE_RECORD;
+use crate::store::redis::{RedisClient, foreign};
+
+/// Raises one record.
+pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/raise_not_before.lua")));
+
+/// The records, in Redis.
+#[derive(Clone)]
+pub struct RedisNotBefore {
+    client: RedisClient,
+}
+
+impl RedisNotBefore {
+    /// The records in this Redis.
+    #[must_use]
+    pub fn new(client: RedisClient) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl NotBeforeStore for RedisNotBefore {
+    async fn raise(
+        &self,
+        subject: &Subject,
+        issued_before: UnixSeconds,
+        until: UnixSeconds,
+    ) -> Result<UnixSeconds, StoreError> {
+        let call = raise(subject.as_str(), issued_before.get(), until.get());
+        Ok(UnixSeconds(call.invoke_async(&mut self.client.shared()).await?))
+    }
+
+    async fn issued_before(&self, subject: &Subject) -> Result<Option<UnixSeconds>, StoreError> {
+        let moment: Option<u64> = self.client.shared().get(key(subject.as_str())).await?;
+        Ok(moment.map(UnixSeconds))
+    }
+}
+
+/// The call that raises one record.
+pub(super) fn raise(subject: &str, issued_before: u64, until: u64) -> ScriptInvocation<'static> {
+    let mut call = RAISE.key(key(subject));
+    call.arg(issued_before).arg(until);
+    call
+}
+
+/// What is on record about each of `subjects`, for a list: one that cannot be read is left out.
+pub(super) async fn of_all<'a>(
+    redis: &mut ConnectionManager,
+    subjects: BTreeSet<&'a str>,
+) -> Result<BTreeMap<&'a str, u64>, StoreError> {
+    if subjects.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut pipe = redis::pipe();
+    for subject in &subjects {
+        // One by one: two keys need not live on one node.
+        pipe.get(key(subject));
+    }
+    let answers = foreign::read(pipe, redis).await?.into_iter();
+    let moment = |answer| redis::from_redis_value::<Option<u64>>(answer).ok().flatten();
+    Ok(subjects.into_iter().zip(answers).filter_map(|(subject, answer)| Some((subject, moment(answer)?))).collect())
+}
+
+fn key(subject: &str) -> String {
+    format!("{NOT_BEFORE_RECORD}{subject}")
+}
+
+#[cfg(test)]
+mod tests;
