@@ -1,7 +1,7 @@
 # Each target is one script; the scripts say what they do and why. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test e2e wasm prove clean
+.PHONY: help up down check test test-kill-switch e2e wasm prove clean
 
 help: ## list the targets
 	@scripts/help
@@ -17,6 +17,9 @@ check: ## formatting, lints, scripts, configurations
 
 test: ## every test: native, in Node as wasm, end to end
 	@scripts/test
+
+test-kill-switch: ## the long tests of bans and revocations: the protocol's model, faults, 100,000 requests each
+	@scripts/test-kill-switch
 
 e2e: ## the end-to-end stories only
 	@scripts/e2e
