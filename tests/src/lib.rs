@@ -1,7 +1,7 @@
 //! The end-to-end harness: a whole small world of real parts for each story.
 //!
 //! [`World::start`] gives one Envoy with the filter, two sidecars, a Redis and a temporary folder of
-//! their own, and an upstream that remembers what reached it. Ports are ephemeral, so that worlds run side
+//! their own, and an upstream that remembers what reached it; a [`Plan`] asks for more. Ports are ephemeral, so that worlds run side
 //! by side; readiness is polled; every child dies with the test, however the test ends. Start reading
 //! at [`story`](fn@story), which every test calls.
 //!
@@ -14,6 +14,7 @@ pub mod answer;
 pub mod components;
 pub mod envoy;
 pub mod folder;
+pub mod link;
 pub mod poll;
 pub mod ports;
 pub mod process;

@@ -1,7 +1,6 @@
 //! Free ports for children that cannot choose one themselves.
 //!
-//! Envoy binds port 0 and is asked what it got. Redis and the sidecars must be told a port, and keep
-//! it over a restart in the middle of a story. So the ports lie below the range from which the kernel
+//! Each part must be told a port, and keeps it over a restart in the middle of a story. So the ports lie below the range from which the kernel
 //! takes those of outgoing connections, and none is handed out twice.
 
 use std::collections::BTreeSet;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
 
 use crate::poll::Stop;
 use crate::story::runtime;
@@ -77,13 +78,69 @@ impl Process {
     /// # Errors
     /// It has not ended after 10 s.
     pub async fn terminate(mut self) -> Result<()> {
-        let raw = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = raw {
-            kill_process(pid, Signal::TERM)?;
-        }
+        self.signal(Signal::TERM)?;
         let ended = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
         ended.with_context(|| format!("{} has not ended 10 s after SIGTERM", self.name))??;
         Ok(())
+    }
+
+    /// Stops it in its tracks (SIGSTOP): it keeps its memory and its connections, and does nothing.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT) as if no time had passed.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let raw = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        match raw {
+            Some(pid) => Ok(kill_process(pid, signal)?),
+            None => bail!("{} has ended already", self.name),
+        }
+    }
+}
+
+/// The place of a process that comes and goes in the course of a story.
+pub struct Slot {
+    name: String,
+    process: Mutex<Option<Process>>,
+}
+
+impl Slot {
+    /// An empty place for what is called `name` in errors.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), process: Mutex::default() }
+    }
+
+    /// Puts `process` here, and gives the one that was here before.
+    pub async fn put(&self, process: Process) -> Option<Process> {
+        self.process.lock().await.replace(process)
+    }
+
+    /// Takes the process away.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn take(&self) -> Result<Process> {
+        self.process.lock().await.take().with_context(|| format!("{} does not run", self.name))
+    }
+
+    /// Looks at the process.
+    ///
+    /// # Errors
+    /// There is none, or the error of `look`.
+    pub async fn with<T>(&self, look: impl FnOnce(&mut Process) -> Result<T>) -> Result<T> {
+        look(self.process.lock().await.as_mut().with_context(|| format!("{} does not run", self.name))?)
     }
 }
 

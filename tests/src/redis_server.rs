@@ -1,39 +1,72 @@
-//! A Redis of one world, with its append-only file, which a story may stop and start again.
+//! A Redis of one world, with its append-only file, which a story may stop and start again, with its
+//! data or without.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client, Cmd, FromRedisValue, cmd};
-use tokio::sync::Mutex;
 
-use crate::poll;
-use crate::ports;
-use crate::process::Process;
+use crate::process::{Process, Slot};
+use crate::{poll, ports};
 
 /// A Redis server on a port of its own.
 pub struct RedisServer {
+    name: String,
     folder: PathBuf,
+    data: PathBuf,
     port: u16,
-    running: Mutex<Option<Process>>,
+    master: Option<u16>,
+    process: Slot,
 }
 
 impl RedisServer {
-    /// Starts a server that keeps its data in `folder`.
+    /// Starts a server that keeps its data and its log in `folder`.
     ///
     /// # Errors
     /// `redis-server` is not installed or does not answer.
     pub async fn start(folder: &Path) -> Result<Self> {
-        let server = Self { folder: folder.to_owned(), port: ports::free()?, running: Mutex::default() };
+        Self::start_as("redis", folder, None).await
+    }
+
+    /// Starts a replica of this server, and waits until it has what this one has.
+    ///
+    /// # Errors
+    /// It does not answer, or does not become like its master.
+    pub async fn start_replica(&self) -> Result<Self> {
+        let replica = Self::start_as("redis-replica", &self.folder, Some(self.port)).await?;
+        poll::until_true("the replica follows its master", poll::START, async || {
+            let state: String = replica.command(cmd("INFO").arg("replication")).await?;
+            Ok(state.contains("master_link_status:up") && state.contains("master_sync_in_progress:0"))
+        })
+        .await?;
+        Ok(replica)
+    }
+
+    async fn start_as(name: &str, folder: &Path, master: Option<u16>) -> Result<Self> {
+        let server = Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            data: folder.join(format!("{name}-data")),
+            port: ports::free()?,
+            master,
+            process: Slot::new(name),
+        };
         server.resume().await?;
         Ok(server)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL for the sidecars.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        url_of(self.port)
     }
 
     /// Starts it again with the data that it had.
@@ -41,11 +74,16 @@ impl RedisServer {
     /// # Errors
     /// It does not answer.
     pub async fn resume(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.data)?;
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction"]);
-        command.arg("--dir").arg(&self.folder);
-        let mut process = Process::start("redis", &self.folder, command)
+        command.args(["--repl-diskless-sync-delay", "0"]);
+        command.arg("--dir").arg(&self.data);
+        if let Some(master) = self.master {
+            command.args(["--replicaof", "127.0.0.1", &master.to_string()]);
+        }
+        let mut process = Process::start(&self.name, &self.folder, command)
             .await
             .context("is redis-server installed? `make up` installs it")?;
         poll::until("Redis answers", poll::START, async || {
@@ -53,8 +91,17 @@ impl RedisServer {
             self.command::<String>(&cmd("PING")).await
         })
         .await?;
-        *self.running.lock().await = Some(process);
+        self.process.put(process).await;
         Ok(())
+    }
+
+    /// Starts it again as after the loss of its disk: with nothing.
+    ///
+    /// # Errors
+    /// Its data cannot be removed, or it does not answer.
+    pub async fn resume_without_data(&self) -> Result<()> {
+        std::fs::remove_dir_all(&self.data)?;
+        self.resume().await
     }
 
     /// Stops it as an operator would: what was written is on disk.
@@ -62,10 +109,31 @@ impl RedisServer {
     /// # Errors
     /// It does not run, or does not stop.
     pub async fn stop(&self) -> Result<()> {
-        match self.running.lock().await.take() {
-            Some(process) => process.terminate().await,
-            None => bail!("Redis does not run"),
-        }
+        self.process.take().await?.terminate().await
+    }
+
+    /// Kills it, as a crash would.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn kill(&self) -> Result<()> {
+        self.process.take().await?.kill().await
+    }
+
+    /// Stops it in its tracks (SIGSTOP).
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn pause(&self) -> Result<()> {
+        self.process.with(|process| process.pause()).await
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn go_on(&self) -> Result<()> {
+        self.process.with(|process| process.go_on()).await
     }
 
     /// Sends one command, as some other program would.
@@ -95,4 +163,10 @@ impl RedisServer {
     async fn connection(&self) -> Result<MultiplexedConnection> {
         Ok(Client::open(self.url())?.get_multiplexed_async_connection().await?)
     }
+}
+
+/// The URL of a Redis on `port`.
+#[must_use]
+pub fn url_of(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}/0")
 }

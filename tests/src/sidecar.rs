@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method};
 use serde_json::Value;
-use tokio::sync::Mutex;
 
-use crate::process::Process;
+use crate::process::{Process, Slot};
 use crate::world::Keys;
 use crate::{Answer, components, poll, ports};
 
@@ -32,7 +31,7 @@ pub struct Sidecar {
     environment: Vec<(String, String)>,
     ports: Ports,
     client: Client,
-    running: Mutex<Option<Process>>,
+    process: Slot,
 }
 
 impl Sidecar {
@@ -60,7 +59,7 @@ impl Sidecar {
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
             ports,
             client: Client::new(),
-            running: Mutex::default(),
+            process: Slot::new(&format!("sidecar {name}")),
         })
     }
 
@@ -82,7 +81,7 @@ impl Sidecar {
             if answer.status == 200 { Ok(()) } else { bail!("{answer:?}") }
         })
         .await?;
-        *self.running.lock().await = Some(process);
+        self.process.put(process).await;
         Ok(())
     }
 
@@ -91,10 +90,7 @@ impl Sidecar {
     /// # Errors
     /// It does not run.
     pub async fn kill(&self) -> Result<()> {
-        match self.running.lock().await.take() {
-            Some(process) => process.kill().await,
-            None => bail!("sidecar {} does not run", self.name),
-        }
+        self.process.take().await?.kill().await
     }
 
     /// Asks it to end (SIGTERM) and waits.
@@ -102,10 +98,23 @@ impl Sidecar {
     /// # Errors
     /// It does not run, or does not end.
     pub async fn terminate(&self) -> Result<()> {
-        match self.running.lock().await.take() {
-            Some(process) => process.terminate().await,
-            None => bail!("sidecar {} does not run", self.name),
-        }
+        self.process.take().await?.terminate().await
+    }
+
+    /// Stops it in its tracks (SIGSTOP).
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn pause(&self) -> Result<()> {
+        self.process.with(|process| process.pause()).await
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn go_on(&self) -> Result<()> {
+        self.process.with(|process| process.go_on()).await
     }
 
     /// GET on the `ops` listener.

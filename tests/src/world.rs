@@ -1,7 +1,8 @@
-//! A world: one Envoy, two sidecars, a Redis, an upstream that remembers, and clients by role.
+//! A world: Envoys, two sidecars, a Redis, an upstream that remembers, and clients by role.
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::envoy::Envoy;
-use crate::envoy::configuration::{Wiring, of_world};
+use crate::envoy::configuration::Ports;
 use crate::folder::Folder;
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
@@ -19,9 +20,16 @@ use crate::story::runtime;
 use crate::token::Token;
 use crate::upstream::{Recorder, serve};
 use crate::wire::Connection;
-use crate::{Answer, components, poll, ports};
+use crate::{Answer, poll};
 
+mod crew;
 mod everywhere;
+pub mod links;
+pub mod plan;
+
+use crew::Crew;
+pub use links::Links;
+pub use plan::{Leg, Plan, Roles, Sidecars};
 
 /// The super admin of every world.
 pub const ADMIN: &str = "root@example.com";
@@ -56,53 +64,6 @@ impl Keys {
     }
 }
 
-/// Which sidecar does what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Roles {
-    /// Both do everything, as users run it.
-    Alike,
-    /// A serves the app API, B the workers' feeds: what is told to A must travel.
-    Split,
-}
-
-/// Whether the sidecars run when Envoy starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sidecars {
-    /// They do, and the world is handed out when every worker has its snapshot.
-    Running,
-    /// They do not: Envoy starts alone.
-    Absent,
-}
-
-/// What a world is like.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Envoy's workers.
-    pub workers: u32,
-    /// Which sidecar does what.
-    pub roles: Roles,
-    /// Whether there are sidecars from the beginning.
-    pub sidecars: Sidecars,
-    /// Changes to the filter's configuration.
-    pub policy: fn(&mut Value),
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { workers: 2, roles: Roles::Alike, sidecars: Sidecars::Running, policy: |_| {} }
-    }
-}
-
-impl Plan {
-    /// Starts a world like this.
-    ///
-    /// # Errors
-    /// A component is missing or does not become ready.
-    pub async fn start(self) -> Result<World> {
-        World::of(self).await
-    }
-}
-
 /// Somebody with a valid token.
 #[derive(Debug, Clone)]
 pub struct User {
@@ -112,16 +73,20 @@ pub struct User {
     pub token: Token,
 }
 
-/// One Envoy, two sidecars, a Redis, an upstream.
+/// Envoys, two sidecars, a Redis, an upstream.
 pub struct World {
-    /// Envoy.
-    pub envoy: Envoy,
+    /// The first Envoy; in most worlds, the only one.
+    pub envoy: Arc<Envoy>,
+    /// All Envoys, the first one included.
+    pub envoys: Vec<Arc<Envoy>>,
     /// The first sidecar.
     pub a: Sidecar,
     /// The second sidecar.
     pub b: Sidecar,
     /// Their Redis.
     pub redis: RedisServer,
+    /// The links that the plan wants.
+    pub links: Links,
     /// What reached the upstream.
     pub upstream: Recorder,
     /// The secrets.
@@ -141,31 +106,24 @@ impl World {
 
     async fn of(plan: Plan) -> Result<Self> {
         let (folder, keys) = (Folder::create()?, Keys::new());
-        let admin = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
+        let ports = (0..plan.envoys).map(|_| Ports::free()).collect::<Result<Vec<_>>>()?;
+        let admin = ports.first().context("a world has at least one Envoy")?.admin();
         let redis = RedisServer::start(folder.path()).await?;
-        let a = Sidecar::new("a", folder.path(), &redis.url(), admin, &keys)?;
-        let b = Sidecar::new("b", folder.path(), &redis.url(), admin, &keys)?;
+        let mut links = Links::to_redis(&plan, redis.port()).await?;
+        let sidecar = |name, index| Sidecar::new(name, folder.path(), &links.redis_url(index, &redis), admin, &keys);
+        let (a, b) = (sidecar("a", 0)?, sidecar("b", 1)?);
+        links.add_to_sidecars(&plan, [a.ports().mesh, b.ports().mesh]).await?;
         if plan.sidecars == Sidecars::Running {
             tokio::try_join!(a.start(), b.start())?;
         }
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let mesh = vec![a.ports().mesh, b.ports().mesh];
-        let alike = plan.roles == Roles::Alike;
-        let filter = components::filter()?;
-        let wiring = Wiring {
-            filter: filter.to_str().context("the filter's path is not UTF-8")?,
-            admin: admin.port(),
-            feed: if alike { mesh.clone() } else { vec![b.ports().mesh] },
-            check: mesh,
-            app: if alike { vec![a.ports().app, b.ports().app] } else { vec![a.ports().app] },
-            upstream: vec![listener.local_addr()?.port()],
-            policy: plan.policy,
-        };
+        let upstream_port = listener.local_addr()?.port();
         let upstream = Recorder::remembering();
         runtime().spawn(serve(listener, upstream.clone()));
-        let configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
-        let envoy = Envoy::start(folder.path(), &configuration, admin, &keys, plan.workers).await?;
-        let world = Self { envoy, a, b, redis, upstream, keys, client: Client::new(), folder };
+        let crew = Crew { plan, folder: folder.path(), keys: &keys, links: &links, a: &a, b: &b, upstream_port };
+        let envoys = crew.start(ports).await?;
+        let envoy = envoys.first().cloned().context("a world has at least one Envoy")?;
+        let world = Self { envoy, envoys, a, b, redis, links, upstream, keys, client: Client::new(), folder };
         if plan.sidecars == Sidecars::Running {
             world.every_worker_has_its_snapshot().await?;
         }
@@ -186,8 +144,8 @@ impl World {
         poll::until("every worker has its snapshot", poll::START, async || {
             let replicas = self.redis.hash("sekisho:{feed}:workers").await?;
             let holding = replicas.iter().filter(|(_, json)| holds_a_snapshot(json)).count();
-            // One VM more than workers: Envoy's main thread has one as well.
-            ensure!(holding > self.envoy.workers() as usize, "{holding} of {replicas:?}");
+            let machines: usize = self.envoys.iter().map(|envoy| machines_of(envoy)).sum();
+            ensure!(holding >= machines, "{holding} of {replicas:?}");
             Ok(())
         })
         .await
@@ -267,6 +225,11 @@ impl World {
         })
         .await
     }
+}
+
+/// One VM more than workers: Envoy's main thread has one as well.
+fn machines_of(envoy: &Envoy) -> usize {
+    envoy.workers() as usize + 1
 }
 
 fn holds_a_snapshot(json: &str) -> bool {

@@ -1,20 +1,52 @@
 //! Turns the configuration that users run into that of one world: other ports, other files, a
 //! second listener, and nothing else.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
+
+use crate::ports;
 
 /// The name of the listener that users run.
 pub const EDGE: &str = "edge";
 /// The name of the second listener, which lets hostile paths and trailers through to the filter.
 pub const BARE: &str = "bare";
 
+/// Ports of one Envoy. They stay over a restart, and a hot restart hands them over.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// Its admin interface.
+    pub admin: u16,
+    /// The listener that users run.
+    pub edge: u16,
+    /// The second listener.
+    pub bare: u16,
+}
+
+impl Ports {
+    /// Free ones.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn free() -> Result<Self> {
+        Ok(Self { admin: ports::free()?, edge: ports::free()?, bare: ports::free()? })
+    }
+
+    /// Where its admin interface is.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.admin))
+    }
+}
+
 /// What a world puts in place of what `envoy/envoy.yaml` names.
 pub struct Wiring<'a> {
     /// The compiled filter.
     pub filter: &'a str,
-    /// The port of Envoy's admin interface.
-    pub admin: u16,
+    /// Where Envoy itself listens.
+    pub ports: Ports,
     /// Ports behind `sekisho_feed`.
     pub feed: Vec<u16>,
     /// Ports behind `sekisho_check`.
@@ -33,7 +65,7 @@ pub struct Wiring<'a> {
 /// The file has not the shape that is documented: one listener with the filter, and four clusters.
 pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
     let mut root: Value = serde_norway::from_str(yaml).context("envoy.yaml is no YAML")?;
-    root["admin"]["address"] = address(wiring.admin);
+    root["admin"]["address"] = address(wiring.ports.admin);
     let resources = root.get_mut("static_resources").context("no static_resources")?;
     for (cluster, ports) in [
         ("sekisho_feed", &wiring.feed),
@@ -50,8 +82,34 @@ pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
     set_filter(&mut edge, wiring)?;
     let mut bare = edge.clone();
     without_normalisation(&mut bare);
-    listeners.extend([named(edge, EDGE), named(bare, BARE)]);
+    listeners.extend([named(edge, EDGE, wiring.ports.edge), named(bare, BARE, wiring.ports.bare)]);
     Ok(root)
+}
+
+/// Takes the listeners out of `root`, which names `file` in their place: Envoy reads them from there,
+/// and reads them again whenever another file is moved into that place.
+///
+/// # Errors
+/// There are none in it.
+pub fn with_listeners_in(root: &mut Value, file: &Path) -> Result<Value> {
+    let resources = root["static_resources"].as_object_mut().context("no static_resources")?;
+    let listeners = resources.remove("listeners").context("no listeners")?;
+    let source = json!({"path_config_source": {"path": file}, "resource_api_version": "V3"});
+    root["dynamic_resources"] = json!({"lds_config": source});
+    Ok(listeners)
+}
+
+/// The same listeners as the file of [`with_listeners_in`] holds them.
+#[must_use]
+pub fn discovery_of(listeners: &Value) -> Value {
+    const TYPE: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+    let typed = |listener: &Value| {
+        let mut listener = listener.clone();
+        listener["@type"] = TYPE.into();
+        listener
+    };
+    let resources: Vec<Value> = listeners.as_array().into_iter().flatten().map(typed).collect();
+    json!({"resources": resources})
 }
 
 /// The filter's own configuration in `yaml`.
@@ -69,11 +127,11 @@ fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
-/// Both listeners are bound to port 0, so their counters need names of their own.
-fn named(mut listener: Value, name: &str) -> Value {
+/// Ports differ from world to world, so counters need names of their own.
+fn named(mut listener: Value, name: &str, port: u16) -> Value {
     listener["name"] = name.into();
     listener["stat_prefix"] = name.into();
-    listener["address"] = address(0);
+    listener["address"] = address(port);
     listener
 }
 
@@ -112,7 +170,10 @@ fn set_filter(listener: &mut Value, wiring: &Wiring<'_>) -> Result<()> {
 }
 
 /// Calls `change` with the configuration of every filter in `value`.
-fn change_policy(value: &mut Value, change: &mut impl FnMut(&mut Value)) -> Result<()> {
+///
+/// # Errors
+/// The configuration of a filter is no JSON.
+pub fn change_policy(value: &mut Value, change: &mut impl FnMut(&mut Value)) -> Result<()> {
     visit(value, &mut |object| {
         if !object.contains_key("vm_config") {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The same request on every worker, for stories that claim something about all of them.
+//! The same request on every worker of every Envoy, for stories that claim something about all of them.
 //!
 //! A connection belongs to one worker for its whole life, and each connection here carries the same
 //! number of requests. So a worker's count of connections tells how many requests it served.
@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::World;
 use crate::Answer;
+use crate::envoy::Envoy;
 use crate::wire::Connection;
 
 /// How many requests every worker must have served before a story may speak of all workers.
@@ -16,50 +17,67 @@ const REQUESTS_PER_CONNECTION: u64 = 50;
 const CONNECTIONS_AT_ONCE: usize = 16;
 
 impl World {
-    /// Sends `request` until every worker has answered it at least 1,000 times, and
+    /// Sends `request` until every worker of every Envoy has answered it at least 1,000 times, and
     /// gives the number of answers. Nobody else may open connections meanwhile.
     ///
     /// # Errors
     /// An answer is not as `expected`.
     pub async fn everywhere(&self, request: &[u8], expected: fn(&Answer) -> bool) -> Result<u64> {
-        let before = self.envoy.connections().await?;
         let mut sent = 0;
-        loop {
-            let mut batch = JoinSet::new();
-            for _ in 0..CONNECTIONS_AT_ONCE {
-                batch.spawn(repeat(self.envoy.edge(), request.to_vec(), expected));
-            }
-            while let Some(ended) = batch.join_next().await {
-                sent += ended??;
-            }
-            let after = self.envoy.connections().await?;
-            let served = |(after, before): (&u64, &u64)| (after - before) * REQUESTS_PER_CONNECTION;
-            if after.iter().zip(&before).map(served).all(|requests| requests >= REQUESTS_PER_WORKER) {
-                return Ok(sent);
-            }
+        for envoy in &self.envoys {
+            sent += everywhere_on(envoy, request, expected).await?;
         }
+        Ok(sent)
     }
 
-    /// Open connections, at least one to each worker. Nobody else may open connections meanwhile.
+    /// Open connections, at least one to each worker of every Envoy. Nobody else may open connections
+    /// meanwhile.
     ///
     /// # Errors
     /// Envoy does not answer.
     pub async fn connections_to_every_worker(&self) -> Result<Vec<Connection>> {
-        let before = self.envoy.connections().await?;
         let mut connections = Vec::new();
-        loop {
-            for _ in 0..CONNECTIONS_AT_ONCE {
-                let mut connection = Connection::open(self.envoy.edge()).await?;
-                // A worker counts a connection when it accepts it: an answer proves that it has.
-                connection.send(b"GET /public HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-                connections.push(connection);
-            }
-            let after = self.envoy.connections().await?;
-            if after.iter().zip(&before).all(|(after, before)| after > before) {
-                return Ok(connections);
+        for envoy in &self.envoys {
+            let before = envoy.connections().await?;
+            loop {
+                for _ in 0..CONNECTIONS_AT_ONCE {
+                    connections.push(accepted(envoy).await?);
+                }
+                let after = envoy.connections().await?;
+                if after.iter().zip(&before).all(|(after, before)| after > before) {
+                    break;
+                }
             }
         }
+        Ok(connections)
     }
+}
+
+async fn everywhere_on(envoy: &Envoy, request: &[u8], expected: fn(&Answer) -> bool) -> Result<u64> {
+    let before = envoy.connections().await?;
+    let mut sent = 0;
+    loop {
+        let mut batch = JoinSet::new();
+        for _ in 0..CONNECTIONS_AT_ONCE {
+            batch.spawn(repeat(envoy.edge(), request.to_vec(), expected));
+        }
+        while let Some(ended) = batch.join_next().await {
+            sent += ended??;
+        }
+        let after = envoy.connections().await?;
+        let served = |(after, before): (&u64, &u64)| (after - before) * REQUESTS_PER_CONNECTION;
+        if after.iter().zip(&before).map(served).all(|requests| requests >= REQUESTS_PER_WORKER) {
+            return Ok(sent);
+        }
+    }
+}
+
+/// A new connection that a worker has counted: it does so when it accepts it, and an answer proves that
+/// it has.
+async fn accepted(envoy: &Envoy) -> Result<Connection> {
+    let mut connection = Connection::open(envoy.edge()).await?;
+    connection.send(b"GET /public HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    Ok(connection)
 }
 
 async fn repeat(to: std::net::SocketAddr, request: Vec<u8>, expected: fn(&Answer) -> bool) -> Result<u64> {

@@ -1,0 +1,67 @@
+//! Starts the Envoys of a world.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::links::{Links, ports_over};
+use super::{Keys, Plan, Roles};
+use crate::components;
+use crate::envoy::configuration::{Ports, Wiring, of_world};
+use crate::envoy::{Envoy, Setup};
+use crate::sidecar::Sidecar;
+
+/// What the Envoys of a world have around them.
+pub(super) struct Crew<'a> {
+    pub(super) plan: Plan,
+    pub(super) folder: &'a Path,
+    pub(super) keys: &'a Keys,
+    pub(super) links: &'a Links,
+    pub(super) a: &'a Sidecar,
+    pub(super) b: &'a Sidecar,
+    pub(super) upstream_port: u16,
+}
+
+impl Crew<'_> {
+    /// One Envoy for each of `ports`.
+    pub(super) async fn start(&self, ports: Vec<Ports>) -> Result<Vec<Arc<Envoy>>> {
+        let mut envoys = Vec::new();
+        for (index, ports) in ports.into_iter().enumerate() {
+            envoys.push(Arc::new(Envoy::start(self.setup(index, ports)?).await?));
+        }
+        Ok(envoys)
+    }
+
+    fn setup(&self, index: usize, ports: Ports) -> Result<Setup<'_>> {
+        let (a, b) = (self.a.ports(), self.b.ports());
+        let feed = ports_over(self.links.feed.get(index), [a.mesh, b.mesh]);
+        let alike = self.plan.roles == Roles::Alike;
+        let filter = components::filter()?;
+        let wiring = Wiring {
+            filter: filter.to_str().context("the filter's path is not UTF-8")?,
+            ports,
+            feed: if alike { feed.to_vec() } else { vec![feed[1]] },
+            check: ports_over(self.links.check.get(index), [a.mesh, b.mesh]).to_vec(),
+            app: if alike { vec![a.app, b.app] } else { vec![a.app] },
+            upstream: vec![self.upstream_port],
+            policy: self.plan.policy,
+        };
+        let configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
+        Ok(Setup {
+            node: node_of(index),
+            folder: self.folder,
+            configuration,
+            ports,
+            keys: self.keys,
+            workers: self.plan.workers,
+            listeners: self.plan.listeners,
+            restart: self.plan.restart,
+        })
+    }
+}
+
+/// The first one is called as it is where there is only one.
+fn node_of(index: usize) -> String {
+    if index == 0 { "envoy".to_owned() } else { format!("envoy-{}", index + 1) }
+}

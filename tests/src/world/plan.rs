@@ -1,0 +1,82 @@
+//! What a world is like: what a story changes about the world that users run.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::World;
+use crate::envoy::{Listeners, Restart};
+
+/// Which sidecar does what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roles {
+    /// Both do everything, as users run it.
+    Alike,
+    /// A serves the app API, B the workers' feeds: what is told to A must travel.
+    Split,
+}
+
+/// Whether the sidecars run when Envoy starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sidecars {
+    /// They do, and the world is handed out when every worker has its snapshot.
+    Running,
+    /// They do not: Envoy starts alone.
+    Absent,
+}
+
+/// A connection between parts that may lead over a [`Link`](crate::link::Link).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leg {
+    /// From each Envoy to each sidecar, for the feed and the activity reports.
+    Feed,
+    /// From each Envoy to each sidecar, for checks.
+    Check,
+    /// From each sidecar to Redis.
+    Redis,
+}
+
+/// What a world is like.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How many Envoys there are. They share the sidecars.
+    pub envoys: usize,
+    /// The workers of each Envoy.
+    pub workers: u32,
+    /// Where the Envoys have their listeners from.
+    pub listeners: Listeners,
+    /// How the Envoys may be restarted.
+    pub restart: Restart,
+    /// Connections that can be slowed down and cut; the others are direct.
+    pub links: &'static [Leg],
+    /// Which sidecar does what.
+    pub roles: Roles,
+    /// Whether there are sidecars from the beginning.
+    pub sidecars: Sidecars,
+    /// Changes to the filter's configuration.
+    pub policy: fn(&mut Value),
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            envoys: 1,
+            workers: 2,
+            listeners: Listeners::Static,
+            restart: Restart::Cold,
+            links: &[],
+            roles: Roles::Alike,
+            sidecars: Sidecars::Running,
+            policy: |_| {},
+        }
+    }
+}
+
+impl Plan {
+    /// Starts a world like this.
+    ///
+    /// # Errors
+    /// A component is missing or does not become ready.
+    pub async fn start(self) -> Result<World> {
+        World::of(self).await
+    }
+}
