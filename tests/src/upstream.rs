@@ -1,22 +1,26 @@
 //! An upstream that answers every request with what it received and, for stories, remembers it.
 //!
 //! The sample upstream of `make up` and the recording one of the harness are this same server, so
-//! that what a reader sees with `curl` is what the stories assert on.
+//! that what a reader sees with `curl` is what the stories assert on. Below `/stream/` it answers with
+//! streams: see [`streams`].
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
+use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+
+mod recorder;
+mod streams;
+
+use recorder::Serving;
+pub use recorder::{Progress, Recorder, Visit};
 
 /// Where the sample upstream listens unless `UPSTREAM_LISTEN` says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:9500";
@@ -28,8 +32,6 @@ const BODY_SHOWN_BYTES: usize = 64 * 1024;
 const HEADERS_MAX_BYTES: u32 = 256 * 1024;
 /// Most header fields of one request.
 const HEADERS_MAX: usize = 1_000;
-/// How many requests a recorder remembers; older ones are forgotten.
-const REMEMBERED: usize = 20_000;
 
 /// One request as it reached the upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,55 +67,10 @@ impl Received {
     }
 }
 
-/// Counts the requests and remembers the last ones. Clones share what they remember.
-#[derive(Clone, Default)]
-pub struct Recorder {
-    count: Arc<AtomicU64>,
-    last: Option<Arc<Mutex<VecDeque<Received>>>>,
-}
-
-impl Recorder {
-    /// A recorder that remembers nothing: for an upstream that runs for days.
-    #[must_use]
-    pub fn counting_only() -> Self {
-        Self::default()
-    }
-
-    /// A recorder for stories.
-    #[must_use]
-    pub fn remembering() -> Self {
-        Self { last: Some(Arc::default()), ..Self::default() }
-    }
-
-    /// How many requests came so far.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    /// The remembered requests whose path holds `marker`.
-    #[must_use]
-    pub fn with_path(&self, marker: &str) -> Vec<Received> {
-        let Some(last) = &self.last else { return Vec::new() };
-        let last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.iter().filter(|r| r.path.contains(marker)).cloned().collect()
-    }
-
-    fn remember(&self, received: &Received) {
-        if let Some(last) = &self.last {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.len() == REMEMBERED {
-                last.pop_front();
-            }
-            last.push_back(received.clone());
-        }
-    }
-}
-
 /// Serves HTTP/1.1 and HTTP/2 (prior knowledge) for ever. `axum::serve` has no setting for the size
 /// of headers, so the connections are served one level below it.
 pub async fn serve(listener: TcpListener, recorder: Recorder) {
-    let router = Router::new().fallback(answer).with_state(recorder);
+    let router = streams::routes().fallback(answer).with_state(recorder);
     loop {
         // A failed accept (too many open files, a client that left) concerns one connection only.
         let Ok((stream, _)) = listener.accept().await else { continue };
@@ -122,14 +79,23 @@ pub async fn serve(listener: TcpListener, recorder: Recorder) {
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http1().max_headers(HEADERS_MAX).max_buf_size(HEADERS_MAX_BYTES as usize);
             builder.http2().max_header_list_size(HEADERS_MAX_BYTES);
-            let _client_left = builder.serve_connection(TokioIo::new(stream), service).await;
+            let _client_left = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
         });
     }
 }
 
 async fn answer(State(recorder): State<Recorder>, request: Request) -> Response {
-    let number = recorder.count.fetch_add(1, Ordering::SeqCst) + 1;
+    let serving = recorder.enter(path_of(&request));
+    answer_in_full(&recorder, &serving, request).await
+}
+
+/// Reads the request to its end, remembers it and shows it.
+async fn answer_in_full(recorder: &Recorder, serving: &Serving, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    let body = body.map_frame(|frame| {
+        serving.arrived(frame.data_ref().map_or(0, Bytes::len));
+        frame
+    });
     let collected = match Limited::new(body, BODY_MAX_BYTES).collect().await {
         Ok(collected) => collected,
         Err(error) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
@@ -138,15 +104,20 @@ async fn answer(State(recorder): State<Recorder>, request: Request) -> Response 
     let bytes = collected.to_bytes();
     let shown = bytes.get(..BODY_SHOWN_BYTES).unwrap_or(&bytes);
     let received = Received {
-        number,
+        number: serving.number,
         method: head.method.to_string(),
-        path: head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string),
+        path: serving.path.clone(),
         headers: pairs(&head.headers),
         body: String::from_utf8_lossy(shown).into_owned(),
         trailers,
     };
     recorder.remember(&received);
     Json(received).into_response()
+}
+
+fn path_of(request: &Request) -> String {
+    let uri = request.uri();
+    uri.path_and_query().map_or_else(|| uri.to_string(), ToString::to_string)
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -1,5 +1,7 @@
-//! HTTP/1.1 byte by byte, for what real clients refuse to send and for connections that are counted.
+//! HTTP as it is on the wire, for what real clients refuse to send and hide from their callers: hostile
+//! requests, bodies that arrive in pieces, answers that are cut, and connections that are counted.
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,12 +12,50 @@ use tokio::time::timeout;
 
 use crate::Answer;
 
-/// How long an answer may take.
+mod http2;
+mod request;
+mod websocket;
+
+pub use http2::{Http2, Http2Stream};
+pub use request::RawRequest;
+pub use websocket::{Heard, Websocket, handshake, text_frame};
+
+/// How long a step of a conversation may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest line and longest piece of an answer.
+const LINE_MAX_BYTES: u64 = 256 * 1024;
+const PIECE_MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// One step through the body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Some bytes of it.
+    Bytes(Vec<u8>),
+    /// Its orderly end: the last chunk or the last announced byte.
+    End,
+    /// Its end in the middle: the connection was closed, or the stream was reset.
+    Cut,
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// See [`Piece::End`].
+    Orderly,
+    /// See [`Piece::Cut`].
+    Cut,
+}
 
 /// One connection. Dropping it closes it.
 pub struct Connection {
     stream: BufReader<TcpStream>,
+    /// What is left of the body of the answer whose head was read last.
+    body: Framing,
+}
+
+enum Framing {
+    Chunked,
+    Left(usize),
 }
 
 impl Connection {
@@ -26,7 +66,7 @@ impl Connection {
     pub async fn open(to: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(to).await.with_context(|| format!("connecting to {to}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self { stream: BufReader::new(stream), body: Framing::Left(0) })
     }
 
     /// Sends `bytes` as they are and reads one answer.
@@ -34,120 +74,158 @@ impl Connection {
     /// # Errors
     /// The connection ended, or no readable answer came in time.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<Answer> {
-        timeout(PATIENCE, self.exchange(bytes)).await.context("no answer in time")?
-    }
-
-    async fn exchange(&mut self, bytes: &[u8]) -> Result<Answer> {
         // A refusal may come, and the connection close, before all was sent.
-        let sent = self.stream.write_all(bytes).await;
-        let read = self.read().await;
+        let sent = self.write(bytes).await;
+        let read = self.answer().await;
         match (read, sent) {
             (Ok(answer), _) => Ok(answer),
-            (Err(_), Err(error)) => Err(error.into()),
+            (Err(_), Err(error)) => Err(error),
             (Err(error), Ok(())) => Err(error),
         }
     }
 
-    async fn read(&mut self) -> Result<Answer> {
-        let start = self.line().await?;
-        let status = start.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.ok_or_else(|| anyhow!("no status line: {start:?}"))?;
-        let headers = self.fields().await?;
-        let mut answer = Answer { status, headers, body: String::new() };
-        let bytes = if answer.header("transfer-encoding") == Some("chunked") {
-            self.chunks().await?
-        } else {
-            let length = answer.header("content-length").map_or(Ok(0), str::parse)?;
-            self.bytes(length).await?
-        };
-        answer.body = String::from_utf8_lossy(&bytes).into_owned();
+    /// Sends `bytes` as they are: a request, or a part of one.
+    ///
+    /// # Errors
+    /// The connection ended, or nobody reads.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(in_time(self.stream.write_all(bytes)).await??)
+    }
+
+    /// Sends a piece of a chunked body (RFC 9112 §7.1); an empty one ends it.
+    ///
+    /// # Errors
+    /// The connection ended, or nobody reads.
+    pub async fn write_chunk(&mut self, piece: &[u8]) -> Result<()> {
+        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        self.write(&chunk).await
+    }
+
+    /// Reads one answer to its orderly end.
+    ///
+    /// # Errors
+    /// The connection ended, or no readable answer came in time.
+    pub async fn answer(&mut self) -> Result<Answer> {
+        let mut answer = self.head().await?;
+        match self.rest().await? {
+            (bytes, Ending::Orderly) => answer.body = String::from_utf8_lossy(&bytes).into_owned(),
+            (_, Ending::Cut) => bail!("the connection ended in the middle of {answer:?}"),
+        }
         Ok(answer)
     }
 
-    async fn line(&mut self) -> Result<String> {
+    /// Reads status and headers of an answer; its body is read by [`Self::piece`].
+    ///
+    /// # Errors
+    /// The connection ended, or no readable head came in time.
+    pub async fn head(&mut self) -> Result<Answer> {
+        in_time(self.read_head()).await?
+    }
+
+    /// Reads on in the body of the last answer.
+    ///
+    /// # Errors
+    /// Nothing came in time, or what came is no body.
+    pub async fn piece(&mut self) -> Result<Piece> {
+        match in_time(self.read_piece()).await? {
+            Ok(piece) => Ok(piece),
+            Err(error) if is_cut(&error) => Ok(Piece::Cut),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the body of the last answer to its end, whichever comes.
+    ///
+    /// # Errors
+    /// Nothing came for a while, or what came is no body.
+    pub async fn rest(&mut self) -> Result<(Vec<u8>, Ending)> {
+        let mut body = Vec::new();
+        loop {
+            match self.piece().await? {
+                Piece::Bytes(bytes) => body.extend(bytes),
+                Piece::End => return Ok((body, Ending::Orderly)),
+                Piece::Cut => return Ok((body, Ending::Cut)),
+            }
+            ensure!(body.len() <= PIECE_MAX_BYTES, "an answer without an end");
+        }
+    }
+
+    async fn read_head(&mut self) -> Result<Answer> {
+        let start = self.line().await?;
+        let status = start.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.ok_or_else(|| anyhow!("no status line: {start:?}"))?;
+        let answer = Answer { status, headers: self.fields().await?, body: String::new() };
+        self.body = if answer.header("transfer-encoding") == Some("chunked") {
+            Framing::Chunked
+        } else {
+            Framing::Left(answer.header("content-length").map_or(Ok(0), str::parse)?)
+        };
+        Ok(answer)
+    }
+
+    async fn read_piece(&mut self) -> io::Result<Piece> {
+        match self.body {
+            Framing::Left(0) => Ok(Piece::End),
+            Framing::Left(left) => {
+                self.body = Framing::Left(0);
+                Ok(Piece::Bytes(self.bytes(left).await?))
+            }
+            Framing::Chunked => {
+                let line = self.line().await?;
+                let size = usize::from_str_radix(&line, 16).map_err(|_| invalid("no chunk size", &line))?;
+                if size == 0 {
+                    self.fields().await?;
+                    self.body = Framing::Left(0);
+                    return Ok(Piece::End);
+                }
+                let bytes = self.bytes(size).await?;
+                self.line().await?;
+                Ok(Piece::Bytes(bytes))
+            }
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
         let mut line = Vec::new();
-        self.stream.read_until(b'\n', &mut line).await?;
-        ensure!(line.ends_with(b"\n"), "the connection ended");
+        (&mut self.stream).take(LINE_MAX_BYTES).read_until(b'\n', &mut line).await?;
+        if !line.ends_with(b"\n") {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
 
-    async fn fields(&mut self) -> Result<Vec<(String, String)>> {
+    async fn fields(&mut self) -> io::Result<Vec<(String, String)>> {
         let mut fields = Vec::new();
         loop {
             let line = self.line().await?;
             match line.split_once(':') {
                 Some((name, value)) => fields.push((name.to_ascii_lowercase(), value.trim().to_owned())),
                 None if line.is_empty() => return Ok(fields),
-                None => bail!("no header field: {line:?}"),
+                None => return Err(invalid("no header field", &line)),
             }
         }
     }
 
-    async fn chunks(&mut self) -> Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let size = usize::from_str_radix(&self.line().await?, 16)?;
-            if size == 0 {
-                self.fields().await?;
-                return Ok(body);
-            }
-            body.extend(self.bytes(size).await?);
-            self.line().await?;
+    async fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        if count > PIECE_MAX_BYTES {
+            return Err(invalid("too long a piece", &count.to_string()));
         }
-    }
-
-    async fn bytes(&mut self, count: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).await?;
         Ok(bytes)
     }
 }
 
-/// A request as bytes: nothing is added but the `Host`, nothing is checked.
-#[derive(Clone)]
-pub struct RawRequest {
-    head: Vec<u8>,
+async fn in_time<T>(step: impl Future<Output = T>) -> Result<T> {
+    timeout(PATIENCE, step).await.context("nothing came in time")
 }
 
-impl RawRequest {
-    /// `METHOD TARGET HTTP/1.1` and `Host: localhost`.
-    #[must_use]
-    pub fn new(method: &str, target: &str) -> Self {
-        Self::to_host(method, target, "localhost")
-    }
+fn invalid(what: &str, got: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, format!("{what}: {got:?}"))
+}
 
-    /// The same for another host.
-    #[must_use]
-    pub fn to_host(method: &str, target: &str, host: &str) -> Self {
-        Self { head: format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n").into_bytes() }
-    }
-
-    /// Adds a header line.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.head.extend(name.as_bytes());
-        self.head.extend(b": ");
-        self.head.extend(value.as_ref());
-        self.head.extend(b"\r\n");
-        self
-    }
-
-    /// The request without a body.
-    #[must_use]
-    pub fn bytes(mut self) -> Vec<u8> {
-        self.head.extend(b"\r\n");
-        self.head
-    }
-
-    /// The request with a chunked body and trailers after it (RFC 9112 §7.1.2).
-    #[must_use]
-    pub fn with_trailers(self, body: &str, trailers: &[(&str, &str)]) -> Vec<u8> {
-        let mut bytes = self.header("transfer-encoding", "chunked").bytes();
-        bytes.extend(format!("{:x}\r\n{body}\r\n0\r\n", body.len()).into_bytes());
-        for (name, value) in trailers {
-            bytes.extend(format!("{name}: {value}\r\n").into_bytes());
-        }
-        bytes.extend(b"\r\n");
-        bytes
-    }
+/// Whether the other side left, by whatever means.
+fn is_cut(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
