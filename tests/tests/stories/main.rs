@@ -13,6 +13,7 @@ mod jwt;
 mod kill_switch;
 mod observability;
 mod paths;
+mod streams;
 mod stripping;
 mod token_api;
 
