@@ -19,6 +19,10 @@ mod testing;
 mod configuration;
 #[path = "cli/doctor.rs"]
 mod doctor;
+// A release build has none.
+#[cfg(debug_assertions)]
+#[path = "cli/fail_points.rs"]
+mod fail_points;
 #[path = "cli/state.rs"]
 mod state;
 

@@ -15,6 +15,7 @@ pub const CLOCK_SKEW_S: u64 = 5;
 pub struct Caller {
     subject: Subject,
     email: Option<Email>,
+    token_id: Option<String>,
     scopes: Vec<String>,
 }
 
@@ -37,7 +38,7 @@ impl Caller {
             Some(Ok(email)) => Some(email),
             None => None,
         };
-        Ok(Self { subject: claims.sub, email, scopes: claims.scopes })
+        Ok(Self { subject: claims.sub, email, token_id: claims.token_id, scopes: claims.scopes })
     }
 
     /// The address under which the caller's tokens are filed.
@@ -46,6 +47,12 @@ impl Caller {
     /// [`Failure::NoEmail`] if the provider vouches for none.
     pub fn email(&self) -> Result<&Email, Failure> {
         self.email.as_ref().ok_or(Failure::NoEmail)
+    }
+
+    /// The id of the token with which the caller came, if it has one.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
     }
 
     /// What the caller's credential may be used for.

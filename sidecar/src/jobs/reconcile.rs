@@ -28,7 +28,7 @@ pub async fn run(reconciler: Reconciler, wake: Arc<Notify>, closing: Cancellatio
             Some(Ok(told)) => {
                 trouble.ends(JOB);
                 if told > 0 {
-                    tracing::info!(records.told = told, "records of other programs were taken into the feed");
+                    tracing::info!(records.told = told, "records that the feed did not know were taken into it");
                 }
                 EVERY
             }

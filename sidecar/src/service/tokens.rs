@@ -124,9 +124,15 @@ impl Tokens {
     ///
     /// # Errors
     /// The wish can't be granted: a bad value, or a scope that the caller does not hold.
+    /// [`Failure::Unauthenticated`] if the caller's own token was revoked since the filter let it pass.
     pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
-        let scopes = Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?;
-        self.grant(caller.email()?.clone(), scopes, wish, now).await
+        let (email, scopes) = (caller.email()?, Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?);
+        let issued_at = self.earliest_valid(email, now).await?;
+        // Only then: if the caller is logged out after this look, the new token is older than that, too.
+        if self.has_revoked_token(caller).await? {
+            return Err(Failure::Unauthenticated);
+        }
+        self.grant(email.clone(), scopes, wish, issued_at).await
     }
 
     /// Issues a token to anybody, on the order of who operates this sidecar.
@@ -135,7 +141,8 @@ impl Tokens {
     /// A bad value in the wish.
     pub async fn issue_to(&self, email: Email, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let scopes = Scopes::granted_by_operator(wish.scopes.as_deref())?;
-        self.grant(email, scopes, wish, now).await
+        let issued_at = self.earliest_valid(&email, now).await?;
+        self.grant(email, scopes, wish, issued_at).await
     }
 
     /// A caller's own token.
@@ -208,18 +215,33 @@ impl Tokens {
         self.store.find(id).await?.ok_or(Failure::TokenNotFound)
     }
 
-    async fn grant(&self, email: Email, scopes: Scopes, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
-        let (name, life_s) = (TokenName::parse(&wish.name)?, self.lifetimes.choose(wish.expires_in)?);
-        // Whoever was logged out in this very second must be able to come back in it.
-        let valid_from = self.logouts.issued_before(&email.clone().into()).await?;
-        let issued_at = valid_from.map_or(now, |valid_from| valid_from.max(now));
+    /// When a token of somebody that is asked for `now` is issued: whoever was logged out in this very
+    /// second must be able to come back in it.
+    async fn earliest_valid(&self, email: &Email, now: UnixSeconds) -> Result<UnixSeconds, Failure> {
+        let issued_before = self.logouts.issued_before(&email.clone().into()).await?;
+        Ok(issued_before.map_or(now, |issued_before| issued_before.max(now)))
+    }
+
+    /// Whether the caller came with a token that is on record as revoked: filters may not have heard yet.
+    async fn has_revoked_token(&self, caller: &Caller) -> Result<bool, Failure> {
+        let Some(Ok(id)) = caller.token_id().map(TokenId::parse) else { return Ok(false) };
+        Ok(self.store.find(&id).await?.is_some_and(|token| token.is_revoked))
+    }
+
+    async fn grant(
+        &self,
+        email: Email,
+        scopes: Scopes,
+        wish: &Wish,
+        issued_at: UnixSeconds,
+    ) -> Result<Issued, Failure> {
         let grant = Grant {
             id: TokenId::parse(&uuid::Uuid::new_v4().to_string())?,
             email,
-            name,
+            name: TokenName::parse(&wish.name)?,
             scopes,
             issued_at,
-            expires_at: issued_at.plus(life_s),
+            expires_at: issued_at.plus(self.lifetimes.choose(wish.expires_in)?),
         };
         let token = self.issuer.sign(&grant)?;
         // A token that nobody could list or revoke must never leave.

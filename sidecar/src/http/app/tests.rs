@@ -127,7 +127,11 @@ fn assertion(who: &str, scopes: &[&str]) -> String {
 }
 
 fn sign(secret: &str, audience: &str, who: &str, scopes: &[&str], life_s: u64) -> String {
-    let own = json!({"email": who, "method": "jwt", "token_id": "t", "scopes": scopes});
+    sign_own(secret, audience, who, json!({"email": who, "method": "jwt", "token_id": "t", "scopes": scopes}), life_s)
+}
+
+/// An assertion with these claims besides the registered ones.
+fn sign_own(secret: &str, audience: &str, who: &str, own: Value, life_s: u64) -> String {
     let mut claims = Claims::with_custom_claims(own, Duration::from_secs(life_s))
         .with_issuer(ISSUER)
         .with_audience(audience)

@@ -64,6 +64,24 @@ async fn a_token_from_right_after_is_valid_at_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_logged_out_mints_none_though_the_filter_let_it_pass() {
+    let world = World::start().await;
+    let generate = |token: &Value| {
+        let own = json!({"email": ANN, "method": "jwt", "token_id": token["token_id"], "scopes": ["api:read"]});
+        let request = Request::post("/api/token/generate")
+            .header("x-sekisho-identity", sign_own(MESH_SECRET, APP_AUDIENCE, ANN, own, 30))
+            .header(header::CONTENT_TYPE, "application/json");
+        world.send(request.body(Body::from(json!({"token_name": "n"}).to_string())).unwrap())
+    };
+    let old = world.issue("old").await;
+    assert_eq!(generate(&old).await.status, StatusCode::OK);
+    world.root(Method::POST, LOGOUT, Some(json!({"user_email": ANN}))).await;
+    generate(&old).await.is_problem(401, "unauthenticated");
+    let new = world.issue("new").await;
+    assert_eq!(generate(&new).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn somebody_without_any_token_on_record_is_logged_out_too() {
     let world = World::start().await;
     let revoked = world.root(Method::POST, REVOKE, Some(json!({"user_email": "eve@x.org"}))).await;
