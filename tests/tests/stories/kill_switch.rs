@@ -1,4 +1,4 @@
-//! A ban or a revocation holds on every worker from the moment in which it is acknowledged.
+//! A ban, a revocation or a logout holds on every worker from the moment in which it is acknowledged.
 //!
 //! The world is split: sidecar A serves the app API, B feeds the workers. What is told to A reaches
 //! them only through Redis and B.
@@ -146,6 +146,55 @@ fn p9_a_revocation_that_another_program_writes_takes_effect_within_a_second() {
         let answer = world.until_answered(&token, 401, OTHERS_WRITES).await?;
         expect_message(&answer, "Invalid or expired token: Token has been revoked")?;
         world.everywhere(&llm(&token), |answer| answer.status == 401).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_logout_ends_what_was_issued_before_it_and_a_token_from_right_after_works() {
+    story(&SPLIT, async |world| {
+        let User { email, token } = world.user();
+        let (undated, minted) = (token.clone().without("iat"), generate(world, &token).await?);
+        let old = [llm(&token), llm(&undated), llm_with(&minted.bearer)];
+        for request in &old {
+            assert_eq!(world.raw(request).await?.status, 200);
+        }
+        let mut open = world.connections_to_every_worker().await?;
+
+        let body = json!({"user_email": email});
+        let path = "/api/admin/sessions/logout-user";
+        let ended = world.app(Method::POST, path, &world.admin_token(), Some(&body)).await?.json_with(200)?;
+        expect_acknowledged_by_all(world, &ended);
+        for connection in &mut open {
+            for request in &old {
+                let answer = connection.send(request).await?;
+                expect_message(&answer, "Invalid or expired token: Token has been revoked")?;
+            }
+        }
+        world.everywhere(&llm(&token), |answer| answer.status == 401).await?;
+
+        let since = ended["issued_before"].as_u64().context("no moment")?;
+        let fresh = generate(world, &token.claim("iat", since)).await?;
+        for connection in &mut open {
+            assert_eq!(connection.send(&llm_with(&fresh.bearer)).await?.status, 200);
+        }
+        world.everywhere(&llm_with(&fresh.bearer), |answer| answer.status == 200).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_command_line_logs_out_and_issues_a_token_that_works_at_once() {
+    story(&SPLIT, async |world| {
+        let User { email, token } = world.user();
+        world.get("/v1/models", &token).await?.received()?;
+        let output = world.a.cli(&["logout", &email, "--json"]).await?;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        expect_acknowledged_by_all(world, &serde_json::from_slice(&output.stdout)?);
+        assert_eq!(world.get("/v1/models", &token).await?.status, 401);
+        let issued = world.a.cli(&["token", "issue", "--email", &email]).await?;
+        let bearer = format!("Bearer {}", String::from_utf8(issued.stdout)?.trim_end());
+        assert_eq!(world.raw(&llm_with(&bearer)).await?.status, 200);
         Ok(())
     });
 }
