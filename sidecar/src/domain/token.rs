@@ -203,7 +203,7 @@ impl TokenRecord {
 pub struct StoredToken {
     /// What is kept about it.
     pub record: TokenRecord,
-    /// Whether it was revoked.
+    /// Whether it was revoked, alone or with everything that its owner had.
     pub is_revoked: bool,
 }
 

@@ -28,7 +28,7 @@ pub trait Feed: Send + Sync {
     async fn put_over(&self, mark: &Mark, present: Option<LiveEntry>) -> Result<Written, StoreError>;
 
     /// Makes nothing hold for `name` any more, if what holds still has the version `expected`.
-    /// Otherwise somebody wrote later, and what they wrote stands.
+    /// Otherwise somebody wrote later, and what they wrote stands; and so does a not-before always.
     async fn lift(&self, kind: Kind, name: &str, expected: Version) -> Result<Lifted, StoreError>;
 
     /// What holds for `name`, if anything does now.
