@@ -153,11 +153,11 @@ impl Polls {
         let complete = query.epoch.clone().filter(|_| query.from.is_none());
         let holds = complete.map(|epoch| Stamp { epoch, version: since });
         let recorded = self.registry.record(&presence(query, &self.node, holds)).await;
-        reach(FailPoint::PollRecorded);
         let wants_news = query.epoch.as_ref() == Some(&epoch) && query.from.is_none();
         match recorded {
             Ok(Registered::Full) => Err(Unanswered::Full),
             Ok(Registered::At(at)) => {
+                reach(FailPoint::PollRecorded);
                 self.attendance.note(&query.replica);
                 match at {
                     at if wants_news => Ok(Needed::News { epoch, since, at: Recorded::At(at) }),
