@@ -102,6 +102,7 @@ impl App {
             Arc::clone(&services.registry),
             self.closing.clone(),
         ));
+        running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
     }
 
     /// The routes of the `mesh` listener.
@@ -122,6 +123,7 @@ impl App {
             bans: services.bans.clone(),
             tokens: services.tokens.clone(),
             logouts: services.logouts.clone(),
+            mesh: services.mesh.clone(),
             admins: services.admins.clone(),
             verifier: Arc::new(Verifier::new(settings.mesh().secret.expose())),
         })

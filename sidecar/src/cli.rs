@@ -21,6 +21,7 @@ mod config;
 mod doctor;
 mod duration;
 mod logout;
+mod mesh;
 mod output;
 mod token;
 
@@ -64,6 +65,8 @@ enum Command {
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
+    /// Show the feed and every filter worker that listens to it.
+    Mesh(mesh::Arguments),
     /// Look at everything that an installation needs.
     Doctor,
     /// Print the description of the HTTP API (OpenAPI).
@@ -160,6 +163,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Config(command) => config::run(&command, output)?,
+        Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,
         Command::Doctor => {
             let settings = load()?;
             let services = program.connect(&settings)?;

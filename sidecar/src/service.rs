@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod error;
 pub mod feed;
 pub mod logout;
+pub mod mesh;
 pub mod metrics;
 pub mod readiness;
 pub mod tokens;
@@ -32,6 +33,7 @@ use feed::reconcile::Reconciler;
 use feed::registry::Registry;
 use feed::source::Records;
 use logout::Logouts;
+use mesh::Mesh;
 use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
 use tokens::Tokens;
@@ -53,6 +55,8 @@ pub struct Services {
     pub acknowledgements: Acknowledgements,
     /// Which filters listen.
     pub registry: Arc<dyn Registry>,
+    /// How far the filters are.
+    pub mesh: Mesh,
     /// The records that other programs write, too.
     pub records: Arc<dyn Records>,
     /// How the store is.

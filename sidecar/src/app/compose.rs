@@ -16,10 +16,12 @@ use crate::service::bans::Bans;
 use crate::service::change::Changes;
 use crate::service::checks::Checks;
 use crate::service::doctor::Round;
+use crate::service::feed::census::Census;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
 use crate::service::logout::Logouts;
+use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::tokens::Tokens;
@@ -42,7 +44,9 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let records = Arc::new(RedisRecords::new(redis.clone()));
     let vitals = Arc::new(RedisVitals::new(redis.clone()));
     let (mirror, metrics, notices) = (Mirror::default(), Metrics::default(), NoticeState::default());
-    let acknowledgements = Acknowledgements::new(registry.clone(), settings.mesh().acknowledgement_timeout);
+    let census = Census::new(registry.clone());
+    let timeout = settings.mesh().acknowledgement_timeout;
+    let acknowledgements = Acknowledgements::new(census.clone(), metrics.clone(), timeout);
     let changes = Changes::new(acknowledgements.clone(), vitals.clone());
     let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
@@ -51,7 +55,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
     let polls = Polls::new(
         mirror.clone(),
-        registry.clone(),
+        census.clone(),
         metrics.clone(),
         settings.node().to_owned(),
         settings.mesh().feed_hold,
@@ -77,6 +81,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
         readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone()),
         feed,
         registry,
+        mesh: Mesh::new(census),
         records,
         probe: vitals,
         mirror,

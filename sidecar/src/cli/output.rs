@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::config::Problem;
+use crate::service::acknowledgement::Straggler;
 use crate::service::change::Change;
 
 /// Prints as text or as JSON. A reader that went away (`sekisho ban list | head`) is no error.
@@ -66,15 +67,24 @@ impl Output {
 
     /// Says so if a change is not in force everywhere yet.
     pub(super) fn lagging(&self, change: &Change) {
-        for laggard in &change.acknowledgement.lagging {
-            let (replica, node, version) = (&laggard.replica, &laggard.node, laggard.version);
-            self.remark(&format!("warning: the filter {replica} on {node:?} is still at version {version}"));
+        for straggler in &change.acknowledgement.lagging {
+            let (who, version) = (worker_text(&straggler.node, straggler.worker), straggler.version);
+            self.remark(&format!("warning: {who} ({}) is still at version {version}", straggler.replica));
+        }
+        for straggler in &change.acknowledgement.fenced {
+            let who = worker_text(&straggler.node, straggler.worker);
+            self.remark(&format!("note: {who} ({}) is silent, and checks every request", straggler.replica));
         }
     }
 }
 
 fn problems_json(problems: &[Problem]) -> Value {
     problems.iter().map(|problem| json!({"path": problem.path, "message": problem.message})).collect()
+}
+
+/// A worker as people find it. The node's name comes from outside, so nothing in it may act on a terminal.
+pub(super) fn worker_text(node: &str, worker: u32) -> String {
+    format!("worker {worker} of {}", node.escape_debug())
 }
 
 /// A change in words.
@@ -87,31 +97,37 @@ pub(super) fn change_text(change: &Change) -> String {
         (true, 0) => "no filter listens to the feed".to_owned(),
         (true, _) => format!("{acknowledged} of {workers} filter workers applied it in {elapsed} ms"),
     };
-    let fenced = match acknowledgement.fenced {
+    let fenced = match acknowledgement.fenced.len() {
         0 => String::new(),
         fenced => format!(", {fenced} silent ones check every request"),
     };
-    format!("{applied}{fenced}; durability: {durability}")
+    let joining = match acknowledgement.joining {
+        0 => String::new(),
+        joining => format!(", {joining} joined since and check every request until they have read it"),
+    };
+    format!("{applied}{fenced}{joining}; durability: {durability}")
 }
 
 /// A change as JSON, with the fields of the HTTP API.
 pub(super) fn change_json(change: &Change) -> Value {
     let acknowledgement = &change.acknowledgement;
-    let lagging: Vec<Value> = acknowledgement
-        .lagging
-        .iter()
-        .map(|laggard| json!({"replica": laggard.replica, "node": laggard.node, "version": laggard.version.get()}))
-        .collect();
     json!({
         "version": acknowledgement.version.get(),
         "epoch": acknowledgement.epoch,
         "workers": acknowledgement.workers,
         "acknowledged": acknowledgement.acknowledged,
-        "fenced": acknowledgement.fenced,
-        "lagging": lagging,
+        "joining": acknowledgement.joining,
+        "fenced": acknowledgement.fenced.len(),
+        "fenced_workers": stragglers_json(&acknowledgement.fenced),
+        "lagging": stragglers_json(&acknowledgement.lagging),
         "elapsed_ms": acknowledgement.elapsed_ms,
         "durability": change.durability.word(),
     })
+}
+
+fn stragglers_json(stragglers: &[Straggler]) -> Value {
+    let row = |one: &Straggler| json!({"replica": one.replica, "node": one.node, "worker": one.worker, "version": one.version.get()});
+    stragglers.iter().map(row).collect()
 }
 
 /// `object` with the fields of a change.

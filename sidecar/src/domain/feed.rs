@@ -56,6 +56,14 @@ pub struct Stamp {
     pub version: Version,
 }
 
+impl Stamp {
+    /// Whether whoever stands here has everything up to `other`.
+    #[must_use]
+    pub fn reaches(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.version >= other.version
+    }
+}
+
 /// Something that is to hold: what a write to the feed says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {

@@ -19,10 +19,12 @@ use crate::domain::time::UnixSeconds;
 use crate::service::admins::Admins;
 use crate::service::bans::Bans;
 use crate::service::logout::Logouts;
+use crate::service::mesh::Mesh;
 use crate::service::tokens::Tokens;
 
 pub mod admin_bans;
 pub mod admin_logout;
+pub mod admin_mesh;
 pub mod admin_tokens;
 pub mod answer;
 pub mod caller;
@@ -45,6 +47,8 @@ pub struct Api {
     pub tokens: Tokens,
     /// Logging people out everywhere.
     pub logouts: Logouts,
+    /// How far the filters are.
+    pub mesh: Mesh,
     /// Who may administer.
     pub admins: Admins,
     /// Who calls.
@@ -88,6 +92,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_bans::ban))
         .routes(routes!(admin_bans::unban))
         .routes(routes!(admin_logout::logout_user))
+        .routes(routes!(admin_mesh::show))
 }
 
 /// Whether the API is up, as before. It says nothing about Redis: `/readyz` of the `ops` listener does.

@@ -3,27 +3,35 @@
 //! A filter's next poll is its acknowledgement. One that is silent for longer than its staleness
 //! bound checks every request by itself (*fenced*, rule P7), unless a route of its lets requests pass
 //! then: such a one lags for as long as it is on record, since it may admit whom a ban bars.
+//!
+//! One that joined after the change was written (*joining*) is not waited for, and has acknowledged
+//! nothing. Until it has read a whole snapshot it is stale, and checks every request, by records which the
+//! change was written to first (rule P8). Every answer to it, its snapshot's first page included, is at
+//! least as new as its joining ([`super::feed::polls`]), and so holds the change: there is no moment in
+//! which it is fresh without it. A filter that had something of the feed before it came on record (because
+//! the store lost the registry) is none of these, and neither is one that lets requests pass unchecked:
+//! they lag.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sekisho_protocol::{Epoch, ReplicaId};
-use tokio::time::sleep;
+use tokio::time::{Instant, timeout};
 
 use crate::domain::feed::{Stamp, Version};
-use crate::service::feed::registry::{Registry, Roll, Worker};
+use crate::service::feed::census::Census;
+use crate::service::feed::registry::{Roll, Worker};
+use crate::service::metrics::Metrics;
 
-/// A worker counts as live for so much longer than its staleness bound, in milliseconds: its last
-/// poll was answered a little after it was put on record.
-const MARGIN_MS: u64 = 500;
-/// The registry is read again after pauses between these two.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+/// What other sidecars put on record must be asked for: the pause before asking again is an eighth of the
+/// time that the change has waited already, but between these two.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
 /// Waits for acknowledgements.
 #[derive(Clone)]
 pub struct Acknowledgements {
-    registry: Arc<dyn Registry>,
+    census: Census,
+    metrics: Metrics,
     timeout: Duration,
 }
 
@@ -40,21 +48,25 @@ pub struct Acknowledgement {
     pub workers: usize,
     /// Those of them that applied the change.
     pub acknowledged: usize,
+    /// Those that joined after the change was written, and have not read it yet.
+    pub joining: usize,
     /// Silent ones that check every request, and so cannot let anybody in by mistake.
-    pub fenced: usize,
+    pub fenced: Vec<Straggler>,
     /// Those that have not applied it, or of which nobody knows.
-    pub lagging: Vec<Laggard>,
+    pub lagging: Vec<Straggler>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
 }
 
-/// A worker that has not applied a change.
+/// A worker that has not acknowledged a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Laggard {
+pub struct Straggler {
     /// Its random id.
     pub replica: ReplicaId,
     /// Its Envoy's node id.
     pub node: String,
+    /// Its number within that Envoy, from 1; 0 if nobody knows.
+    pub worker: u32,
     /// The version that it has.
     pub version: Version,
 }
@@ -68,58 +80,83 @@ impl Acknowledgement {
 }
 
 impl Acknowledgements {
-    /// Waits by means of `registry`, for at most `timeout`.
+    /// Waits by means of `census`, for at most `timeout`.
     #[must_use]
-    pub fn new(registry: Arc<dyn Registry>, timeout: Duration) -> Self {
-        Self { registry, timeout }
+    pub fn new(census: Census, metrics: Metrics, timeout: Duration) -> Self {
+        Self { census, metrics, timeout }
     }
 
     /// Waits until every live worker has applied the write at `stamp`, or time is up. It never fails:
     /// if the registry cannot be read, the answer says so.
     pub async fn wait(&self, stamp: Stamp) -> Acknowledgement {
-        let start = Instant::now();
-        let mut pause = SHORTEST_PAUSE;
-        let mut last = None;
+        let (begun, mut last) = (Instant::now(), None);
+        if timeout(self.timeout, self.until_nobody_lags(&stamp, begun, &mut last)).await.is_err() {
+            tracing::debug!(feed.version = %stamp.version, "a change is not acknowledged in time");
+        }
+        let acknowledgement = answer(stamp, last, begun.elapsed());
+        self.metrics.acknowledgement(acknowledgement.is_complete(), begun.elapsed());
+        acknowledgement
+    }
+
+    /// Returns when nobody lags any more; `last` is the last count until then.
+    async fn until_nobody_lags(&self, stamp: &Stamp, begun: Instant, last: &mut Option<Count>) {
+        let mut recorded = self.census.changes();
+        let mut is_readable = true;
         loop {
-            match self.registry.roll().await {
-                Ok(roll) => last = Some(count(&roll, &stamp)),
-                Err(error) => tracing::warn!(%error, "the registry of workers cannot be read"),
+            recorded.mark_unchanged();
+            match self.census.since(Instant::now()).await {
+                Ok(roll) => {
+                    let count = last.insert(count(&roll, stamp));
+                    if count.lagging.is_empty() {
+                        return;
+                    }
+                }
+                Err(error) if is_readable => {
+                    tracing::warn!(%error, "the registry of workers cannot be read");
+                    is_readable = false;
+                }
+                Err(_) => {}
             }
-            let is_done = last.as_ref().is_some_and(|count| count.lagging.is_empty());
-            if is_done || start.elapsed() + pause >= self.timeout {
-                return answer(stamp, last, start.elapsed());
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let pause = (begun.elapsed() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            // What this sidecar itself puts on record ends the pause; whichever it was, the next reading tells.
+            let _ = timeout(pause, recorded.changed()).await;
         }
     }
 }
 
 /// The workers of one roll, by how far they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Count {
     workers: usize,
     acknowledged: usize,
-    fenced: usize,
-    lagging: Vec<Laggard>,
+    joining: usize,
+    fenced: Vec<Straggler>,
+    lagging: Vec<Straggler>,
 }
 
 fn count(roll: &Roll, stamp: &Stamp) -> Count {
-    let mut count = Count { workers: 0, acknowledged: 0, fenced: 0, lagging: Vec::new() };
+    let mut count = Count { workers: roll.workers.len(), ..Count::default() };
     for worker in &roll.workers {
-        let standing = standing(worker, roll.now_ms, stamp);
-        count.workers += 1;
-        match standing {
+        match standing(worker, roll.now_ms, stamp) {
             Standing::Acknowledged => count.acknowledged += 1,
-            Standing::Fenced => count.fenced += 1,
-            Standing::Lagging => count.lagging.push(Laggard {
-                replica: worker.presence.replica.clone(),
-                node: worker.presence.node.clone(),
-                version: worker.presence.holds.as_ref().map_or(Version::ZERO, |stamp| stamp.version),
-            }),
+            Standing::Joining => count.joining += 1,
+            Standing::Fenced => count.fenced.push(Straggler::from(worker)),
+            Standing::Lagging => count.lagging.push(Straggler::from(worker)),
         }
     }
     count
+}
+
+impl From<&Worker> for Straggler {
+    fn from(worker: &Worker) -> Self {
+        let presence = &worker.presence;
+        Self {
+            replica: presence.replica.clone(),
+            node: presence.node.clone(),
+            worker: presence.worker,
+            version: presence.holds.as_ref().map_or(Version::ZERO, |stamp| stamp.version),
+        }
+    }
 }
 
 /// How a worker stands to a change.
@@ -127,6 +164,8 @@ fn count(roll: &Roll, stamp: &Stamp) -> Count {
 enum Standing {
     /// It applied it.
     Acknowledged,
+    /// It joined after it, and checks every request until it has read it.
+    Joining,
     /// It is silent, and checks every request.
     Fenced,
     /// It may let through what the change bars.
@@ -134,32 +173,29 @@ enum Standing {
 }
 
 fn standing(worker: &Worker, now_ms: u64, stamp: &Stamp) -> Standing {
-    let presence = &worker.presence;
-    let silent_ms = now_ms.saturating_sub(worker.polled_at_ms);
-    let is_live = silent_ms <= u64::from(presence.staleness_ms) + MARGIN_MS;
-    // What it applied stays applied, so this comes first.
-    let has_applied =
-        presence.holds.as_ref().is_some_and(|holds| holds.epoch == stamp.epoch && holds.version >= stamp.version);
-    match (is_live, presence.fences) {
-        (true, _) if has_applied => Standing::Acknowledged,
-        (true, _) => Standing::Lagging,
-        (false, true) => Standing::Fenced,
-        (false, false) if has_applied => Standing::Acknowledged,
-        (false, false) => Standing::Lagging,
+    let fences = worker.presence.fences;
+    let joined_later = worker.joined.as_ref().is_some_and(|joined| joined.reaches(stamp));
+    match (worker.is_live(now_ms), worker.has_applied(stamp)) {
+        (false, _) if fences => Standing::Fenced,
+        // What it applied stays applied, however long it is silent.
+        (_, true) => Standing::Acknowledged,
+        (true, false) if fences && joined_later => Standing::Joining,
+        (_, false) => Standing::Lagging,
     }
 }
 
 fn answer(stamp: Stamp, count: Option<Count>, elapsed: Duration) -> Acknowledgement {
     let counted = count.is_some();
-    let count = count.unwrap_or(Count { workers: 0, acknowledged: 0, fenced: 0, lagging: Vec::new() });
+    let Count { workers, acknowledged, joining, fenced, lagging } = count.unwrap_or_default();
     Acknowledgement {
         epoch: stamp.epoch,
         version: stamp.version,
         counted,
-        workers: count.workers,
-        acknowledged: count.acknowledged,
-        fenced: count.fenced,
-        lagging: count.lagging,
+        workers,
+        acknowledged,
+        joining,
+        fenced,
+        lagging,
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
     }
 }

@@ -10,6 +10,7 @@ use crate::service::error::StoreError;
 use sekisho_protocol::feed::Kind;
 
 mod attendance;
+pub mod census;
 pub mod mirror;
 pub mod polls;
 pub mod reconcile;

@@ -4,22 +4,27 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use sekisho_protocol::activity::ActivityReport;
-use sekisho_protocol::feed::FeedBody;
 
 use crate::service::activity::Taken;
 use crate::service::feed::mirror::Mirror;
+use crate::service::mesh::{Condition, Survey};
 
 /// Most pairs of route and outcome that are counted apart; the rest is counted together.
 const MAX_OUTCOMES: usize = 2_000;
 /// Most bytes of a route's or an outcome's name as a label.
 const LABEL_MAX_BYTES: usize = 64;
+/// Bounds of the histogram of acknowledgements, in seconds: an acknowledgement takes milliseconds, and is
+/// waited for for seconds.
+const ACKNOWLEDGEMENT_BOUNDS_S: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 2.0];
 
 /// Counts. Clones share their numbers.
 #[derive(Clone)]
@@ -35,6 +40,12 @@ struct Inner {
     feed_version: Gauge,
     feed_entries: Gauge,
     feed_age: Gauge<f64, AtomicU64>,
+    feed_lag: Gauge<f64, AtomicU64>,
+    stream_length: Gauge,
+    pages_cut: Counter,
+    workers: Family<WorkerLabels, Gauge>,
+    acknowledgements: Family<AcknowledgementLabels, Counter>,
+    acknowledgement_time: Histogram,
     outcomes: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -49,18 +60,6 @@ pub enum PollAnswer {
     Empty,
     /// No answer: not loaded.
     None,
-}
-
-impl PollAnswer {
-    /// The kind of an answer.
-    #[must_use]
-    pub fn of(body: &FeedBody) -> Self {
-        match body {
-            FeedBody::Delta { changes, .. } if changes.is_empty() => Self::Empty,
-            FeedBody::Delta { .. } => Self::Delta,
-            FeedBody::Page { .. } => Self::Page,
-        }
-    }
 }
 
 impl EncodeLabelValue for PollAnswer {
@@ -110,6 +109,38 @@ struct ReportLabels {
     new: bool,
 }
 
+/// How waiting for acknowledgements ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum AcknowledgementResult {
+    Complete,
+    Incomplete,
+}
+
+impl EncodeLabelValue for AcknowledgementResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Complete => "complete",
+            Self::Incomplete => "incomplete",
+        })
+    }
+}
+
+impl EncodeLabelValue for Condition {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(self.word())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AcknowledgementLabels {
+    result: AcknowledgementResult,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WorkerLabels {
+    state: Condition,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     route: String,
@@ -128,6 +159,12 @@ impl Default for Metrics {
             feed_version: Gauge::default(),
             feed_entries: Gauge::default(),
             feed_age: Gauge::default(),
+            feed_lag: Gauge::default(),
+            stream_length: Gauge::default(),
+            pages_cut: Counter::default(),
+            workers: Family::default(),
+            acknowledgements: Family::default(),
+            acknowledgement_time: Histogram::new(ACKNOWLEDGEMENT_BOUNDS_S),
             outcomes: Mutex::default(),
         };
         inner.register();
@@ -150,6 +187,29 @@ impl Inner {
             "Time since Redis was last read with success; -1 before the first time",
             self.feed_age.clone(),
         );
+        registry.register(
+            "feed_pages_cut",
+            "Pages of snapshots that were cut; polls that got one that was cut before are not counted",
+            self.pages_cut.clone(),
+        );
+        self.register_mesh();
+    }
+
+    fn register_mesh(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "feed_lag_seconds",
+            "For how long the feed has been ahead of the slowest live worker; -1 if the registry cannot be read",
+            self.feed_lag.clone(),
+        );
+        registry.register("feed_stream_length", "Writes that the feed's stream holds", self.stream_length.clone());
+        registry.register("workers", "Workers on record, by state", self.workers.clone());
+        registry.register("acknowledgements", "Changes that were waited for", self.acknowledgements.clone());
+        registry.register(
+            "acknowledgement_seconds",
+            "Time from a change's entry in the feed until every worker had acknowledged it",
+            self.acknowledgement_time.clone(),
+        );
     }
 }
 
@@ -162,6 +222,32 @@ impl Metrics {
     /// Counts a check.
     pub fn check(&self, outcome: CheckOutcome) {
         self.0.checks.get_or_create(&CheckLabels { outcome }).inc();
+    }
+
+    /// Counts a page of a snapshot that was cut.
+    pub fn page_cut(&self) {
+        self.0.pages_cut.inc();
+    }
+
+    /// Counts a change that was waited for, and for how long if it was acknowledged.
+    pub fn acknowledgement(&self, is_complete: bool, elapsed: Duration) {
+        let result = if is_complete { AcknowledgementResult::Complete } else { AcknowledgementResult::Incomplete };
+        self.0.acknowledgements.get_or_create(&AcknowledgementLabels { result }).inc();
+        if is_complete {
+            self.0.acknowledgement_time.observe(elapsed.as_secs_f64());
+        }
+    }
+
+    /// Takes over what was found out about the whole mesh; none if the registry cannot be read.
+    pub fn survey(&self, survey: Option<&Survey>) {
+        self.0.feed_lag.set(survey.map_or(-1.0, |survey| survey.lag.as_secs_f64()));
+        if let Some(survey) = survey {
+            self.0.stream_length.set(signed(survey.stream_length));
+            for (state, count) in &survey.counts {
+                let count = i64::try_from(*count).unwrap_or(i64::MAX);
+                self.0.workers.get_or_create(&WorkerLabels { state: *state }).set(count);
+            }
+        }
     }
 
     /// Counts a report and, if it is new, what is in it.
@@ -180,7 +266,6 @@ impl Metrics {
     /// Everything as OpenMetrics text, with the state of `mirror` as it is now.
     #[must_use]
     pub fn text(&self, mirror: &Mirror) -> String {
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let now = mirror.look(|state, age| {
             (signed(state.stamp().version.get()), i64::try_from(state.filed()).unwrap_or(i64::MAX), age.as_secs_f64())
         });
@@ -205,6 +290,10 @@ impl Metrics {
         outcomes.insert(pair.clone());
         OutcomeLabels { route: pair.0, outcome: pair.1 }
     }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn bounded(label: &str) -> String {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::error::Failure;
+use crate::service::acknowledgement;
 use crate::service::change::Change;
 
 /// A failure on its way to the client.
@@ -74,10 +75,14 @@ pub struct Effect {
     pub workers: usize,
     /// Those that have applied the change.
     pub acknowledged: usize,
+    /// Those that joined after the change was written: they check every request until they have read it.
+    pub joining: usize,
     /// Those that were silent for so long that they check every request now.
     pub fenced: usize,
+    /// Who they are.
+    pub fenced_workers: Vec<Straggler>,
     /// Those that have not applied it in time. They will; until then they may act on what they knew.
-    pub lagging: Vec<Lagging>,
+    pub lagging: Vec<Straggler>,
     /// How long the acknowledgement took.
     pub elapsed_ms: u64,
     /// What of the change survives a crash of Redis: `aof_always`, `aof_everysec`, `aof`, `rdb`,
@@ -85,32 +90,42 @@ pub struct Effect {
     pub durability: &'static str,
 }
 
-/// A filter worker that has not applied a change.
+/// A filter worker that has not acknowledged a change.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Lagging {
+pub struct Straggler {
     /// Its id.
     pub replica: String,
     /// Its Envoy's node id.
     pub node: String,
+    /// Its number within that Envoy, from 1; 0 if nobody knows.
+    pub worker: u32,
     /// The version that it has.
     pub version: u64,
+}
+
+impl From<&acknowledgement::Straggler> for Straggler {
+    fn from(straggler: &acknowledgement::Straggler) -> Self {
+        Self {
+            replica: straggler.replica.to_string(),
+            node: straggler.node.clone(),
+            worker: straggler.worker,
+            version: straggler.version.get(),
+        }
+    }
 }
 
 impl From<&Change> for Effect {
     fn from(change: &Change) -> Self {
         let acknowledgement = &change.acknowledgement;
-        let lagging = acknowledgement.lagging.iter().map(|laggard| Lagging {
-            replica: laggard.replica.to_string(),
-            node: laggard.node.clone(),
-            version: laggard.version.get(),
-        });
         Self {
             version: acknowledgement.version.get(),
             epoch: acknowledgement.epoch.to_string(),
             workers: acknowledgement.workers,
             acknowledged: acknowledgement.acknowledged,
-            fenced: acknowledgement.fenced,
-            lagging: lagging.collect(),
+            joining: acknowledgement.joining,
+            fenced: acknowledgement.fenced.len(),
+            fenced_workers: acknowledgement.fenced.iter().map(Straggler::from).collect(),
+            lagging: acknowledgement.lagging.iter().map(Straggler::from).collect(),
             elapsed_ms: acknowledgement.elapsed_ms,
             durability: change.durability.word(),
         }

@@ -18,6 +18,7 @@ use crate::testing::{MESH_SECRET, RedisServer};
 mod bans;
 mod identity;
 mod logout;
+mod mesh;
 mod tokens;
 
 /// An address with what makes paths hard.
@@ -111,8 +112,18 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 /// What every answer to a change has.
-const EFFECT: [&str; 8] =
-    ["acknowledged", "durability", "elapsed_ms", "epoch", "fenced", "lagging", "version", "workers"];
+const EFFECT: [&str; 10] = [
+    "acknowledged",
+    "durability",
+    "elapsed_ms",
+    "epoch",
+    "fenced",
+    "fenced_workers",
+    "joining",
+    "lagging",
+    "version",
+    "workers",
+];
 
 /// The members of an answer to a change, sorted: its own and those that all have.
 fn changed<'a>(own: &[&'a str]) -> Vec<&'a str> {
@@ -162,6 +173,7 @@ async fn the_description_is_served_and_names_every_call() {
         "/api/admin/tokens/{email_or_id}",
         "/api/admin/tokens/revoke-user",
         "/api/admin/bans",
+        "/api/admin/mesh",
         "/api/admin/sessions/revoke-user",
         "/api/admin/sessions/unban/{email}",
         "/api/admin/sessions/logout-user",

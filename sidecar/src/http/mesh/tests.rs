@@ -19,6 +19,7 @@ use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
 
 mod calls;
+mod pages;
 mod polls;
 
 /// A sidecar's mesh listener, its jobs, and a Redis.
@@ -37,17 +38,25 @@ impl World {
     }
 
     async fn on(redis: RedisServer) -> Self {
-        let world = Self::without_jobs(redis).await;
+        Self::unloaded(redis, &[]).await.loaded().await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::unloaded(RedisServer::start().await, settings).await.loaded().await
+    }
+
+    async fn loaded(self) -> Self {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while world.services.mirror.stamp().is_none() {
+        while self.services.mirror.stamp().is_none() {
             assert!(Instant::now() < deadline, "the feed is not loaded");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        world
+        self
     }
 
-    async fn without_jobs(redis: RedisServer) -> Self {
-        let settings = redis.settings(&[("SEKISHO_FEED_HOLD_MS", "300")]);
+    async fn unloaded(redis: RedisServer, more: &[(&str, &str)]) -> Self {
+        let settings = [&[("SEKISHO_FEED_HOLD_MS", "300")], more].concat();
+        let settings = redis.settings(&settings);
         let closing = CancellationToken::new();
         let app = App::new(&settings, closing.clone()).unwrap();
         let mut running = JoinSet::new();
@@ -152,6 +161,9 @@ async fn what_makes_no_sense_is_refused() {
         poll_path(1, None, None).replace("fences=true", "fences=perhaps"),
         poll_path(1, None, None).replace("replica=01", "replica=XX"),
         poll_path(1, None, None).replace("3000", "60001"),
+        poll_path(1, None, None) + "&worker=-1",
+        poll_path(1, None, None) + "&memory_bytes=4294967297",
+        poll_path(1, None, None) + "&entries=4294967297",
         poll_path(1, None, None).replace("node=n", &format!("node={}", "n".repeat(129))),
     ] {
         let path = if query.is_empty() { "/v1/feed".to_owned() } else { query };

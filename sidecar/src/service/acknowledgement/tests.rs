@@ -1,12 +1,12 @@
 //! Who counts (rule P7), and when waiting ends.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use super::*;
 use crate::service::error::StoreError;
-use crate::service::feed::registry::{Patience, Presence, Registered};
+use crate::service::feed::registry::{Patience, Presence, Registered, Registry, Start};
 
 const NOW_MS: u64 = 10_000_000;
 
@@ -23,18 +23,23 @@ fn worker(id: u8, silent_ms: u64, fences: bool, holds: Option<Stamp>) -> Worker 
         presence: Presence {
             replica: ReplicaId::from_bytes([id; 16]),
             node: format!("node {id}"),
+            worker: 1,
             build: "test".into(),
             fences,
             staleness_ms: 3_000,
             sidecar: "test".into(),
             holds,
+            memory_bytes: 0,
+            entries: 0,
+            age_ms: None,
         },
         polled_at_ms: NOW_MS - silent_ms,
+        joined: None,
     }
 }
 
 fn roll(workers: Vec<Worker>) -> Roll {
-    Roll { now_ms: NOW_MS, epoch: Some(epoch(1)), version: Version::new(9), workers }
+    Roll { now_ms: NOW_MS, epoch: Some(epoch(1)), version: Version::new(9), stream_length: 9, workers }
 }
 
 #[test]
@@ -58,12 +63,30 @@ fn p7_a_silent_worker_is_live_then_fenced_and_never_fenced_if_it_lets_requests_p
     }
 }
 
+#[test]
+fn p7_a_worker_that_joined_after_the_change_is_not_waited_for_and_acknowledges_nothing() {
+    let joined = |at: Stamp, worker: Worker| Worker { joined: Some(at), ..worker };
+    let other = Stamp { epoch: epoch(2), version: Version::new(99) };
+    for (case, worker, expected) in [
+        ("it joined at the change", joined(stamp(9), worker(1, 900, true, None)), Standing::Joining),
+        ("it joined later", joined(stamp(11), worker(1, 900, true, None)), Standing::Joining),
+        ("it has read the change", joined(stamp(9), worker(1, 900, true, Some(stamp(9)))), Standing::Acknowledged),
+        ("its snapshot may be older", joined(stamp(8), worker(1, 900, true, None)), Standing::Lagging),
+        ("it joined in another epoch", joined(other, worker(1, 900, true, None)), Standing::Lagging),
+        ("it had something before it joined", worker(1, 900, true, None), Standing::Lagging),
+        ("it lets requests pass unchecked", joined(stamp(9), worker(1, 900, false, None)), Standing::Lagging),
+        ("it fell silent", joined(stamp(9), worker(1, 3_501, true, None)), Standing::Fenced),
+    ] {
+        assert_eq!(standing(&worker, NOW_MS, &stamp(9)), expected, "{case}");
+    }
+}
+
 /// A registry that gives one roll after another, and the last one for ever.
 struct Script(Mutex<Vec<Result<Roll, StoreError>>>);
 
 #[async_trait]
 impl Registry for Script {
-    async fn record(&self, _: &Presence) -> Result<Registered, StoreError> {
+    async fn record(&self, _: &Presence, _: Start) -> Result<Registered, StoreError> {
         Ok(Registered::At(None))
     }
     async fn remove(&self, _: &ReplicaId) -> Result<(), StoreError> {
@@ -78,9 +101,15 @@ impl Registry for Script {
     }
 }
 
+fn straggler(id: u8, version: u64) -> Straggler {
+    let (replica, version) = (ReplicaId::from_bytes([id; 16]), Version::new(version));
+    Straggler { replica, node: format!("node {id}"), worker: 1, version }
+}
+
 async fn wait(rolls: Vec<Result<Roll, StoreError>>) -> Acknowledgement {
     let registry = Arc::new(Script(Mutex::new(rolls)));
-    Acknowledgements::new(registry, Duration::from_millis(50)).wait(stamp(9)).await
+    let census = Census::new(registry);
+    Acknowledgements::new(census, Metrics::default(), Duration::from_millis(50)).wait(stamp(9)).await
 }
 
 #[tokio::test]
@@ -93,15 +122,29 @@ async fn waiting_ends_as_soon_as_every_live_worker_has_applied_the_change() {
     ]);
     let answer = wait(vec![Ok(behind.clone()), Ok(behind), Ok(done)]).await;
     assert!(answer.is_complete());
-    assert_eq!((answer.workers, answer.acknowledged, answer.fenced), (3, 2, 1));
+    assert_eq!((answer.workers, answer.acknowledged), (3, 2));
+    assert_eq!(answer.fenced, [straggler(3, 0)]);
 }
 
 #[tokio::test]
 async fn who_lags_when_time_is_up_is_named() {
     let answer = wait(vec![Ok(roll(vec![worker(1, 0, true, Some(stamp(8)))]))]).await;
     assert!(!answer.is_complete());
-    let expected = Laggard { replica: ReplicaId::from_bytes([1; 16]), node: "node 1".into(), version: Version::new(8) };
-    assert_eq!(answer.lagging, [expected]);
+    assert_eq!(answer.lagging, [straggler(1, 8)]);
+}
+
+#[tokio::test]
+async fn a_poll_that_this_sidecar_puts_on_record_ends_the_pause() {
+    let behind = Ok(roll(vec![worker(1, 0, true, Some(stamp(8)))]));
+    let done = Ok(roll(vec![worker(1, 0, true, Some(stamp(9)))]));
+    let census = Census::new(Arc::new(Script(Mutex::new(vec![behind, done]))));
+    let mut recorded = census.changes();
+    let presence = worker(1, 0, true, Some(stamp(9))).presence;
+    census.record(&presence, Start::Held).await.unwrap();
+    assert!(recorded.has_changed().unwrap());
+    recorded.mark_unchanged();
+    census.remove(&presence.replica).await.unwrap();
+    assert!(recorded.has_changed().unwrap());
 }
 
 #[tokio::test]

@@ -7,14 +7,15 @@ use crate::service::change::Durability;
 use crate::service::doctor::{Health, Verdict};
 use crate::service::error::StoreError;
 use crate::service::feed::registry::{Roll, Worker};
+use crate::service::mesh::Condition;
 use crate::service::readiness::Vitals;
 
 /// Clocks may differ by so much, in milliseconds, before anything goes wrong.
 const SKEW_OK_MS: u64 = 1_000;
 /// From here on assertions and tokens are refused for their times.
 const SKEW_BAD_MS: u64 = 5_000;
-/// What a filter may be late before it counts as silent, besides its own bound.
-const SILENCE_MARGIN_MS: u64 = 500;
+/// Most workers that are named; the others are counted.
+const NAMED_MAX: usize = 10;
 
 /// Something that could not be asked.
 pub(super) fn unknown(name: &'static str, error: &StoreError) -> Verdict {
@@ -147,32 +148,42 @@ pub(super) fn envoy(url: &str, answer: Result<(u16, String), String>) -> Verdict
 /// The filters, by the registry: some must be there, and none may be behind.
 pub(super) fn workers(roll: &Roll) -> Verdict {
     const NAME: &str = "filters";
-    let is_fresh = |worker: &&Worker| {
-        roll.now_ms.saturating_sub(worker.polled_at_ms) <= u64::from(worker.presence.staleness_ms) + SILENCE_MARGIN_MS
+    let in_condition = |wanted: &[Condition]| -> Vec<&Worker> {
+        roll.workers.iter().filter(|worker| wanted.contains(&Condition::of(worker, roll))).collect()
     };
-    let is_current = |worker: &&Worker| {
-        worker
-            .presence
-            .holds
-            .as_ref()
-            .is_some_and(|holds| Some(&holds.epoch) == roll.epoch.as_ref() && holds.version >= roll.version)
-    };
-    let fresh: Vec<&Worker> = roll.workers.iter().filter(is_fresh).collect();
-    let current = fresh.iter().copied().filter(is_current).count();
-    let silent = roll.workers.len() - fresh.len();
-    let version = roll.version;
-    if fresh.is_empty() {
+    let current = in_condition(&[Condition::Live]).len();
+    let behind = in_condition(&[Condition::Loading, Condition::Lagging]);
+    let silent = in_condition(&[Condition::Fenced, Condition::Silent]);
+    let polling = current + behind.len();
+    if polling == 0 {
         let detail = format!(
-            "no filter polls the feed ({silent} silent): see that Envoy has loaded the filter, that its cluster sekisho_feed leads to the mesh listener, and that SEKISHO_MESH_SECRET is the same on both sides"
+            "no filter polls the feed ({}): see that Envoy has loaded the filter, that its cluster sekisho_feed leads to the mesh listener, and that SEKISHO_MESH_SECRET is the same on both sides",
+            named("silent", &silent)
         );
         return Verdict::new(NAME, Health::Fail, detail);
     }
-    let counts = format!("{} poll the feed, {current} of them at its version {version}, {silent} silent", fresh.len());
-    if current < fresh.len() {
-        return Verdict::new(NAME, Health::Warn, format!("{counts}; look again in a moment, then see Envoy's log"));
+    let version = roll.version;
+    let counts =
+        format!("{polling} poll the feed, {current} of them at its version {version}, {}", named("silent", &silent));
+    if !behind.is_empty() {
+        let detail = format!("{counts}, {}; look again in a moment, then see Envoy's log", named("behind", &behind));
+        return Verdict::new(NAME, Health::Warn, detail);
     }
-    let status = if silent == 0 { Health::Ok } else { Health::Warn };
+    let status = if silent.is_empty() { Health::Ok } else { Health::Warn };
     Verdict::new(NAME, status, counts)
+}
+
+/// How many there are, and who: a few of them by name. Names come from outside, so they are escaped.
+fn named(what: &str, workers: &[&Worker]) -> String {
+    let presences = workers.iter().map(|worker| &worker.presence);
+    let names = presences.map(|presence| format!("worker {} of {}", presence.worker, presence.node.escape_debug()));
+    let some: Vec<String> = names.take(NAMED_MAX).collect();
+    let more = workers.len() - some.len();
+    match (some.is_empty(), more) {
+        (true, _) => format!("0 {what}"),
+        (false, 0) => format!("{} {what} ({})", workers.len(), some.join(", ")),
+        (false, more) => format!("{} {what} ({} and {more} more: see `sekisho mesh`)", workers.len(), some.join(", ")),
+    }
 }
 
 /// What `/readyz` of a sidecar says, as far as the doctor cares.

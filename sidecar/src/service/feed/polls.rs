@@ -7,25 +7,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_protocol::feed::{FeedBody, FeedQuery, FeedReply};
-use sekisho_protocol::{Digest, PROTOCOL, ReplicaId};
+use sekisho_protocol::feed::FeedQuery;
+use sekisho_protocol::{Digest, ReplicaId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::attendance::Attendance;
+use super::census::Census;
 use super::mirror::Mirror;
-use super::registry::{Presence, Registered, Registry};
+use super::registry::{Presence, Registered, Start};
 use crate::domain::feed::state::{Delta, State};
 use crate::domain::feed::{Stamp, Version};
-use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 use crate::service::metrics::{Metrics, PollAnswer};
 
 mod needed;
+mod pages;
+mod reply;
 
 use needed::{Needed, Progress, Recorded};
+use pages::Pages;
+pub use reply::Reply;
 
 /// Most polls that are held at a time: a few per worker, and a mesh of a thousand workers fits.
 const MAX_HELD: usize = 4_096;
@@ -36,8 +40,9 @@ const REGISTRATION_MAX_AGE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Polls {
     mirror: Mirror,
-    registry: Arc<dyn Registry>,
+    census: Census,
     metrics: Metrics,
+    pages: Pages,
     node: String,
     hold: Duration,
     attendance: Attendance,
@@ -64,7 +69,7 @@ impl Polls {
     #[must_use]
     pub fn new(
         mirror: Mirror,
-        registry: Arc<dyn Registry>,
+        census: Census,
         metrics: Metrics,
         node: String,
         hold: Duration,
@@ -72,7 +77,8 @@ impl Polls {
     ) -> Self {
         Self {
             mirror,
-            registry,
+            census,
+            pages: Pages::new(metrics.clone()),
             metrics,
             node,
             hold,
@@ -86,13 +92,13 @@ impl Polls {
     ///
     /// # Errors
     /// There is none now.
-    pub async fn answer(&self, query: FeedQuery) -> Result<FeedReply, Unanswered> {
+    pub async fn answer(&self, query: FeedQuery) -> Result<Reply, Unanswered> {
         let answered = self.answer_unmeasured(query).await;
-        self.metrics.poll(answered.as_ref().map_or(PollAnswer::None, |reply| PollAnswer::of(&reply.body)));
+        self.metrics.poll(answered.as_ref().map_or(PollAnswer::None, Reply::kind));
         answered
     }
 
-    async fn answer_unmeasured(&self, query: FeedQuery) -> Result<FeedReply, Unanswered> {
+    async fn answer_unmeasured(&self, query: FeedQuery) -> Result<Reply, Unanswered> {
         let _room = self.enter()?;
         // A replica must hear of something several times before its bound is over, whatever we hold.
         let hold = self.hold.min(Duration::from_millis(u64::from(query.staleness_ms)) / 3);
@@ -128,8 +134,19 @@ impl Polls {
                 break;
             }
         }
-        let reply = self.mirror.look(|state, age| reply(state, age, query, &needed)).flatten();
+        let reply = self.reply(&needed).await;
         Ok(reply.map_or(Outcome::Behind, |reply| Outcome::Answer(Box::new(reply))))
+    }
+
+    /// The answer that can be given now; none if there is none.
+    async fn reply(&self, needed: &Needed) -> Option<Reply> {
+        match self.mirror.look(|state, age| contents(state, age, needed)).flatten()? {
+            Contents::Changes(reply) => Some(reply),
+            Contents::Page { from, least } => {
+                let (page, age) = self.pages.page(&self.mirror, from, &least).await?;
+                Some(Reply::page(page, age.max(needed.least_age()), needed.is_recorded()))
+            }
+        }
     }
 
     /// A replica says goodbye.
@@ -137,7 +154,7 @@ impl Polls {
     /// # Errors
     /// The registry cannot be reached; it will forget the replica by itself.
     pub async fn goodbye(&self, replica: &ReplicaId) -> Result<(), StoreError> {
-        self.registry.remove(replica).await
+        self.census.remove(replica).await
     }
 
     fn enter(&self) -> Result<OwnedSemaphorePermit, Unanswered> {
@@ -152,7 +169,8 @@ impl Polls {
         // Whoever still reads a snapshot holds nothing yet: an entry may stand in a page to come.
         let complete = query.epoch.clone().filter(|_| query.from.is_none());
         let holds = complete.map(|epoch| Stamp { epoch, version: since });
-        let recorded = self.registry.record(&presence(query, &self.node, holds)).await;
+        let start = if query.epoch.is_none() { Start::Blank } else { Start::Held };
+        let recorded = self.census.record(&presence(query, &self.node, holds), start).await;
         let wants_news = query.epoch.as_ref() == Some(&epoch) && query.from.is_none();
         match recorded {
             Ok(Registered::Full) => Err(Unanswered::Full),
@@ -161,7 +179,7 @@ impl Polls {
                 self.attendance.note(&query.replica);
                 match at {
                     at if wants_news => Ok(Needed::News { epoch, since, at: Recorded::At(at) }),
-                    Some(at) if age <= REGISTRATION_MAX_AGE => Ok(Needed::Snapshot { at }),
+                    Some(at) if age <= REGISTRATION_MAX_AGE => Ok(Needed::page(query, at)),
                     _ => Err(Unanswered::NotLoaded),
                 }
             }
@@ -180,7 +198,7 @@ impl Polls {
 
 /// How an attempt to answer ended.
 enum Outcome {
-    Answer(Box<FeedReply>),
+    Answer(Box<Reply>),
     OtherEpoch,
     Behind,
 }
@@ -189,43 +207,41 @@ fn presence(query: &FeedQuery, sidecar: &str, holds: Option<Stamp>) -> Presence 
     Presence {
         replica: query.replica.clone(),
         node: query.node.clone(),
+        worker: query.worker,
         build: query.build.clone(),
         fences: query.fences,
         staleness_ms: query.staleness_ms,
         sidecar: sidecar.to_owned(),
         holds,
+        memory_bytes: query.memory_bytes,
+        entries: query.entries,
+        age_ms: query.age_ms,
     }
 }
 
-/// The answer that `state` gives; none if it cannot give one.
-fn reply(state: &State, age: Duration, query: &FeedQuery, needed: &Needed) -> Option<FeedReply> {
+/// What an answer carries.
+enum Contents {
+    /// Changes, perhaps none.
+    Changes(Reply),
+    /// The page that starts at `from`, at least as new as `least`.
+    Page { from: Digest, least: Stamp },
+}
+
+/// What `state` has for an answer; none if it is not there yet.
+fn contents(state: &State, age: Duration, needed: &Needed) -> Option<Contents> {
     if matches!(needed.progress(state), Progress::Behind | Progress::OtherEpoch) {
         return None;
     }
-    let body = match needed {
+    let stamp = state.stamp();
+    Some(match needed {
         Needed::News { since, .. } => match state.delta(*since) {
-            Delta::Changes(changes) => delta(*since, changes),
-            Delta::TooOld => page(state, Digest::MIN),
+            Delta::Changes(changes) => {
+                let reached = changes.last().map_or(since.get(), |last| last.version);
+                let age = (reached >= stamp.version.get()).then(|| age.max(needed.least_age()));
+                Contents::Changes(Reply::changes(stamp.epoch.clone(), *since, changes, age, needed.is_recorded()))
+            }
+            Delta::TooOld => Contents::Page { from: Digest::MIN, least: stamp.clone() },
         },
-        Needed::Snapshot { .. } => page(state, query.from.unwrap_or(Digest::MIN)),
-    };
-    let age_ms = match &body {
-        // A ban that the replica was not waited for may be among what is to come: this answer alone must not
-        // make it fresh.
-        FeedBody::Delta { version, .. } if *version < state.stamp().version.get() => u64::MAX,
-        _ => u64::try_from(age.max(needed.least_age()).as_millis()).unwrap_or(u64::MAX),
-    };
-    let recorded = needed.is_recorded();
-    Some(FeedReply { protocol: PROTOCOL, epoch: state.stamp().epoch.clone(), age_ms, recorded, body })
-}
-
-fn delta(since: Version, changes: Vec<sekisho_protocol::feed::Change>) -> FeedBody {
-    let version = changes.last().map_or(since.get(), |last| last.version);
-    FeedBody::Delta { from: since.get(), version, changes }
-}
-
-fn page(state: &State, from: Digest) -> FeedBody {
-    let page = state.page(from, UnixSeconds::now().get());
-    let version = state.stamp().version.get();
-    FeedBody::Page { version, count: page.count, from, next: page.next, entries: page.entries }
+        Needed::Snapshot { from, least } => Contents::Page { from: *from, least: least.clone() },
+    })
 }

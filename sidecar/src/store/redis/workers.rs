@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::RedisClient;
 use super::feed::entry::epoch_id;
-use super::keys::{EPOCH, VERSION, WORKERS};
+use super::keys::{EPOCH, STREAM, VERSION, WORKERS};
 use crate::domain::feed::{Stamp, Version};
 use crate::service::error::StoreError;
-use crate::service::feed::registry::{Patience, Presence, Registered, Registry, Roll, Worker};
+use crate::service::feed::registry::{Patience, Presence, Registered, Registry, Roll, Start, Worker};
 
 static RECORD_POLL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/record_poll.lua")));
 static FORGET_SILENT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/forget_silent.lua")));
@@ -34,27 +34,46 @@ impl RedisWorkers {
     }
 }
 
-/// A worker as it is on record.
+/// A worker as it is on record. Rows of older builds lack what came later.
 #[derive(Serialize, Deserialize)]
 struct Row {
     /// Written by the script, by Redis's clock.
     #[serde(default, skip_serializing)]
     polled_at_ms: u64,
+    /// Written by the script, for a worker that began blank.
+    #[serde(default, skip_serializing)]
+    joined_epoch: Option<Epoch>,
+    /// Together with `joined_epoch`.
+    #[serde(default, skip_serializing)]
+    joined_version: u64,
     node: String,
+    #[serde(default)]
+    worker: u32,
     build: String,
     fences: bool,
     staleness_ms: u32,
     sidecar: String,
     epoch: Option<Epoch>,
     version: u64,
+    #[serde(default)]
+    memory_bytes: u64,
+    #[serde(default)]
+    entries: u64,
+    #[serde(default)]
+    age_ms: Option<u64>,
 }
 
 #[async_trait]
 impl Registry for RedisWorkers {
-    async fn record(&self, presence: &Presence) -> Result<Registered, StoreError> {
+    async fn record(&self, presence: &Presence, start: Start) -> Result<Registered, StoreError> {
         let row = serde_json::to_string(&Row::of(presence)).map_err(StoreError::unavailable)?;
         let mut call = RECORD_POLL.key(WORKERS);
-        call.key(EPOCH).key(VERSION).arg(presence.replica.as_str()).arg(row).arg(MAX_WORKERS);
+        call.key(EPOCH)
+            .key(VERSION)
+            .arg(presence.replica.as_str())
+            .arg(row)
+            .arg(MAX_WORKERS)
+            .arg(u8::from(start == Start::Blank));
         let (outcome, id, version): (String, String, u64) = call.invoke_async(&mut self.redis.shared()).await?;
         Ok(match (outcome.as_str(), id.is_empty()) {
             ("FULL", _) => Registered::Full,
@@ -68,10 +87,11 @@ impl Registry for RedisWorkers {
     }
 
     async fn roll(&self) -> Result<Roll, StoreError> {
-        type Answers = ((u64, u64), Option<String>, Option<u64>, Vec<(String, String)>);
+        type Answers = ((u64, u64), Option<String>, Option<u64>, u64, Vec<(String, String)>);
         let mut pipe = redis::pipe();
-        pipe.atomic().cmd("TIME").hget(EPOCH, "id").get(VERSION).hgetall(WORKERS);
-        let ((seconds, micros), id, version, rows): Answers = pipe.query_async(&mut self.redis.shared()).await?;
+        pipe.atomic().cmd("TIME").hget(EPOCH, "id").get(VERSION).xlen(STREAM).hgetall(WORKERS);
+        let ((seconds, micros), id, version, stream_length, rows): Answers =
+            pipe.query_async(&mut self.redis.shared()).await?;
         // A row that cannot be read is a worker nobody knows anything about. It may not be left out, or
         // changes would count as applied by all.
         let workers = rows.into_iter().map(|(replica, row)| worker(replica, &row)).collect::<Result<_, _>>()?;
@@ -79,6 +99,7 @@ impl Registry for RedisWorkers {
             now_ms: seconds * 1_000 + micros / 1_000,
             epoch: id.map(epoch_id).transpose()?,
             version: Version::new(version.unwrap_or(0)),
+            stream_length,
             workers,
         })
     }
@@ -94,13 +115,19 @@ impl Row {
     fn of(presence: &Presence) -> Self {
         Self {
             polled_at_ms: 0,
+            joined_epoch: None,
+            joined_version: 0,
             node: presence.node.clone(),
+            worker: presence.worker,
             build: presence.build.clone(),
             fences: presence.fences,
             staleness_ms: presence.staleness_ms,
             sidecar: presence.sidecar.clone(),
             epoch: presence.holds.as_ref().map(|stamp| stamp.epoch.clone()),
             version: presence.holds.as_ref().map_or(0, |stamp| stamp.version.get()),
+            memory_bytes: presence.memory_bytes,
+            entries: presence.entries,
+            age_ms: presence.age_ms,
         }
     }
 }
@@ -109,16 +136,22 @@ fn worker(replica: String, row: &str) -> Result<Worker, StoreError> {
     let corrupt = |error: &dyn std::fmt::Display| StoreError::corrupt(format!("{WORKERS} {replica}"), error);
     let row: Row = serde_json::from_str(row).map_err(|error| corrupt(&error))?;
     let id = ReplicaId::try_from(replica.clone()).map_err(|error| corrupt(&error))?;
+    let stamp = |epoch, version| Stamp { epoch, version: Version::new(version) };
     Ok(Worker {
         presence: Presence {
             replica: id,
             node: row.node,
+            worker: row.worker,
             build: row.build,
             fences: row.fences,
             staleness_ms: row.staleness_ms,
             sidecar: row.sidecar,
-            holds: row.epoch.map(|epoch| Stamp { epoch, version: Version::new(row.version) }),
+            holds: row.epoch.map(|epoch| stamp(epoch, row.version)),
+            memory_bytes: row.memory_bytes,
+            entries: row.entries,
+            age_ms: row.age_ms,
         },
         polled_at_ms: row.polled_at_ms,
+        joined: row.joined_epoch.map(|epoch| stamp(epoch, row.joined_version)),
     })
 }

@@ -3,7 +3,7 @@
 use sekisho_protocol::feed::FOREVER;
 
 use super::*;
-use crate::service::feed::registry::{Presence, Registry};
+use crate::service::feed::registry::{Presence, Registry, Start};
 use crate::store::redis::workers::RedisWorkers;
 
 const BAN: &str = "/api/admin/sessions/revoke-user";
@@ -36,6 +36,8 @@ async fn a_ban_is_answered_in_the_old_shape_and_says_who_knows_of_it() {
             "elapsed_ms",
             "epoch",
             "fenced",
+            "fenced_workers",
+            "joining",
             "lagging",
             "message",
             "permanent",
@@ -134,16 +136,23 @@ async fn a_ban_that_a_filter_has_not_applied_is_202_and_names_it() {
     let presence = Presence {
         replica: sekisho_protocol::ReplicaId::from_bytes([7; 16]),
         node: "envoy-1".into(),
+        worker: 2,
         build: "0.1.0".into(),
         fences: true,
         staleness_ms: 3_000,
         sidecar: "test".into(),
         holds: None,
+        memory_bytes: 0,
+        entries: 0,
+        age_ms: None,
     };
-    RedisWorkers::new(world.redis.client()).record(&presence).await.unwrap();
+    RedisWorkers::new(world.redis.client()).record(&presence, Start::Held).await.unwrap();
     let answer = world.root(Method::POST, BAN, Some(json!({"user_email": ANN}))).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!((&answer.body["workers"], &answer.body["acknowledged"]), (&json!(1), &json!(0)));
-    assert_eq!(answer.body["lagging"], json!([{"replica": "07".repeat(16), "node": "envoy-1", "version": 0}]));
+    assert_eq!(
+        answer.body["lagging"],
+        json!([{"replica": "07".repeat(16), "node": "envoy-1", "worker": 2, "version": 0}])
+    );
     assert!(answer.body["elapsed_ms"].as_u64().unwrap() <= 1_000, "it waits no longer than it should");
 }

@@ -20,6 +20,42 @@ async fn p7_a_replica_is_on_record_before_it_reads_its_snapshot() {
 }
 
 #[tokio::test]
+async fn what_a_worker_says_of_itself_is_on_record() {
+    let world = World::start().await;
+    let path = poll_path(1, None, None) + "&worker=3&memory_bytes=2097152&entries=9&age_ms=18446744073709551615";
+    assert_eq!(world.get(&path).await.status(), StatusCode::OK);
+    let roll = world.services.registry.roll().await.unwrap();
+    let presence = &roll.workers[0].presence;
+    assert_eq!((presence.worker, presence.memory_bytes, presence.entries), (3, 2 << 20, 9));
+    assert_eq!(presence.age_ms, Some(86_400_000), "ages above a day are not told apart");
+}
+
+#[tokio::test]
+async fn p7_a_change_does_not_wait_for_a_worker_that_joins_after_it_and_counts_it_once_it_has_read_it() {
+    let world = World::start().await;
+    let stamp = world.ban("ann@x").await;
+    world.reply(1, None, None).await;
+    let acknowledgement = world.services.acknowledgements.wait(stamp.clone()).await;
+    assert!(acknowledgement.is_complete());
+    let counts = (acknowledgement.workers, acknowledgement.acknowledged, acknowledgement.joining);
+    assert_eq!(counts, (1, 0, 1), "it has acknowledged nothing");
+    world.reply(1, Some((&stamp.epoch, stamp.version.get())), None).await;
+    let acknowledgement = world.services.acknowledgements.wait(stamp).await;
+    assert_eq!((acknowledgement.acknowledged, acknowledgement.joining), (1, 0));
+}
+
+#[tokio::test]
+async fn p7_a_change_waits_for_a_worker_that_joined_before_it_and_has_no_snapshot_yet() {
+    let world = World::with(&[("SEKISHO_ACK_TIMEOUT_MS", "100")]).await;
+    world.ban("ann@x").await;
+    world.reply(1, None, None).await;
+    let stamp = world.ban("bob@x").await;
+    let acknowledgement = world.services.acknowledgements.wait(stamp).await;
+    assert!(!acknowledgement.is_complete());
+    assert_eq!((acknowledgement.acknowledged, acknowledgement.lagging.len()), (0, 1));
+}
+
+#[tokio::test]
 async fn p7_a_snapshot_is_never_older_than_the_registration() {
     let world = World::start().await;
     // Whatever was written before a replica registers is in its snapshot, however fast it is read.
@@ -137,7 +173,7 @@ async fn p4_without_redis_a_known_replica_learns_how_old_its_feed_is_and_a_new_o
 async fn a_sidecar_that_never_read_the_feed_answers_no_poll() {
     let mut redis = RedisServer::start().await;
     redis.stop();
-    let world = World::without_jobs(redis).await;
+    let world = World::unloaded(redis, &[]).await;
     let response = world.poll(1, None, None).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "1");

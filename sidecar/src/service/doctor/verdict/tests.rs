@@ -71,18 +71,29 @@ fn worker(number: u8, polled_at_ms: u64, version: u64) -> Worker {
         presence: Presence {
             replica: ReplicaId::from_bytes([number; 16]),
             node: "envoy".into(),
+            worker: u32::from(number),
             build: "0.1.0".into(),
             fences: true,
             staleness_ms: 3_000,
             sidecar: "a".into(),
             holds: Some(Stamp { epoch: Epoch::from_bytes([1; 16]), version: Version::new(version) }),
+            memory_bytes: 0,
+            entries: 0,
+            age_ms: None,
         },
         polled_at_ms,
+        joined: None,
     }
 }
 
 fn roll(workers: Vec<Worker>) -> Roll {
-    Roll { now_ms: 100_000, epoch: Some(Epoch::from_bytes([1; 16])), version: Version::new(7), workers }
+    Roll {
+        now_ms: 100_000,
+        epoch: Some(Epoch::from_bytes([1; 16])),
+        version: Version::new(7),
+        stream_length: 7,
+        workers,
+    }
 }
 
 #[test]
@@ -96,6 +107,12 @@ fn filters_must_poll_and_be_at_the_present_version() {
     ] {
         assert_eq!(super::workers(&roll(workers)).status, expected, "{what}");
     }
+    let behind = super::workers(&roll(vec![worker(1, 99_000, 7), worker(2, 99_000, 6), worker(3, 90_000, 7)]));
+    for name in ["1 behind (worker 2 of envoy)", "1 silent (worker 3 of envoy)"] {
+        assert!(behind.detail.contains(name), "{}", behind.detail);
+    }
+    let many = super::workers(&roll((0..30).map(|number| worker(number, 90_000, 7)).collect()));
+    assert!(many.detail.contains("30 silent") && many.detail.contains("and 20 more"), "{}", many.detail);
     let mut other_epoch = roll(vec![worker(1, 99_000, 7)]);
     other_epoch.epoch = Some(Epoch::from_bytes([2; 16]));
     assert_eq!(super::workers(&other_epoch).status, Health::Warn, "a version of another epoch is none");

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use sekisho_protocol::Epoch;
+use sekisho_protocol::feed::FeedQuery;
+use sekisho_protocol::{Digest, Epoch};
 
 use crate::domain::feed::state::State;
 use crate::domain::feed::{Stamp, Version};
@@ -12,8 +13,8 @@ use crate::domain::feed::{Stamp, Version};
 pub(super) enum Needed {
     /// Anything behind `since`; the replica holds everything up to there.
     News { epoch: Epoch, since: Version, at: Recorded },
-    /// At least what the store held when the replica was registered.
-    Snapshot { at: Stamp },
+    /// The page that starts at `from`, at least as new as `least`.
+    Snapshot { from: Digest, least: Stamp },
 }
 
 /// Where the feed stood when the poll was put on record.
@@ -42,6 +43,23 @@ pub(super) enum Progress {
 }
 
 impl Needed {
+    /// A page for a poll that was put on record when the store stood `at`.
+    ///
+    /// A snapshot's first page must be as new as that: a change that was written before may have counted the
+    /// replica as fenced, or not at all, and nobody waits for it again.
+    ///
+    /// A later page must only be as new as the first one. Its worker's position becomes that of the first
+    /// page, and its freshness that of the oldest, so whatever came after the first page is neither
+    /// acknowledged nor claimed to be known before the worker has asked for it as changes.
+    pub(super) fn page(query: &FeedQuery, at: Stamp) -> Self {
+        match (&query.from, &query.epoch) {
+            (Some(from), Some(epoch)) if *epoch == at.epoch => {
+                Self::Snapshot { from: *from, least: Stamp { version: Version::new(query.since), ..at } }
+            }
+            (from, _) => Self::Snapshot { from: from.unwrap_or(Digest::MIN), least: at },
+        }
+    }
+
     /// How old an answer is at least, whatever the state's own age.
     pub(super) fn least_age(&self) -> Duration {
         match self {
@@ -58,13 +76,13 @@ impl Needed {
     /// How far `state` is on the way to an answer.
     pub(super) fn progress(&self, state: &State) -> Progress {
         let stamp = state.stamp();
-        let reached = |at: &Stamp| at.epoch == stamp.epoch && stamp.version >= at.version;
+        let reached = |at: &Stamp| stamp.reaches(at);
         match self {
             Self::News { epoch, .. } if *epoch != stamp.epoch => Progress::OtherEpoch,
             Self::News { at: Recorded::At(at), .. } if !at.as_ref().is_some_and(reached) => Progress::Behind,
             Self::News { since, .. } if stamp.version > *since => Progress::News,
             Self::News { .. } => Progress::NothingNew,
-            Self::Snapshot { at } if reached(at) => Progress::News,
+            Self::Snapshot { least, .. } if reached(least) => Progress::News,
             Self::Snapshot { .. } => Progress::Behind,
         }
     }

@@ -1,0 +1,92 @@
+//! The registry as this sidecar uses it: a poll that it puts on record wakes whoever waits for one, and
+//! a read serves everybody who asked before it began.
+//!
+//! Every read brings all workers, up to ten thousand rows. So at most one is under way, and one that took
+//! long is followed by a rest of the same length: however many changes wait, reading takes at most half of
+//! the time, and leaves the store to the polls for the other half.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_protocol::ReplicaId;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::registry::{Presence, Registered, Registry, Roll, Start};
+use crate::service::error::StoreError;
+
+/// A read that takes less needs no rest: timers are no finer than this.
+const CHEAP: Duration = Duration::from_millis(1);
+
+/// The registry. Clones share what was read.
+#[derive(Clone)]
+pub struct Census {
+    registry: Arc<dyn Registry>,
+    last: Arc<Mutex<Option<Reading>>>,
+    recorded: watch::Sender<()>,
+}
+
+/// A read of the registry.
+struct Reading {
+    asked_at: Instant,
+    answered_at: Instant,
+    roll: Arc<Roll>,
+}
+
+impl Census {
+    /// Keeps and reads `registry`.
+    #[must_use]
+    pub fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, last: Arc::default(), recorded: watch::Sender::new(()) }
+    }
+
+    /// Notes a poll, and says where the feed stands.
+    ///
+    /// # Errors
+    /// The registry cannot be reached.
+    pub async fn record(&self, presence: &Presence, start: Start) -> Result<Registered, StoreError> {
+        let registered = self.registry.record(presence, start).await?;
+        self.recorded.send_replace(());
+        Ok(registered)
+    }
+
+    /// Forgets a worker that said goodbye.
+    ///
+    /// # Errors
+    /// The registry cannot be reached; it will forget the worker by itself.
+    pub async fn remove(&self, replica: &ReplicaId) -> Result<(), StoreError> {
+        self.registry.remove(replica).await?;
+        self.recorded.send_replace(());
+        Ok(())
+    }
+
+    /// Tells of each change that this sidecar makes from now on. Other sidecars' changes must be asked for.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.recorded.subscribe()
+    }
+
+    /// The registry as it was at `moment` or later.
+    ///
+    /// # Errors
+    /// The registry cannot be read.
+    pub async fn since(&self, moment: Instant) -> Result<Arc<Roll>, StoreError> {
+        let mut last = self.last.lock().await;
+        if let Some(reading) = &*last {
+            if reading.asked_at >= moment {
+                return Ok(Arc::clone(&reading.roll));
+            }
+            let cost = reading.answered_at - reading.asked_at;
+            if cost >= CHEAP {
+                sleep_until(reading.answered_at + cost).await;
+            }
+        }
+        let asked_at = Instant::now();
+        let roll = Arc::new(self.registry.roll().await?);
+        *last = Some(Reading { asked_at, answered_at: Instant::now(), roll: Arc::clone(&roll) });
+        Ok(roll)
+    }
+}
+
+#[cfg(test)]
+mod tests;
