@@ -11,6 +11,7 @@
 #![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a harness may panic")]
 
 pub mod answer;
+pub mod check_relay;
 pub mod components;
 pub mod envoy;
 pub mod folder;

@@ -4,17 +4,18 @@
 //! that what a reader sees with `curl` is what the stories assert on. Below `/stream/` it answers with
 //! streams: see [`streams`].
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 mod recorder;
 mod streams;
@@ -67,15 +68,24 @@ impl Received {
     }
 }
 
-/// Serves HTTP/1.1 and HTTP/2 (prior knowledge) for ever. `axum::serve` has no setting for the size
-/// of headers, so the connections are served one level below it.
+/// Serves HTTP/1.1 and HTTP/2 (prior knowledge) for ever.
 pub async fn serve(listener: TcpListener, recorder: Recorder) {
-    let router = streams::routes().fallback(answer).with_state(recorder);
+    serve_router(listener, streams::routes().fallback(answer).with_state(recorder)).await;
+}
+
+/// `axum::serve` has no setting for the size of headers, so the connections are served one level below it.
+/// They end with this future.
+pub(crate) async fn serve_router(listener: TcpListener, router: Router) {
+    let mut connections = JoinSet::new();
     loop {
-        // A failed accept (too many open files, a client that left) concerns one connection only.
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let stream = tokio::select! {
+            // A failed accept (too many open files, a client that left) concerns one connection only.
+            accepted = listener.accept() => accepted.map(|(stream, _)| stream),
+            Some(_ended) = connections.join_next() => continue,
+        };
+        let Ok(stream) = stream else { continue };
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http1().max_headers(HEADERS_MAX).max_buf_size(HEADERS_MAX_BYTES as usize);
             builder.http2().max_header_list_size(HEADERS_MAX_BYTES);

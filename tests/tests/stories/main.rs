@@ -6,12 +6,14 @@
 #![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a story may panic")]
 
 mod admin;
+mod bans;
 mod callouts;
 mod config;
 mod failure;
 mod jwt;
 mod kill_switch;
 mod observability;
+mod ordering;
 mod paths;
 mod streams;
 mod stripping;

@@ -11,8 +11,9 @@ use e2e::{Plan, Shared, Token, User, World, poll, story};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-mod open;
+pub(crate) mod open;
 
+use crate::bans::{ban, lift};
 use open::{Kind, Mark, Open, connections_to_each_worker, last_number, unique};
 
 /// A route as it is unless it says otherwise.
@@ -93,10 +94,7 @@ fn p12_after_an_unban_a_new_stream_works_at_once() {
     story(&OPEN, async |world| {
         let User { email, token } = world.user();
         ban(world, &email).await?;
-        world
-            .app(Method::DELETE, &format!("/api/admin/sessions/unban/{email}"), &world.admin_token(), None)
-            .await?
-            .json_with(200)?;
+        lift(world, &email).await?;
         for connections in connections_to_each_worker(world, Kind::ALL.len()).await? {
             for (kind, connection) in Kind::ALL.into_iter().zip(connections) {
                 Open::begin(world, connection, kind, CUT, &token.bearer()).await?.ends_well().await?;
@@ -261,11 +259,6 @@ async fn http2_to_every_worker(world: &World) -> Result<Vec<Http2>> {
             return Ok(connections);
         }
     }
-}
-
-async fn ban(world: &World, email: &str) -> Result<Value> {
-    let body = json!({"user_email": email});
-    world.app(Method::POST, "/api/admin/sessions/revoke-user", &world.admin_token(), Some(&body)).await?.json_with(200)
 }
 
 /// Id and bearer of a token that the token API minted: no other can be revoked.

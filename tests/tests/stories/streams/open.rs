@@ -71,7 +71,7 @@ pub(crate) struct Open {
 
 enum Line {
     Http(Connection),
-    Websocket(Websocket),
+    Websocket(Box<Websocket>),
 }
 
 /// How far a stream was at some moment, as its upstream saw it.
@@ -110,7 +110,7 @@ impl Open {
             Kind::Websocket => {
                 connection.write(&handshake(request("GET"))).await?;
                 let head = connection.head().await?;
-                Line::Websocket(connection.upgraded(&head).await?)
+                Line::Websocket(Box::new(connection.upgraded(&head).await?))
             }
         };
         let mut open = Self { kind, visit: visit_to(world, &path).await?, line };
