@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sekisho_protocol::digest::DigestKey;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{Trouble, pause, until_closing};
@@ -18,8 +19,9 @@ use crate::service::feed::mirror::Mirror;
 use crate::service::feed::source::{FeedSource, Round};
 
 const JOB: &str = "follow";
-/// How long a read waits for changes. With the time for reading it keeps the copy's age well below 250 ms.
-const WAIT: Duration = Duration::from_millis(100);
+/// How long a read waits for changes. The copy is as old as the last read's beginning, so at the end of the
+/// next one it is twice this old: well below 250 ms.
+const WAIT: Duration = Duration::from_millis(50);
 /// How long after a failure the next attempt is made.
 const RETRY: Duration = Duration::from_millis(100);
 /// What this sidecar remembers is written back only if it is younger than lifts are remembered: by
@@ -80,10 +82,10 @@ impl<S: FeedSource> Follower<S> {
     fn apply(&mut self, round: Round, held: &Stamp, sent_at: Instant) -> bool {
         let now = UnixSeconds::now().get();
         let reached = round.changes.last().map_or(held.version, |write| write.version);
-        // What is held is all there is: as of the last question if nothing was written since the read, or
-        // else as of the read, unless that was cut short.
-        let is_all = round.position.version == Some(reached);
-        let read_at = if is_all { Some(round.position_at) } else { round.complete.then_some(sent_at) };
+        // What is held is then all there is, unless the read was cut short. The store read at some moment after
+        // it was asked to; only that it was not before is certain.
+        let is_all = round.complete || round.position.version == Some(reached);
+        let read_at = is_all.then_some(sent_at);
         let at = |version: Version| Stamp { epoch: held.epoch.clone(), version };
         let promise_kept = match self.promised.take() {
             Some(promised) if promised.epoch == held.epoch && round.complete => promised.version <= reached,
@@ -121,7 +123,12 @@ impl<S: FeedSource> Follower<S> {
         };
         let stamp = Stamp { epoch: epoch.id, version };
         tracing::info!(feed.epoch = %stamp.epoch, feed.version = %stamp.version, feed.names = writes.len(), "the feed is loaded");
-        self.mirror.replace(State::load(self.key.clone(), stamp, writes), sent_at);
+        let key = self.key.clone();
+        // A million entries take a second to load, and the ones before a part of it to be dropped: neither is
+        // to keep polls waiting.
+        let state = spawn_blocking(move || State::load(key, stamp, writes)).await.map_err(StoreError::unavailable)?;
+        let replaced = self.mirror.replace(state, sent_at);
+        spawn_blocking(move || drop(replaced));
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sekisho_protocol::Digest;
 use tokio_util::sync::CancellationToken;
 
 use super::{Trouble, pause, until_closing};
@@ -14,7 +15,10 @@ use crate::service::feed::source::Records;
 
 const JOB: &str = "sweep";
 const EVERY: Duration = Duration::from_secs(60);
+/// Between two steps in Redis.
 const BREATH: Duration = Duration::from_millis(20);
+/// Between two steps in this sidecar's copy: a million names take ten seconds.
+const COPY_BREATH: Duration = Duration::from_millis(10);
 /// When silent workers are forgotten. One that fences checks every request by itself: it is kept for a
 /// while so that people see it. One that does not may still admit whom a ban bars: for an hour, every change
 /// says that it lags.
@@ -24,12 +28,22 @@ const PATIENCE: Patience = Patience { fencing_ms: 120_000, others_ms: 3_600_000 
 pub async fn run(mirror: Mirror, records: Arc<dyn Records>, registry: Arc<dyn Registry>, closing: CancellationToken) {
     let mut trouble = Trouble::default();
     while pause(EVERY, &closing).await {
-        mirror.sweep(UnixSeconds::now().get());
+        if until_closing(sweep_copy(&mirror), &closing).await.is_none() {
+            return;
+        }
         match until_closing(sweep(&*records, &*registry), &closing).await {
             None => return,
             Some(Ok(())) => trouble.ends(JOB),
             Some(Err(error)) => trouble.begins(JOB, &error),
         }
+    }
+}
+
+async fn sweep_copy(mirror: &Mirror) {
+    let mut from = Some(Digest::MIN);
+    while let Some(start) = from {
+        from = mirror.sweep(start, UnixSeconds::now().get());
+        tokio::time::sleep(COPY_BREATH).await;
     }
 }
 

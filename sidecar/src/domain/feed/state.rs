@@ -5,6 +5,7 @@
 //! filters are told of the one that lasts longest, and a lift of one never frees the other.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use sekisho_protocol::Digest;
 use sekisho_protocol::digest::DigestKey;
@@ -46,8 +47,14 @@ pub struct Page {
     pub entries: Vec<Entry>,
 }
 
-/// Ordered by digest first, so that a page is one range.
-type Slot = (Digest, Kind, String);
+/// Ordered by digest first, so that a page is one range. A million of them are kept: a name takes no room to
+/// grow.
+type Slot = (Digest, Kind, Box<str>);
+
+/// Where the slots of `digest` begin.
+fn first_of(digest: Digest) -> Slot {
+    (digest, Kind::Ban, Box::default())
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Filed {
@@ -134,7 +141,7 @@ impl State {
     pub fn page(&self, from: Digest, now: u64) -> Page {
         let mut entries: Vec<Entry> = Vec::new();
         let mut next = None;
-        for ((digest, kind, _), filed) in self.filed.range((from, Kind::Ban, String::new())..) {
+        for ((digest, kind, _), filed) in self.filed.range(first_of(from)..) {
             let Some(entry) = entry(*digest, *kind, filed.says, now) else { continue };
             if let Some(last) = entries.pop_if(|last| last.digest() == *digest) {
                 entries.push(stronger(last, entry));
@@ -152,7 +159,7 @@ impl State {
     #[must_use]
     pub fn holding(&self, kind: Kind, name: &str, now: u64) -> Option<Says> {
         let name = super::fold(kind, name);
-        let slot = (Digest::of(&self.key, kind, &name), kind, name);
+        let slot = (Digest::of(&self.key, kind, &name), kind, name.into_boxed_str());
         self.filed.get(&slot).map(|filed| filed.says).filter(|says| says.holds(now))
     }
 
@@ -162,20 +169,28 @@ impl State {
         self.filed.iter().filter(move |(_, filed)| !filed.says.is_over(now)).map(|((_, kind, name), filed)| Write {
             version: filed.version,
             kind: *kind,
-            name: name.clone(),
+            name: name.to_string(),
             says: filed.says,
         })
     }
 
-    /// Forgets what is over at `now`. The filters forget by themselves.
-    pub fn sweep(&mut self, now: u64) {
-        self.filed.retain(|_, filed| !filed.says.is_over(now));
+    /// Forgets what is over at `now` among at least `max` names from `from` on, and few more: where to go on, none
+    /// after the last. The filters forget by themselves.
+    #[must_use]
+    pub fn sweep(&mut self, from: Digest, max: usize, now: u64) -> Option<Digest> {
+        let behind = self.filed.range(first_of(from)..).skip(max).map(|((digest, ..), _)| *digest);
+        // Names that share a digest are swept together, so that every step leads further.
+        let next = { behind }.find(|digest| *digest > from);
+        let end = next.map_or(Bound::Unbounded, |next| Bound::Excluded(first_of(next)));
+        let span = (Bound::Included(first_of(from)), end);
+        self.filed.extract_if(span, |_, filed| filed.says.is_over(now)).for_each(drop);
+        next
     }
 
     fn file(&mut self, write: Write) -> Digest {
         let digest = Digest::of(&self.key, write.kind, &write.name);
         let new = Filed { version: write.version, says: write.says };
-        let filed = self.filed.entry((digest, write.kind, write.name)).or_insert(new);
+        let filed = self.filed.entry((digest, write.kind, write.name.into_boxed_str())).or_insert(new);
         // A later write may have been filed already, when the state was loaded.
         if filed.version < new.version {
             *filed = new;
@@ -186,7 +201,7 @@ impl State {
     /// What the filters must know of a digest: of all names that share it, the strongest entry.
     fn strongest(&self, digest: Digest, now: u64) -> Option<Entry> {
         self.filed
-            .range((digest, Kind::Ban, String::new())..)
+            .range(first_of(digest)..)
             .take_while(|((other, ..), _)| *other == digest)
             .filter_map(|((_, kind, _), filed)| entry(digest, *kind, filed.says, now))
             .reduce(stronger)

@@ -3,11 +3,15 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use sekisho_protocol::Digest;
 use tokio::sync::watch;
 
 use crate::domain::feed::Stamp;
 use crate::domain::feed::state::{Gap, State};
 use crate::domain::feed::write::Write;
+
+/// Most names that one step of a sweep looks at: a fraction of a millisecond.
+const SWEEP_MAX: usize = 1_000;
 
 /// The copy. Clones share it.
 #[derive(Clone)]
@@ -52,10 +56,13 @@ impl Mirror {
         self.changed.subscribe()
     }
 
-    /// Puts another state in place of the one that is held.
-    pub fn replace(&self, state: State, read_at: Instant) {
-        *self.write() = Some(Held { state, read_at });
+    /// Puts another state in place of the one that is held, which comes back: to drop a large one takes long,
+    /// and nobody is to wait for that.
+    #[must_use]
+    pub fn replace(&self, state: State, read_at: Instant) -> Option<State> {
+        let replaced = self.write().replace(Held { state, read_at });
         self.changed.send_replace(());
+        replaced.map(|held| held.state)
     }
 
     /// Applies writes at `now` (Unix seconds). `read_at`: as of when the state is then complete, if
@@ -78,11 +85,11 @@ impl Mirror {
         applied
     }
 
-    /// Forgets what is over at `now` (Unix seconds).
-    pub fn sweep(&self, now: u64) {
-        if let Some(held) = self.write().as_mut() {
-            held.state.sweep(now);
-        }
+    /// One step of a walk that forgets what is over at `now` (Unix seconds), from `from` on: where to go on,
+    /// none after the last. Polls wait for a step, not for the walk.
+    #[must_use]
+    pub fn sweep(&self, from: Digest, now: u64) -> Option<Digest> {
+        self.write().as_mut()?.state.sweep(from, SWEEP_MAX, now)
     }
 
     // A panic while the lock was held left the state whole: every change to it is one call.

@@ -1,6 +1,6 @@
 //! What keeps the mirror: reading the feed as it grows, and writing back what the store lost.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sekisho_protocol::Epoch;
@@ -21,8 +21,6 @@ pub struct Round {
     pub complete: bool,
     /// Where the feed stood afterwards.
     pub position: Position,
-    /// When `position` was asked for.
-    pub position_at: Instant,
 }
 
 /// Reads the feed over a connection of its own.
@@ -31,7 +29,8 @@ pub trait FeedSource: Send {
     /// Where the feed stands.
     async fn position(&mut self) -> Result<Position, StoreError>;
 
-    /// The changes behind `after`; if there are none yet, waits for one for at most `wait`.
+    /// The changes behind `after`, and where the feed stood once they were read; if there are none yet, waits
+    /// for one for at most `wait`. Both are as of some moment after the call.
     async fn next(&mut self, after: Version, wait: Duration) -> Result<Round, StoreError>;
 
     /// Every entry, live or lifted.

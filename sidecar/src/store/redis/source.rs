@@ -1,6 +1,6 @@
 //! Following the feed in Redis, over a connection of one's own: reads block on it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
@@ -96,24 +96,27 @@ impl FeedSource for RedisFeedSource {
     }
 }
 
+/// One round trip: the questions about the position are sent together with the read. Redis puts off what a
+/// blocked connection sent and answers it in order, so the position is as of after the read, as it must be: what
+/// was read belongs to the epoch that is in force then, or to none (rule P2). Changes wake the polls without
+/// another journey to Redis and back.
 async fn next(redis: &mut MultiplexedConnection, after: Version, wait: Duration) -> Result<Round, StoreError> {
+    type Answers = (Option<StreamReadReply>, Option<u64>, epoch::Fields, String, String);
     let block_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-    let read: Option<StreamReadReply> = redis::cmd("XREAD")
+    let mut pipe = redis::pipe();
+    pipe.cmd("XREAD")
         .arg("COUNT")
         .arg(READ_MAX)
         .arg("BLOCK")
         .arg(block_ms)
         .arg("STREAMS")
         .arg(STREAM)
-        .arg(format!("{after}-0"))
-        .query_async(redis)
-        .await?;
+        .arg(format!("{after}-0"));
+    let (read, version, record, server, replication): Answers = epoch::ask(&mut pipe).query_async(redis).await?;
+    let position = epoch::answered(version, record, &server, &replication)?;
     let ids = read.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
     let changes = ids.map(|id| entry::of_stream(&id)).collect::<Result<Vec<_>, _>>()?;
-    // Only after the read: what was read belongs to the epoch that is in force now, or to none.
-    let position_at = Instant::now();
-    let position = epoch::position(redis).await?;
-    Ok(Round { complete: changes.len() < READ_MAX, changes, position, position_at })
+    Ok(Round { complete: changes.len() < READ_MAX, changes, position })
 }
 
 async fn entries(redis: &mut MultiplexedConnection) -> Result<Vec<Write>, StoreError> {

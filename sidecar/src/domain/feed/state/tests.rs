@@ -132,7 +132,7 @@ fn names_that_share_a_digest_do_not_free_each_other() {
     state.apply(put(1, "ann", NOW + 10), NOW).unwrap();
     // No two names with one digest are known, so the second is filed by hand.
     let twin = Filed { version: Version::new(0), says: Says::Holds { until: NOW + 99, issued_before: 0 } };
-    state.filed.insert((digest("ann"), Kind::Ban, "twin".to_owned()), twin);
+    state.filed.insert((digest("ann"), Kind::Ban, "twin".into()), twin);
     let bar = |until| Entry::Ban(Bar { digest: digest("ann"), until });
     state.apply(lift(2, "ann"), NOW).unwrap();
     state.apply(put(3, "ann", NOW + 50), NOW).unwrap();
@@ -149,11 +149,40 @@ fn sweeping_forgets_what_is_over_and_remembers_lifts_for_a_day() {
     state.apply(put(1, "ann", NOW + 10), NOW).unwrap();
     state.apply(put(2, "bob", FOREVER), NOW).unwrap();
     state.apply(lift(3, "cid"), NOW).unwrap();
-    state.sweep(NOW + 10);
+    assert_eq!(state.sweep(Digest::MIN, 10, NOW + 10), None);
     assert_eq!(state.filed(), 2);
     assert_eq!(state.writes(NOW + 10).count(), 2);
-    state.sweep(NOW + LIFT_MEMORY_S);
+    assert_eq!(state.sweep(Digest::MIN, 10, NOW + LIFT_MEMORY_S), None);
     assert_eq!(state.filed(), 1);
+}
+
+#[test]
+fn a_sweep_is_done_in_steps_of_bounded_length_and_forgets_all_the_same() {
+    let mut state = empty();
+    for version in 1..=1_000 {
+        let until = if version % 4 == 0 { FOREVER } else { NOW + 10 };
+        state.apply(put(version, &format!("p{version}"), until), NOW).unwrap();
+    }
+    let (mut from, mut steps) = (Some(Digest::MIN), 0);
+    while let Some(start) = from {
+        let before = state.filed();
+        from = state.sweep(start, 100, NOW + 10);
+        assert!(before - state.filed() <= 100);
+        assert!(from.is_none_or(|next| next > start), "every step leads further");
+        steps += 1;
+    }
+    assert_eq!((state.filed(), steps), (250, 10));
+}
+
+#[test]
+fn a_sweep_gets_past_names_that_share_a_digest() {
+    let mut state = empty();
+    for name in ["ann", "bob", "cid", "dan"] {
+        let over = Filed { version: Version::new(0), says: Says::Holds { until: NOW, issued_before: 0 } };
+        state.filed.insert((digest("ann"), Kind::Ban, name.into()), over);
+    }
+    assert_eq!(state.sweep(digest("ann"), 1, NOW), None);
+    assert_eq!(state.filed(), 0);
 }
 
 fn all_pages(state: &State) -> Vec<Entry> {

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use redis::Script;
 use redis::aio::ConnectionLike;
+use redis::{Pipeline, Script};
 use sekisho_protocol::Epoch;
 
 use super::super::keys::{EPOCH, STREAM, VERSION};
@@ -14,27 +14,36 @@ use crate::service::error::StoreError;
 
 static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/begin_epoch.lua")));
 
+/// The fields of an epoch on record: id, lineage, base.
+pub(crate) type Fields = (Option<String>, Option<String>, Option<u64>);
+
 /// Where the feed stands: one round trip.
 pub(crate) async fn position(redis: &mut impl ConnectionLike) -> Result<Position, StoreError> {
-    type Answers = (Option<u64>, (Option<String>, Option<String>, Option<u64>), String, String);
-    let (version, (id, began_on, base), server, replication): Answers = redis::pipe()
-        .get(VERSION)
-        .cmd("HMGET")
-        .arg(EPOCH)
-        .arg(&["id", "lineage", "base"])
-        .cmd("INFO")
-        .arg("server")
-        .cmd("INFO")
-        .arg("replication")
-        .query_async(redis)
-        .await?;
+    let (version, record, server, replication): (Option<u64>, Fields, String, String) =
+        ask(&mut redis::pipe()).query_async(redis).await?;
+    answered(version, record, &server, &replication)
+}
+
+/// Asks where the feed stands; [`answered`] takes the four answers.
+pub(crate) fn ask(pipe: &mut Pipeline) -> &mut Pipeline {
+    pipe.get(VERSION).cmd("HMGET").arg(EPOCH).arg(&["id", "lineage", "base"]);
+    pipe.cmd("INFO").arg("server").cmd("INFO").arg("replication")
+}
+
+/// The position that the answers to [`ask`] tell of.
+pub(crate) fn answered(
+    version: Option<u64>,
+    (id, began_on, base): Fields,
+    server: &str,
+    replication: &str,
+) -> Result<Position, StoreError> {
     let epoch = match (id, began_on, base) {
         (Some(id), Some(lineage), Some(base)) => {
             Some(EpochRecord { id: epoch_id(id)?, lineage: Lineage(lineage), base: Version::new(base) })
         }
         _ => None,
     };
-    let lineage = parse_lineage(&server, &replication)?;
+    let lineage = parse_lineage(server, replication)?;
     Ok(Position { epoch, version: version.map(Version::new), lineage })
 }
 
