@@ -168,6 +168,8 @@ impl Default for Metrics {
             outcomes: Mutex::default(),
         };
         inner.register();
+        // Nobody has looked yet.
+        inner.feed_lag.set(-1.0);
         Self(Arc::new(inner))
     }
 }
@@ -199,7 +201,7 @@ impl Inner {
         let registry = &mut self.registry;
         registry.register(
             "feed_lag_seconds",
-            "For how long the feed has been ahead of the slowest live worker; -1 if the registry cannot be read",
+            "For how long the feed has been ahead of the slowest live worker; -1 while the registry is not read",
             self.feed_lag.clone(),
         );
         registry.register("feed_stream_length", "Writes that the feed's stream holds", self.stream_length.clone());
@@ -240,7 +242,6 @@ impl Metrics {
 
     /// Takes over what was found out about the whole mesh; none if the registry cannot be read.
     pub fn survey(&self, survey: Option<&Survey>) {
-        self.0.feed_lag.set(survey.map_or(-1.0, |survey| survey.lag.as_secs_f64()));
         if let Some(survey) = survey {
             self.0.stream_length.set(signed(survey.stream_length));
             for (state, count) in &survey.counts {
@@ -248,6 +249,7 @@ impl Metrics {
                 self.0.workers.get_or_create(&WorkerLabels { state: *state }).set(count);
             }
         }
+        self.0.feed_lag.set(survey.map_or(-1.0, |survey| survey.lag.as_secs_f64()));
     }
 
     /// Counts a report and, if it is new, what is in it.

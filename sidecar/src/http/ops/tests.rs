@@ -95,6 +95,46 @@ async fn metrics_tell_the_feeds_version_and_age() {
     assert!(text.contains("sekisho_feed_version 0") && text.ends_with("# EOF\n"), "{text}");
 }
 
+/// The metrics, once they hold `line`.
+async fn until_metric(world: &World, line: &str) -> String {
+    for _ in 0..400 {
+        let text = world.get("/metrics").await.1;
+        if text.lines().any(|found| found == line) {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{line} does not come");
+}
+
+#[tokio::test]
+async fn metrics_tell_how_many_workers_are_in_which_state_and_that_redis_is_away() {
+    let mut world = World::on(RedisServer::start().await).await;
+    let text = until_metric(&world, "sekisho_feed_lag_seconds 0.0").await;
+    for state in ["live", "loading", "lagging", "fenced", "silent"] {
+        assert!(text.contains(&format!("sekisho_workers{{state=\"{state}\"}} 0\n")), "{text}");
+    }
+    world.redis.stop();
+    until_metric(&world, "sekisho_feed_lag_seconds -1.0").await;
+}
+
+#[test]
+fn metrics_count_changes_by_whether_they_were_acknowledged_in_time() {
+    let metrics = Metrics::default();
+    for (is_complete, millis) in [(true, 3), (true, 30), (false, 2_000)] {
+        metrics.acknowledgement(is_complete, Duration::from_millis(millis));
+    }
+    let text = metrics.text(&Mirror::default());
+    for line in [
+        "sekisho_acknowledgements_total{result=\"complete\"} 2",
+        "sekisho_acknowledgements_total{result=\"incomplete\"} 1",
+        "sekisho_acknowledgement_seconds_bucket{le=\"0.005\"} 1",
+        "sekisho_acknowledgement_seconds_count 2",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn the_log_level_is_changed_only_with_the_mesh_secret() {
     let world = World::on(RedisServer::start().await).await;

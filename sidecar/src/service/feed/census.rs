@@ -1,9 +1,10 @@
 //! The registry as this sidecar uses it: a poll that it puts on record wakes whoever waits for one, and
 //! a read serves everybody who asked before it began.
 //!
-//! Every read brings all workers, up to ten thousand rows. So at most one is under way, and one that took
-//! long is followed by a rest of the same length: however many changes wait, reading takes at most half of
-//! the time, and leaves the store to the polls for the other half.
+//! Every read brings all workers, up to ten thousand rows. So at most one is under way, and it is followed by
+//! a rest in proportion to the rows that it brought: however many changes wait, the store has about as much
+//! time for the polls. The rows count and not the time that they took, since that tells more about how busy
+//! the machine is, and a change is not to wait longer for that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,10 @@ use tokio::time::{Instant, sleep_until};
 use super::registry::{Presence, Registered, Registry, Roll, Start};
 use crate::service::error::StoreError;
 
-/// A read that takes less needs no rest: timers are no finer than this.
-const CHEAP: Duration = Duration::from_millis(1);
+/// The rest for each row: about what it takes to read one.
+const REST_PER_ROW: Duration = Duration::from_micros(2);
+/// A shorter rest is left out: timers are no finer than this.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// The registry. Clones share what was read.
 #[derive(Clone)]
@@ -31,6 +34,13 @@ struct Reading {
     asked_at: Instant,
     answered_at: Instant,
     roll: Arc<Roll>,
+}
+
+impl Reading {
+    /// How long the store is to be left alone after it.
+    fn rest(&self) -> Duration {
+        REST_PER_ROW * u32::try_from(self.roll.workers.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Census {
@@ -76,9 +86,9 @@ impl Census {
             if reading.asked_at >= moment {
                 return Ok(Arc::clone(&reading.roll));
             }
-            let cost = reading.answered_at - reading.asked_at;
-            if cost >= CHEAP {
-                sleep_until(reading.answered_at + cost).await;
+            let rest = reading.rest();
+            if rest >= SHORTEST_REST {
+                sleep_until(reading.answered_at + rest).await;
             }
         }
         let asked_at = Instant::now();

@@ -8,12 +8,13 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::domain::feed::Version;
-use crate::service::feed::registry::Patience;
+use crate::service::feed::registry::{Patience, Worker};
 
-/// A registry of nobody that takes its time, and counts how often it is read.
+/// A registry that takes its time, and counts how often it is read.
 struct Slow {
     read: AtomicUsize,
     takes: Duration,
+    workers: usize,
 }
 
 #[async_trait]
@@ -28,21 +29,38 @@ impl Registry for Slow {
         sleep(self.takes).await;
         let version = Version::new(self.read.fetch_add(1, Ordering::Relaxed) as u64 + 1);
         let epoch = Some(Epoch::from_bytes([1; 16]));
-        Ok(Roll { now_ms: 0, epoch, version, stream_length: 0, workers: Vec::new() })
+        Ok(Roll { now_ms: 0, epoch, version, stream_length: 0, workers: vec![worker(); self.workers] })
     }
     async fn forget_silent(&self, _: Patience) -> Result<usize, StoreError> {
         Ok(0)
     }
 }
 
-fn slow(takes_ms: u64) -> (Arc<Slow>, Census) {
-    let registry = Arc::new(Slow { read: AtomicUsize::new(0), takes: Duration::from_millis(takes_ms) });
+fn worker() -> Worker {
+    let presence = Presence {
+        replica: ReplicaId::from_bytes([1; 16]),
+        node: "n".into(),
+        worker: 1,
+        build: "b".into(),
+        fences: true,
+        staleness_ms: 3_000,
+        sidecar: "s".into(),
+        holds: None,
+        memory_bytes: 0,
+        entries: 0,
+        age_ms: None,
+    };
+    Worker { presence, polled_at_ms: 0, joined: None }
+}
+
+fn slow(takes_ms: u64, workers: usize) -> (Arc<Slow>, Census) {
+    let registry = Arc::new(Slow { read: AtomicUsize::new(0), takes: Duration::from_millis(takes_ms), workers });
     (Arc::clone(&registry), Census::new(registry))
 }
 
 #[tokio::test]
 async fn whoever_asks_while_the_registry_is_read_shares_the_next_read() {
-    let (registry, census) = slow(10);
+    let (registry, census) = slow(10, 5_000);
     let begun = Instant::now();
     let first = tokio::spawn({
         let census = census.clone();
@@ -59,12 +77,12 @@ async fn whoever_asks_while_the_registry_is_read_shares_the_next_read() {
         "nothing older than the question"
     );
     assert_eq!(registry.read.load(Ordering::Relaxed), 2);
-    assert!(begun.elapsed() >= Duration::from_millis(30), "a read of 10 ms is followed by a rest of 10 ms");
+    assert!(begun.elapsed() >= Duration::from_millis(30), "two reads of 10 ms, and between them a rest for 5,000 rows");
 }
 
 #[tokio::test]
 async fn whoever_is_content_with_an_older_reading_gets_it() {
-    let (registry, census) = slow(0);
+    let (registry, census) = slow(0, 3);
     let begun = Instant::now();
     for expected in [1, 1] {
         assert_eq!(census.since(begun).await.unwrap().version, Version::new(expected));
