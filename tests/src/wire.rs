@@ -137,8 +137,12 @@ impl Connection {
     /// Reads the body of the last answer to its end, whichever comes.
     ///
     /// # Errors
-    /// Nothing came for a while, or what came is no body.
+    /// It has not come in time, or what came is no body.
     pub async fn rest(&mut self) -> Result<(Vec<u8>, Ending)> {
+        in_time(self.read_rest()).await?
+    }
+
+    async fn read_rest(&mut self) -> Result<(Vec<u8>, Ending)> {
         let mut body = Vec::new();
         loop {
             match self.piece().await? {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) mod open;
 
 use crate::bans::{ban, lift};
-use open::{Kind, Mark, Open, connections_to_each_worker, last_number, unique};
+use open::{Kind, Mark, Open, connections_to_each_worker, expect_from_before, last_number, unique};
 
 /// A route as it is unless it says otherwise.
 const CUT: &str = "cut.localhost";
@@ -232,10 +232,7 @@ impl Numbered {
     async fn was_cut(mut self, mark: u64) -> Result<()> {
         loop {
             match self.stream.piece().await? {
-                Piece::Bytes(bytes) => {
-                    let last = last_number(&bytes).unwrap_or_default();
-                    ensure!(last <= mark, "event {last} was sent after event {mark} and arrived");
-                }
+                Piece::Bytes(bytes) => expect_from_before(&bytes, mark)?,
                 Piece::Cut => break,
                 Piece::End => bail!("it ended as if it were complete"),
             }

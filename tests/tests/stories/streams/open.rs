@@ -167,12 +167,13 @@ impl Open {
                 let code = answer.json()?["code"].clone();
                 ensure!((answer.status, code.as_str()) == (expected.0, Some(expected.1)), "{answer:?}");
             }
-            (_, Line::Http(mut connection)) => {
-                let (bytes, ending) = connection.rest().await?;
-                ensure!(ending == Ending::Cut, "it ended as if it were complete");
-                let last = last_number(&bytes).unwrap_or_default();
-                ensure!(last <= mark.sent, "number {last} was sent after {mark:?} and arrived");
-            }
+            (_, Line::Http(mut connection)) => loop {
+                match connection.piece().await? {
+                    Piece::Bytes(bytes) => expect_from_before(&bytes, mark.sent)?,
+                    Piece::Cut => return Ok(()),
+                    Piece::End => bail!("it ended as if it were complete"),
+                }
+            },
             (_, Line::Websocket(mut websocket)) => {
                 let heard = websocket.hear().await?;
                 ensure!(heard == Heard::Cut, "heard {heard:?}");
@@ -226,6 +227,13 @@ async fn read_on(connection: &mut Connection) -> Result<Vec<u8>> {
 async fn with_body(mut connection: Connection, head: Answer) -> Result<Answer> {
     let (body, _) = connection.rest().await?;
     Ok(Answer { body: String::from_utf8_lossy(&body).into_owned(), ..head })
+}
+
+/// What arrives was sent while the upstream had not sent more than `sent`.
+pub(crate) fn expect_from_before(bytes: &[u8], sent: u64) -> Result<()> {
+    let last = last_number(bytes).unwrap_or_default();
+    ensure!(last <= sent, "number {last} was sent after number {sent} and arrived");
+    Ok(())
 }
 
 /// The number of the last event or line that is complete in `bytes`.
