@@ -139,7 +139,7 @@ impl Mesh {
         })
     }
 
-    /// The registry, read within the last `age`.
+    /// What is measured, from a reading of the registry that is at most `age` old.
     ///
     /// # Errors
     /// It cannot be read.

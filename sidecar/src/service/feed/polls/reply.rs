@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_protocol::feed::FeedBody;
+use sekisho_protocol::feed::{Change, FeedBody};
 use sekisho_protocol::{Epoch, PROTOCOL};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -48,7 +48,7 @@ impl Reply {
     pub(super) fn changes(
         epoch: Epoch,
         from: Version,
-        changes: Vec<sekisho_protocol::feed::Change>,
+        changes: Vec<Change>,
         age: Option<Duration>,
         recorded: bool,
     ) -> Self {
