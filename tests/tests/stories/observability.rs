@@ -1,10 +1,12 @@
 //! What an operator sees: the reason of each refusal, and never a secret.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use e2e::wire::RawRequest;
 use e2e::{User, World, poll, story};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::CALM;
@@ -35,7 +37,7 @@ fn a_ban_and_a_malformed_request_have_reasons_of_their_own() {
         let User { email, token } = world.user();
         let body = json!({"user_email": email});
         let path = "/api/admin/sessions/revoke-user";
-        world.app(reqwest::Method::POST, path, &world.admin_token(), Some(&body)).await?.json_with(200)?;
+        world.app(Method::POST, path, &world.admin_token(), Some(&body)).await?.json_with(200)?;
         world.get("/v1/log/banned", &token).await?;
         assert_eq!(access_log_of(world, "/v1/log/banned").await?["reason"], "user_banned");
         let twice = RawRequest::new("GET", "/v1/log/twice")
@@ -88,6 +90,31 @@ fn the_doctor_finds_nothing_wrong_where_nothing_is() {
         let json = world.b.cli(&["doctor", "--json"]).await?;
         assert_eq!(json.status.code(), Some(0), "{json:?}");
         serde_json::from_slice::<Value>(&json.stdout)?;
+        Ok(())
+    });
+}
+
+#[test]
+fn the_mesh_shows_every_worker_with_its_number_memory_and_state_and_the_command_line_the_same() {
+    story(&CALM, async |world| {
+        let mesh = poll::until("every worker is live", Duration::from_secs(5), async || {
+            let mesh = world.app(Method::GET, "/api/admin/mesh", &world.admin_token(), None).await?.json_with(200)?;
+            ensure!(mesh["states"]["live"] == mesh["count"], "{mesh}");
+            Ok(mesh)
+        })
+        .await?;
+        let workers = mesh["workers"].as_array().context("no workers")?;
+        assert!(workers.len() >= world.envoy.workers() as usize, "{mesh}");
+        let numbers: BTreeSet<_> = workers.iter().filter_map(|worker| worker["worker"].as_u64()).collect();
+        assert_eq!(numbers.len(), workers.len(), "each has a number of its own: {mesh}");
+        for worker in workers {
+            assert!(worker["worker"].as_u64() > Some(0) && worker["memory_bytes"].as_u64() > Some(0), "{worker}");
+            assert_eq!((&worker["lag"], &worker["fences"]), (&json!(0), &json!(true)), "{worker}");
+            assert!(worker["age_ms"].as_u64() <= worker["staleness_ms"].as_u64(), "{worker}");
+        }
+        let shown = world.b.cli(&["mesh", "--json"]).await?;
+        let shown: Value = serde_json::from_slice(&shown.stdout)?;
+        assert_eq!((&shown["epoch"], &shown["count"]), (&mesh["epoch"], &mesh["count"]));
         Ok(())
     });
 }
