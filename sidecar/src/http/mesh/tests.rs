@@ -55,7 +55,7 @@ impl World {
     }
 
     async fn unloaded(redis: RedisServer, more: &[(&str, &str)]) -> Self {
-        let settings = [&[("SEKISHO_FEED_HOLD_MS", "300")], more].concat();
+        let settings = [more, &[("SEKISHO_FEED_HOLD_MS", "300")]].concat();
         let settings = redis.settings(&settings);
         let closing = CancellationToken::new();
         let app = App::new(&settings, closing.clone()).unwrap();

@@ -131,7 +131,8 @@ async fn p3_a_sidecar_that_is_behind_waits_and_never_answers_with_less() {
 
 #[tokio::test]
 async fn p2_a_replica_of_another_epoch_gets_a_snapshot_also_in_the_middle_of_a_poll() {
-    let world = World::start().await;
+    // Long enough for the sidecar to notice the loss and to write back, also on a busy machine.
+    let world = World::with(&[("SEKISHO_FEED_HOLD_MS", "1000")]).await;
     let epoch = world.ban("ann@x").await.epoch;
     let reply = world.reply(1, Some((&Epoch::from_bytes([9; 16]), 5)), None).await;
     assert!(matches!(reply.body, FeedBody::Page { .. }));
