@@ -72,13 +72,15 @@ impl State {
 
     /// Whether nobody on record lags (`acknowledgement::count`). The admin's call is at sidecar 0.
     fn everybody_covers(&self, stamp: Stamp, rules: &Rules) -> bool {
+        // Who joined later reads the change with its snapshot, and is stale until then.
+        let is_joining = |row: &Row| row.holds.is_none() && row.joined.is_some_and(|joined| joined.covers(stamp));
         let has_applied = |row: &Row| row.holds.is_some_and(|holds| holds.covers(stamp));
         let is_sound = |epoch: EpochRecord| epoch.lineage == self.redis.lineage || !rules.new_epoch_on_loss;
         let knows_everybody = self.redis.epoch.is_some_and(|epoch| !epoch.is_young && is_sound(epoch));
         let holds_it = self.mirrors[0].is_some_and(|mirror| mirror.stamp.covers(stamp));
         (knows_everybody || !rules.lost_registry_counts_nobody_out)
             && (holds_it || !rules.acknowledger_holds)
-            && self.redis.rows.iter().flatten().all(|row| row.is_silent || has_applied(row))
+            && self.redis.rows.iter().flatten().all(|row| row.is_silent || has_applied(row) || is_joining(row))
     }
 
     /// Whether a reconciler has something to do.

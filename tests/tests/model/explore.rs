@@ -154,7 +154,7 @@ impl Protocol {
             }
             Action::RecordStray => {
                 if let Some((at, holds)) = state.stray.take() {
-                    state.redis.rows[at] = Some(Row { holds, is_silent: false });
+                    state.redis.record_poll(at, holds, holds.is_none());
                 }
             }
             Action::RestartWorker(at) => {

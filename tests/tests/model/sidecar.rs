@@ -27,6 +27,15 @@ impl Redis {
         Stamp { epoch: self.epoch.map_or(0, |epoch| epoch.id), version: self.version }
     }
 
+    /// `record_poll.lua`.
+    pub(crate) fn record_poll(&mut self, worker: usize, holds: Option<Stamp>, is_blank: bool) {
+        let joined = match self.rows[worker] {
+            Some(row) => row.joined,
+            None => self.stamp().filter(|_| is_blank),
+        };
+        self.rows[worker] = Some(Row { holds, joined, is_silent: false });
+    }
+
     /// `begin_epoch.lua`.
     fn begin_epoch(&mut self, highest: u8) {
         if highest > 0 {
@@ -119,7 +128,7 @@ impl State {
         self.workers[worker].poll = Poll::None;
         let Some(mirror) = self.mirrors[sidecar] else { return };
         if holds.is_some() || rules.register_before_snapshot {
-            self.redis.rows[worker] = Some(Row { holds, is_silent: false });
+            self.redis.record_poll(worker, holds, self.workers[worker].position.is_none());
         }
         let wants_news = holds.is_some_and(|holds| holds.epoch == mirror.stamp.epoch);
         let Some(at) = self.redis.stamp() else { return };

@@ -33,6 +33,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Row {
     pub(crate) holds: Option<Stamp>,
+    /// Where the feed stood when it came on record, if it held nothing then.
+    pub(crate) joined: Option<Stamp>,
     /// Whether it counts as silent.
     pub(crate) is_silent: bool,
 }
@@ -221,7 +223,7 @@ impl State {
     /// Everything runs and is in step, nobody is banned.
     pub(crate) fn in_step(left: Budget) -> Self {
         let stamp = Stamp { epoch: 1, version: 1 };
-        let row = Row { holds: Some(stamp), is_silent: false };
+        let row = Row { holds: Some(stamp), joined: None, is_silent: false };
         let worker = Worker { position: Some(stamp), is_fresh: true, ..Worker::NEW };
         let mirror = Mirror { stamp, entry: None, log_from: 1, is_old: false };
         Self {
