@@ -10,7 +10,7 @@ use redis::{AsyncCommands, cmd};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::figures::{Samples, figure, ms};
+use crate::figures::{Samples, count, figure, ms};
 use crate::probe::Probes;
 use crate::scene;
 
@@ -83,7 +83,7 @@ async fn walk(world: &World, redis: &mut MultiplexedConnection) -> Result<()> {
         sleep(Duration::from_millis(10)).await;
     }
     let taken = begin.elapsed();
-    figure("foreign_walk_records", RECORDS as f64, "count");
+    count("foreign_walk_records", RECORDS);
     figure("foreign_walk", ms(taken), "ms");
     Ok(())
 }

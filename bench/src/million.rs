@@ -47,6 +47,7 @@ pub(crate) async fn run() -> Result<()> {
     let mut redis = scene::redis(&world).await?;
     let version = file(&mut redis).await?;
     let memory = memory_bytes(&scene::registry(&world).await?);
+    ensure!(memory > 0, "no worker says how much memory it uses");
     let before = baseline(&world).await?;
     let during = load(&world, &mut redis, version).await?;
     // A worker says how much it uses with its next poll.

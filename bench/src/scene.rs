@@ -73,6 +73,7 @@ pub(crate) async fn checks_of_others(world: &World) -> Result<u64> {
     let mut sum = 0;
     for sidecar in [&world.a, &world.b] {
         let metrics = sidecar.ops("/metrics").await?.body;
+        ensure!(metrics.contains("# TYPE sekisho_checks "), "a sidecar does not count its checks: {metrics}");
         let checks = metrics.lines().filter(|line| line.starts_with("sekisho_checks_total{") && !line.contains("deny"));
         sum += checks.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>();
     }
