@@ -1,8 +1,8 @@
 //! Stands between Envoy and a sidecar's checks, so that a story decides when an answer arrives.
 //!
-//! The sidecar is asked at once; its answer is noted and then kept back for as long as the story holds
-//! answers about that subject. Unlike a slow [`Link`](crate::link::Link) it delays single answers and
-//! leaves the connection itself well.
+//! The sidecar is asked at once, unless the story makes everything late. Its answer is noted, and then kept
+//! back for as long as the story holds answers about that subject. Unlike a slow
+//! [`Link`](crate::link::Link) it delays single answers and leaves the connection itself well.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,7 +95,7 @@ impl CheckRelay {
         });
     }
 
-    /// From now on every answer comes late by some time up to `most`, each by another.
+    /// From now on every check comes late by some time up to `most`, each by another, and so does its answer.
     pub fn lag(&self, most: Duration) {
         self.desk.lag_max_ms.store(u64::try_from(most.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -119,6 +119,7 @@ async fn relay(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body
         return (StatusCode::BAD_REQUEST, "not a check").into_response();
     };
     let subject = request.subject.as_str().to_owned();
+    sleep(desk.next_lag()).await;
     let (status, answer) = match desk.ask(&uri, &headers, body).await {
         Ok(answer) => answer,
         Err(error) => return (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),

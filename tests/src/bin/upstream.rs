@@ -1,7 +1,8 @@
 //! The sample upstream of `make up`: answers every request with what it received, as JSON.
 //!
 //! It listens on `UPSTREAM_LISTEN` (default `127.0.0.1:9500`) and believes nobody: it shows the
-//! headers and leaves it to the reader to see which of them the checkpoint set.
+//! headers and leaves it to the reader to see which of them the checkpoint set. Below `/stream/` it answers
+//! with streams, so that a reader can watch a ban end one: `curl -N …/stream/sse?every_ms=200`.
 
 use std::io::Write;
 

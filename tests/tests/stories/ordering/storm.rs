@@ -9,13 +9,14 @@ use e2e::wire::{Connection, RawRequest};
 use e2e::world::Leg;
 use e2e::{Plan, User, World, story_in};
 use futures_util::future::try_join_all;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::bans::{ban, lift};
 
 /// How long it lasts.
 const SPAN: Duration = Duration::from_secs(3);
-/// How late answers to checks come at most.
+/// How late checks come at most, and their answers once more.
 const LAG: Duration = Duration::from_millis(30);
 const USERS: usize = 5;
 /// Connections of each user, so that there are some to each worker.
@@ -84,17 +85,26 @@ async fn ban_and_lift_until(
     }
     let mut rounds = 0;
     while Instant::now() < end {
-        standing.step();
-        ban(world, &user.email).await?;
-        standing.step();
+        // Nobody waits for answers in between, so checks of one ban are still under way in the next.
+        for _ in 0..rounds % 3 {
+            change(standing, ban(world, &user.email)).await?;
+            change(standing, lift(world, &user.email)).await?;
+        }
+        change(standing, ban(world, &user.email)).await?;
         send_over_each(&mut connections, request, standing).await?;
-        standing.step();
-        lift(world, &user.email).await?;
-        standing.step();
+        change(standing, lift(world, &user.email)).await?;
         send_over_each(&mut connections, request, standing).await?;
         rounds += 1;
     }
     Ok(rounds)
+}
+
+/// Awaits the acknowledgement of a change, with a step before and after.
+async fn change(standing: &Standing, acknowledged: impl Future<Output = Result<Value>>) -> Result<()> {
+    standing.step();
+    acknowledged.await?;
+    standing.step();
+    Ok(())
 }
 
 /// The very first requests after an acknowledgement, on every worker.
