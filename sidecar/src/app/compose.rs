@@ -46,7 +46,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let (mirror, metrics, notices) = (Mirror::default(), Metrics::default(), NoticeState::default());
     let census = Census::new(registry.clone());
     let timeout = settings.mesh().acknowledgement_timeout;
-    let acknowledgements = Acknowledgements::new(census.clone(), metrics.clone(), timeout);
+    let acknowledgements = Acknowledgements::new(census.clone(), mirror.clone(), metrics.clone(), timeout);
     let changes = Changes::new(acknowledgements.clone(), vitals.clone());
     let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());

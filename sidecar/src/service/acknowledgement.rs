@@ -11,6 +11,9 @@
 //! which it is fresh without it. A filter that had something of the feed before it came on record (because
 //! the store lost the registry) is none of these, and neither is one that lets requests pass unchecked:
 //! they lag.
+//!
+//! A store that lost data may have lost the registry with it. Until everybody who was on record has
+//! polled again or is stale, nobody knows who counts, and no change is complete.
 
 use std::time::Duration;
 
@@ -19,7 +22,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::domain::feed::{Stamp, Version};
 use crate::service::feed::census::Census;
-use crate::service::feed::registry::{Roll, Worker};
+use crate::service::feed::mirror::Mirror;
+use crate::service::feed::registry::{MARGIN_MS, Roll, Worker};
 use crate::service::metrics::Metrics;
 
 /// What other sidecars put on record must be asked for: the pause before asking again is an eighth of the
@@ -31,6 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 #[derive(Clone)]
 pub struct Acknowledgements {
     census: Census,
+    mirror: Mirror,
     metrics: Metrics,
     timeout: Duration,
 }
@@ -42,7 +47,8 @@ pub struct Acknowledgement {
     pub epoch: Epoch,
     /// Its version.
     pub version: Version,
-    /// Whether the registry of workers could be read. If not, nobody knows who applied the change.
+    /// Whether the registry of workers could be read, and names everybody who counts. If not, nobody knows
+    /// who applied the change.
     pub counted: bool,
     /// Filter workers that count.
     pub workers: usize,
@@ -80,10 +86,10 @@ impl Acknowledgement {
 }
 
 impl Acknowledgements {
-    /// Waits by means of `census`, for at most `timeout`.
+    /// Waits by means of `census`, for at most `timeout`; `mirror` knows since when the epoch is in force.
     #[must_use]
-    pub fn new(census: Census, metrics: Metrics, timeout: Duration) -> Self {
-        Self { census, metrics, timeout }
+    pub fn new(census: Census, mirror: Mirror, metrics: Metrics, timeout: Duration) -> Self {
+        Self { census, mirror, metrics, timeout }
     }
 
     /// Waits until every live worker has applied the write at `stamp`, or time is up. It never fails:
@@ -93,7 +99,8 @@ impl Acknowledgements {
         if timeout(self.timeout, self.until_nobody_lags(&stamp, begun, &mut last)).await.is_err() {
             tracing::debug!(feed.version = %stamp.version, "a change is not acknowledged in time");
         }
-        let acknowledgement = answer(stamp, last, begun.elapsed());
+        let counted = last.is_some() && self.knows_everybody(&stamp);
+        let acknowledgement = answer(stamp, counted, last, begun.elapsed());
         self.metrics.acknowledgement(acknowledgement.is_complete(), begun.elapsed());
         acknowledgement
     }
@@ -107,7 +114,7 @@ impl Acknowledgements {
             match self.census.since(Instant::now()).await {
                 Ok(roll) => {
                     let count = last.insert(count(&roll, stamp));
-                    if count.lagging.is_empty() {
+                    if count.lagging.is_empty() && self.knows_everybody(stamp) {
                         return;
                     }
                 }
@@ -121,6 +128,15 @@ impl Acknowledgements {
             // What this sidecar itself puts on record ends the pause; whichever it was, the next reading tells.
             let _ = timeout(pause, recorded.changed()).await;
         }
+    }
+}
+
+impl Acknowledgements {
+    /// Whether everybody is on record who may decide by what they know. Not so right after the store lost
+    /// data: workers that it forgot come back with their next poll, or are stale after their bound.
+    fn knows_everybody(&self, stamp: &Stamp) -> bool {
+        let margin = Duration::from_millis(MARGIN_MS);
+        self.mirror.has_settled(&stamp.epoch, self.census.longest_bound() + margin)
     }
 }
 
@@ -184,8 +200,7 @@ fn standing(worker: &Worker, now_ms: u64, stamp: &Stamp) -> Standing {
     }
 }
 
-fn answer(stamp: Stamp, count: Option<Count>, elapsed: Duration) -> Acknowledgement {
-    let counted = count.is_some();
+fn answer(stamp: Stamp, counted: bool, count: Option<Count>, elapsed: Duration) -> Acknowledgement {
     let Count { workers, acknowledged, joining, fenced, lagging } = count.unwrap_or_default();
     Acknowledgement {
         epoch: stamp.epoch,

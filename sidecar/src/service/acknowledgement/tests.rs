@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use sekisho_protocol::keys::digest_key;
 
 use super::*;
+use crate::domain::feed::state::State;
 use crate::service::error::StoreError;
 use crate::service::feed::registry::{Patience, Presence, Registered, Registry, Start};
 
@@ -107,9 +109,33 @@ fn straggler(id: u8, version: u64) -> Straggler {
 }
 
 async fn wait(rolls: Vec<Result<Roll, StoreError>>) -> Acknowledgement {
-    let registry = Arc::new(Script(Mutex::new(rolls)));
-    let census = Census::new(registry);
-    Acknowledgements::new(census, Metrics::default(), Duration::from_millis(50)).wait(stamp(9)).await
+    wait_beside(Mirror::default(), rolls).await
+}
+
+async fn wait_beside(mirror: Mirror, rolls: Vec<Result<Roll, StoreError>>) -> Acknowledgement {
+    let census = Census::new(Arc::new(Script(Mutex::new(rolls))));
+    Acknowledgements::new(census, mirror, Metrics::default(), Duration::from_millis(50)).wait(stamp(9)).await
+}
+
+#[tokio::test]
+async fn p7_after_the_store_lost_data_nothing_is_complete_until_whoever_it_forgot_is_stale() {
+    let mirror = Mirror::default();
+    let load = |byte| {
+        let key = digest_key(b"a secret of the mesh that is long enough");
+        let stamp = Stamp { epoch: epoch(byte), version: Version::new(9) };
+        drop(mirror.replace(State::load(key, stamp, Vec::new()), std::time::Instant::now()));
+    };
+    let everybody = || vec![Ok(roll(vec![worker(1, 0, true, Some(stamp(9)))]))];
+    load(1);
+    assert!(wait_beside(mirror.clone(), everybody()).await.is_complete(), "the first epoch that was loaded");
+    load(2);
+    assert!(!wait_beside(mirror.clone(), everybody()).await.is_complete(), "the copy is of another epoch");
+    load(1);
+    let answer = wait_beside(mirror.clone(), everybody()).await;
+    assert!(!answer.is_complete() && !answer.counted, "somebody may have been forgotten");
+    load(1);
+    assert!(!mirror.has_settled(&epoch(1), Duration::from_secs(3)), "loaded anew, but in force no longer");
+    assert!(mirror.has_settled(&epoch(1), Duration::ZERO));
 }
 
 #[tokio::test]

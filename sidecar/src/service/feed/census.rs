@@ -7,6 +7,7 @@
 //! the machine is, and a change is not to wait longer for that.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sekisho_protocol::ReplicaId;
@@ -21,12 +22,17 @@ const REST_PER_ROW: Duration = Duration::from_micros(2);
 /// A shorter rest is left out: timers are no finer than this.
 const SHORTEST_REST: Duration = Duration::from_millis(1);
 
+/// No worker may have a longer staleness bound.
+const LONGEST_BOUND: Duration = Duration::from_secs(60);
+
 /// The registry. Clones share what was read.
 #[derive(Clone)]
 pub struct Census {
     registry: Arc<dyn Registry>,
     last: Arc<Mutex<Option<Reading>>>,
     recorded: watch::Sender<()>,
+    /// The longest staleness bound of a worker that this sidecar ever heard of, in milliseconds; 0: of none.
+    longest_bound_ms: Arc<AtomicU32>,
 }
 
 /// A read of the registry.
@@ -47,7 +53,7 @@ impl Census {
     /// Keeps and reads `registry`.
     #[must_use]
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, last: Arc::default(), recorded: watch::Sender::new(()) }
+        Self { registry, last: Arc::default(), recorded: watch::Sender::new(()), longest_bound_ms: Arc::default() }
     }
 
     /// Notes a poll, and says where the feed stands.
@@ -56,6 +62,7 @@ impl Census {
     /// The registry cannot be reached.
     pub async fn record(&self, presence: &Presence, start: Start) -> Result<Registered, StoreError> {
         let registered = self.registry.record(presence, start).await?;
+        self.note(presence);
         self.recorded.send_replace(());
         Ok(registered)
     }
@@ -68,6 +75,19 @@ impl Census {
         self.registry.remove(replica).await?;
         self.recorded.send_replace(());
         Ok(())
+    }
+
+    /// For how long at most a worker decides by what it last heard, even if it is on record no more.
+    #[must_use]
+    pub fn longest_bound(&self) -> Duration {
+        match self.longest_bound_ms.load(Ordering::Relaxed) {
+            0 => LONGEST_BOUND,
+            bound_ms => Duration::from_millis(bound_ms.into()),
+        }
+    }
+
+    fn note(&self, presence: &Presence) {
+        self.longest_bound_ms.fetch_max(presence.staleness_ms, Ordering::Relaxed);
     }
 
     /// Tells of each change that this sidecar makes from now on. Other sidecars' changes must be asked for.
@@ -93,6 +113,7 @@ impl Census {
         }
         let asked_at = Instant::now();
         let roll = Arc::new(self.registry.roll().await?);
+        roll.workers.iter().for_each(|worker| self.note(&worker.presence));
         *last = Some(Reading { asked_at, answered_at: Instant::now(), roll: Arc::clone(&roll) });
         Ok(roll)
     }

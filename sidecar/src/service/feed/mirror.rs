@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use sekisho_protocol::Digest;
+use sekisho_protocol::{Digest, Epoch};
 use tokio::sync::watch;
 
 use crate::domain::feed::Stamp;
@@ -24,6 +24,8 @@ struct Held {
     state: State,
     /// The moment as of which the state is known to be all there was (rule P4).
     read_at: Instant,
+    /// When this epoch came in place of another one; none if it is the first that was loaded.
+    replaced_at: Option<Instant>,
 }
 
 impl Default for Mirror {
@@ -60,9 +62,24 @@ impl Mirror {
     /// and nobody is to wait for that.
     #[must_use]
     pub fn replace(&self, state: State, read_at: Instant) -> Option<State> {
-        let replaced = self.write().replace(Held { state, read_at });
+        let mut held = self.write();
+        let replaced_at = match &*held {
+            Some(before) if before.state.stamp().epoch != state.stamp().epoch => Some(Instant::now()),
+            before => before.as_ref().and_then(|before| before.replaced_at),
+        };
+        let replaced = held.replace(Held { state, read_at, replaced_at });
+        drop(held);
         self.changed.send_replace(());
         replaced.map(|held| held.state)
+    }
+
+    /// Whether nobody may still decide by what an epoch before `epoch` said: workers do so for at most
+    /// `bound` after they last heard of it. True as well where nothing is held that could tell.
+    #[must_use]
+    pub fn has_settled(&self, epoch: &Epoch, bound: Duration) -> bool {
+        self.read().as_ref().is_none_or(|held| {
+            held.state.stamp().epoch == *epoch && held.replaced_at.is_none_or(|at| at.elapsed() > bound)
+        })
     }
 
     /// Applies writes at `now` (Unix seconds). `read_at`: as of when the state is then complete, if

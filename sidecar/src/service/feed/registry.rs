@@ -56,7 +56,7 @@ pub struct Worker {
 
 /// A worker counts as live for so much longer than its staleness bound, in milliseconds: its clock and
 /// the store's do not run exactly alike.
-const MARGIN_MS: u64 = 500;
+pub const MARGIN_MS: u64 = 500;
 
 impl Worker {
     /// How long ago it polled, in milliseconds by the store's clock.
