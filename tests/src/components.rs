@@ -27,6 +27,14 @@ pub fn filter() -> Result<PathBuf> {
     find("the compiled filter", "SEKISHO_WASM", ".sekisho/plugin.wasm", "make wasm")
 }
 
+/// The compiled filter whose VM ends at a request with the header `x-sekisho-trap` (`SEKISHO_TRAP_WASM`).
+///
+/// # Errors
+/// It is missing; the error names the script that builds it.
+pub fn trapping_filter() -> Result<PathBuf> {
+    find("the filter with a trap", "SEKISHO_TRAP_WASM", ".sekisho/plugin-trap.wasm", "scripts/build-trap")
+}
+
 /// The sidecar and CLI (`SEKISHO_BIN`).
 ///
 /// # Errors

@@ -18,10 +18,11 @@ use crate::{Answer, components, poll};
 pub mod configuration;
 pub mod counters;
 
-/// How long the old generation lets its connections end after a hot restart, in seconds.
-const DRAIN_S: &str = "2";
+/// How long the old generation lets its connections end after a hot restart, in seconds. Longer than any
+/// story: the story ends it.
+const DRAIN_S: &str = "600";
 /// When it ends itself, in seconds; later than it drains.
-const PARENT_ENDS_AFTER_S: &str = "4";
+const PARENT_ENDS_AFTER_S: &str = "900";
 
 /// Where an Envoy has its listeners from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,8 @@ impl Envoy {
             environment,
             workers: setup.workers,
             listeners,
-            client: Client::new(),
+            // Each question by a connection of its own: after a hot restart an open one leads to the old process.
+            client: Client::builder().pool_max_idle_per_host(0).build()?,
             restart: setup.restart,
             generation: AtomicU32::new(0),
         };
@@ -125,7 +127,7 @@ impl Envoy {
     }
 
     /// Starts a second process that takes the listeners over from the first (`--restart-epoch`), waits
-    /// until it serves, and gives the first one, which drains and then ends by itself.
+    /// until it serves, and gives the first one, which drains.
     ///
     /// # Errors
     /// This is no Envoy for hot restarts, or the second one does not become ready.
@@ -197,6 +199,12 @@ impl Envoy {
     #[must_use]
     pub fn workers(&self) -> u32 {
         self.workers
+    }
+
+    /// How many VMs, and so how many replicas, it has: one for each worker, and one for its main thread.
+    #[must_use]
+    pub fn machines(&self) -> usize {
+        self.workers as usize + 1
     }
 
     /// What it wrote so far, its access log included.

@@ -16,6 +16,7 @@ pub mod components;
 pub mod envoy;
 pub mod folder;
 pub mod link;
+pub mod load;
 pub mod poll;
 pub mod ports;
 pub mod process;
@@ -28,6 +29,7 @@ pub mod wire;
 pub mod world;
 
 pub use answer::Answer;
+pub use load::Load;
 pub use story::{Shared, story, story_in};
 pub use token::Token;
 pub use world::{Plan, User, World};

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use crate::poll::Stop;
+use crate::poll::{self, Stop};
 use crate::story::runtime;
 
 /// How many lines of each child's output are shown when a story fails, besides those of Envoy's access
@@ -82,6 +82,16 @@ impl Process {
         let ended = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
         ended.with_context(|| format!("{} has not ended 10 s after SIGTERM", self.name))??;
         Ok(())
+    }
+
+    /// Waits until it ends by itself, and gives what it wrote.
+    ///
+    /// # Errors
+    /// It runs on for longer than a part may take to start.
+    pub async fn ended(mut self) -> Result<String> {
+        let ended = tokio::time::timeout(poll::START, self.child.wait()).await;
+        ended.with_context(|| format!("{} does not end", self.name))??;
+        Ok(self.output())
     }
 
     /// Stops it in its tracks (SIGSTOP): it keeps its memory and its connections, and does nothing.

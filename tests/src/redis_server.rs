@@ -30,12 +30,12 @@ impl RedisServer {
         Self::start_as("redis", folder, None).await
     }
 
-    /// Starts a replica of this server, and waits until it has what this one has.
+    /// Starts a replica of this server, which reaches it by `port`, and waits until it has what this one has.
     ///
     /// # Errors
     /// It does not answer, or does not become like its master.
-    pub async fn start_replica(&self) -> Result<Self> {
-        let replica = Self::start_as("redis-replica", &self.folder, Some(self.port)).await?;
+    pub async fn start_replica(&self, port: u16) -> Result<Self> {
+        let replica = Self::start_as("redis-replica", &self.folder, Some(port)).await?;
         poll::until_true("the replica follows its master", poll::START, async || {
             let state: String = replica.command(cmd("INFO").arg("replication")).await?;
             Ok(state.contains("master_link_status:up") && state.contains("master_sync_in_progress:0"))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method};
 use serde_json::Value;
 
@@ -85,6 +85,33 @@ impl Sidecar {
         Ok(())
     }
 
+    /// Starts it to crash at a fail point, by its word; waits until it is ready, or has crashed already.
+    ///
+    /// # Errors
+    /// It is not built, or becomes neither.
+    pub async fn start_to_crash_at(&self, fail_point: &str) -> Result<()> {
+        let mut command = self.command(&["serve"])?;
+        command.env("SEKISHO_FAILPOINT", fail_point);
+        let mut process = Process::start(&self.log_name(), &self.folder, command).await?;
+        poll::until_true(&format!("sidecar {} is ready or has crashed", self.name), poll::START, async || {
+            Ok(process.still_runs().is_err() || self.ops("/readyz").await.is_ok_and(|answer| answer.status == 200))
+        })
+        .await?;
+        self.process.put(process).await;
+        Ok(())
+    }
+
+    /// Waits until it has crashed at the fail point for which it was started.
+    ///
+    /// # Errors
+    /// It does not reach the point.
+    pub async fn has_crashed_at(&self, fail_point: &str) -> Result<()> {
+        let process = self.process.take().await?;
+        let log = process.ended().await?;
+        ensure!(log.contains(&format!("fail point {fail_point} reached")), "it ended elsewhere:\n{log}");
+        Ok(())
+    }
+
     /// Kills it, as a crash would.
     ///
     /// # Errors
@@ -126,6 +153,17 @@ impl Sidecar {
         Answer::of(request.timeout(Duration::from_secs(5)).send().await?).await
     }
 
+    /// The sum over all labels of the metric `name`; 0 if it was never touched.
+    ///
+    /// # Errors
+    /// Nobody answers, or a value is no whole number.
+    pub async fn metric(&self, name: &str) -> Result<u64> {
+        let answer = self.ops("/metrics").await?;
+        let rows = answer.body.lines().filter_map(|line| line.strip_prefix(name));
+        let values = rows.filter(|rest| rest.starts_with(['{', ' '])).filter_map(|rest| rest.rsplit(' ').next());
+        values.map(|value| value.parse::<u64>().with_context(|| format!("{name}: {value}"))).sum()
+    }
+
     /// A call straight to the `app` listener, as from somebody who is already inside the network.
     ///
     /// # Errors
@@ -157,7 +195,11 @@ impl Sidecar {
     }
 
     async fn launch(&self) -> Result<Process> {
-        Process::start(&format!("sidecar-{}", self.name), &self.folder, self.command(&["serve"])?).await
+        Process::start(&self.log_name(), &self.folder, self.command(&["serve"])?).await
+    }
+
+    fn log_name(&self) -> String {
+        format!("sidecar-{}", self.name)
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {

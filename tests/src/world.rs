@@ -25,11 +25,12 @@ use crate::{Answer, poll};
 mod crew;
 mod everywhere;
 pub mod links;
+pub mod operator;
 pub mod plan;
 
 use crew::Crew;
 pub use links::Links;
-pub use plan::{Leg, Plan, Roles, Sidecars};
+pub use plan::{Filter, Leg, Plan, Roles, Sidecars};
 
 /// The super admin of every world.
 pub const ADMIN: &str = "root@example.com";
@@ -144,7 +145,7 @@ impl World {
         poll::until("every worker has its snapshot", poll::START, async || {
             let replicas = self.redis.hash("sekisho:{feed}:workers").await?;
             let holding = replicas.iter().filter(|(_, json)| holds_a_snapshot(json)).count();
-            let machines: usize = self.envoys.iter().map(|envoy| machines_of(envoy)).sum();
+            let machines: usize = self.envoys.iter().map(|envoy| envoy.machines()).sum();
             ensure!(holding >= machines, "{holding} of {replicas:?}");
             Ok(())
         })
@@ -225,11 +226,6 @@ impl World {
         })
         .await
     }
-}
-
-/// One VM more than workers: Envoy's main thread has one as well.
-fn machines_of(envoy: &Envoy) -> usize {
-    envoy.workers() as usize + 1
 }
 
 fn holds_a_snapshot(json: &str) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::links::{Links, ports_over};
-use super::{Keys, Plan, Roles};
+use super::{Filter, Keys, Plan, Roles};
 use crate::components;
 use crate::envoy::configuration::{Ports, Wiring, of_world};
 use crate::envoy::{Envoy, Setup};
@@ -37,7 +37,10 @@ impl Crew<'_> {
         let (a, b) = (self.a.ports(), self.b.ports());
         let feed = ports_over(self.links.feed.get(index), [a.mesh, b.mesh]);
         let alike = self.plan.roles == Roles::Alike;
-        let filter = components::filter()?;
+        let filter = match self.plan.filter {
+            Filter::Ordinary => components::filter()?,
+            Filter::Trapping => components::trapping_filter()?,
+        };
         let wiring = Wiring {
             filter: filter.to_str().context("the filter's path is not UTF-8")?,
             ports,

@@ -3,7 +3,7 @@
 //! A connection belongs to one worker for its whole life, and each connection here carries the same
 //! number of requests. So a worker's count of connections tells how many requests it served.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::task::JoinSet;
 
 use super::World;
@@ -28,6 +28,31 @@ impl World {
             sent += everywhere_on(envoy, request, expected).await?;
         }
         Ok(sent)
+    }
+
+    /// Open connections, `each` to every worker of every Envoy, with the name of the worker. Nobody else
+    /// may open connections meanwhile.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn connections_by_worker(&self, each: usize) -> Result<Vec<(String, Connection)>> {
+        let mut connections: Vec<(String, Connection)> = Vec::new();
+        for envoy in &self.envoys {
+            let mut room = vec![each; envoy.workers() as usize];
+            let mut before = envoy.connections().await?;
+            while room.iter().any(|room| *room > 0) {
+                let connection = accepted(envoy).await?;
+                let after = envoy.connections().await?;
+                let worker = after.iter().zip(&before).position(|(after, before)| after > before);
+                let worker = worker.context("a connection that no worker has counted")?;
+                if room[worker] > 0 {
+                    room[worker] -= 1;
+                    connections.push((format!("{} worker {worker}", envoy.node()), connection));
+                }
+                before = after;
+            }
+        }
+        Ok(connections)
     }
 
     /// Open connections, at least one to each worker of every Envoy. Nobody else may open connections

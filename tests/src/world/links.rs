@@ -39,6 +39,11 @@ impl Links {
         Ok(())
     }
 
+    /// All of them between Envoys and sidecars.
+    pub fn to_sidecars(&self) -> impl Iterator<Item = &Link> {
+        self.feed.iter().chain(&self.check).flatten()
+    }
+
     /// By which URL the sidecar number `sidecar` reaches `redis`.
     pub(super) fn redis_url(&self, sidecar: usize, redis: &RedisServer) -> String {
         self.redis.get(sidecar).map_or_else(|| redis.url(), |link| url_of(link.port()))

@@ -1,7 +1,7 @@
 //! What a world is like: what a story changes about the world that users run.
 
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::World;
 use crate::envoy::{Listeners, Restart};
@@ -35,6 +35,15 @@ pub enum Leg {
     Redis,
 }
 
+/// Which filter the Envoys load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// The one that users run.
+    Ordinary,
+    /// The same with a trap that a request can set off.
+    Trapping,
+}
+
 /// What a world is like.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -46,6 +55,8 @@ pub struct Plan {
     pub listeners: Listeners,
     /// How the Envoys may be restarted.
     pub restart: Restart,
+    /// Which filter they load.
+    pub filter: Filter,
     /// Connections that can be slowed down and cut; the others are direct.
     pub links: &'static [Leg],
     /// Which sidecar does what.
@@ -63,6 +74,7 @@ impl Default for Plan {
             workers: 2,
             listeners: Listeners::Static,
             restart: Restart::Cold,
+            filter: Filter::Ordinary,
             links: &[],
             roles: Roles::Alike,
             sidecars: Sidecars::Running,
@@ -78,5 +90,15 @@ impl Plan {
     /// A component is missing or does not become ready.
     pub async fn start(self) -> Result<World> {
         World::of(self).await
+    }
+}
+
+/// Adds `/available` beside the ordinary route, whose operator chose to let requests pass where nothing can
+/// be checked (`on_unavailable: allow`).
+pub fn with_available_route(policy: &mut Value) {
+    if let Some(routes) = policy["routes"].as_array_mut() {
+        let route = json!({"name": "available", "prefix": "/available", "access": "protected", "identity": "upstream",
+                           "on_unavailable": "allow", "answers": "llm"});
+        routes.insert(0, route);
     }
 }
