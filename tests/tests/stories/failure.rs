@@ -9,11 +9,12 @@ use e2e::poll;
 use e2e::token::assertion;
 use e2e::wire::RawRequest;
 use e2e::world::Sidecars;
+use e2e::world::plan::with_available_route;
 use e2e::{Answer, Plan, Token, User, World, story_in};
 use reqwest::Method;
 use sekisho_protocol::identity::APP_AUDIENCE;
 use sekisho_protocol::keys::app_identity_key;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The staleness bound that users run.
 const STALENESS: Duration = Duration::from_secs(3);
@@ -24,14 +25,6 @@ const RECOVERED: Duration = Duration::from_secs(15);
 
 fn plan(sidecars: Sidecars) -> Plan {
     Plan { sidecars, policy: with_available_route, ..Plan::default() }
-}
-
-fn with_available_route(policy: &mut Value) {
-    if let Some(routes) = policy["routes"].as_array_mut() {
-        let route = json!({"name": "available", "prefix": "/available", "access": "protected", "identity": "upstream",
-                           "on_unavailable": "allow", "answers": "llm"});
-        routes.insert(0, route);
-    }
 }
 
 #[test]
@@ -112,7 +105,7 @@ fn one_sidecar_is_enough_and_without_any_the_route_decides() {
         };
         // Longer than the staleness bound: the workers' polls have found the other sidecar.
         poll::throughout(2 * STALENESS, served).await?;
-        ban_at_b(world, &banned).await?;
+        world.ban_until_acknowledged(&world.b, &banned).await?;
         world.until_answered(&banned.token, 401, Duration::from_secs(2)).await?;
 
         world.b.kill().await?;
@@ -123,15 +116,6 @@ fn one_sidecar_is_enough_and_without_any_the_route_decides() {
         world.until_answered(&good.token, 200, RECOVERED).await?;
         expect_barred(&world.get("/v1/models", &banned.token).await?)
     });
-}
-
-async fn ban_at_b(world: &World, user: &User) -> Result<()> {
-    let key = app_identity_key(world.keys.mesh.as_bytes());
-    let admin = assertion(&key, APP_AUDIENCE, e2e::world::ADMIN, &["admin"]);
-    let (headers, body) = ([("x-sekisho-identity", admin.as_str())], json!({"user_email": user.email}));
-    let answer = world.b.app(Method::POST, "/api/admin/sessions/revoke-user", &headers, Some(&body)).await?;
-    ensure!(matches!(answer.status, 200 | 202), "{answer:?}");
-    Ok(())
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! A sidecar crashes at every place where a crash could lose something; it is started again, and nothing
+//! is lost.
+
+use anyhow::{Context, Result, ensure};
+use e2e::load::request;
+use e2e::world::ADMIN;
+use e2e::{Answer, Plan, User, World, poll, story_in};
+use redis::cmd;
+use reqwest::Method;
+use sekisho_sidecar::failpoint::FailPoint;
+use serde_json::json;
+
+use crate::{DENY, NOTICED};
+
+/// What somebody is after the crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Refused, with the reason.
+    Barred,
+    /// Let in.
+    LetIn,
+}
+
+#[test]
+fn p8_a_sidecar_that_crashes_between_any_two_writes_loses_nothing() {
+    story_in(Plan::default(), async |world| {
+        for point in FailPoint::ALL {
+            let outcome = crash_and_come_back(world, point).await;
+            let fate = outcome.with_context(|| format!("fail point {}", point.word()))?;
+            eprintln!("fail point {}: {fate:?}", point.word());
+        }
+        Ok(())
+    });
+}
+
+/// Lets sidecar A crash at `point`, starts it again, and sees on every worker what has become of whom the
+/// crash concerned.
+async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
+    let user = somebody(world, point).await?;
+    world.a.kill().await?;
+    world.a.start_to_crash_at(point.word()).await?;
+    provoke(world, point, &user).await?;
+    world.a.has_crashed_at(point.word()).await?;
+    let fate = come_back(world, point, &user).await?;
+    let status = if fate == Fate::Barred { 401 } else { 200 };
+    for mut connection in world.connections_to_every_worker().await? {
+        poll::until(&format!("{} gets {status}", user.email), NOTICED, async || {
+            let answer = connection.send(&request(DENY, &user)).await?;
+            ensure!(answer.status == status, "{answer:?}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(fate)
+}
+
+/// Somebody with a token that the token API knows, banned already where the point asks for it.
+async fn somebody(world: &World, point: FailPoint) -> Result<User> {
+    let email = world.user().email;
+    let name = json!({"token_name": "a story"});
+    let minted = world.call_at(&world.b, &email, Method::POST, "/api/token/generate", Some(&name)).await?;
+    let id = minted.json_with(200)?["token_id"].as_str().context("no id")?.to_owned();
+    // Issued so long ago that a logout concerns it.
+    let earlier = e2e::token::now() - 10;
+    let token = world.token_of(&email).claim("jti", id).claim("iat", earlier).claim("nbf", earlier);
+    let user = User { email, token };
+    match point {
+        FailPoint::BanRecorded
+        | FailPoint::BanEntered
+        | FailPoint::TokenRecorded
+        | FailPoint::TokenEntered
+        | FailPoint::NotBeforeRecorded
+        | FailPoint::NotBeforeEntered
+        | FailPoint::ReconcilePut => {}
+        FailPoint::UnbanRemoved
+        | FailPoint::UnbanLifted
+        | FailPoint::EpochBegun
+        | FailPoint::RestoreEntered
+        | FailPoint::RestoreRecorded
+        | FailPoint::PollRecorded
+        | FailPoint::ActivityTaken => {
+            world.ban_until_acknowledged(&world.b, &user).await?;
+        }
+    }
+    Ok(user)
+}
+
+/// Does what makes A reach the point. What it answers is of no interest: it crashes.
+async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
+    match point {
+        FailPoint::BanRecorded | FailPoint::BanEntered => drop(world.ban_at(&world.a, user).await),
+        FailPoint::UnbanRemoved | FailPoint::UnbanLifted => drop(unban(world, user).await),
+        FailPoint::TokenRecorded | FailPoint::TokenEntered => {
+            let body = json!({"token_id": user.token.id()});
+            drop(world.call_at(&world.a, &user.email, Method::POST, "/api/token/revoke", Some(&body)).await);
+        }
+        FailPoint::NotBeforeRecorded | FailPoint::NotBeforeEntered => {
+            let (path, body) = ("/api/admin/sessions/logout-user", json!({"user_email": user.email}));
+            drop(world.call_at(&world.a, ADMIN, Method::POST, path, Some(&body)).await);
+        }
+        FailPoint::ReconcilePut => {
+            // Every sidecar hears of what other programs write, and the first one files it.
+            world.b.kill().await?;
+            let record = format!("active_user_deleted:{}", user.email);
+            world.redis.set(&record, &e2e::token::now().to_string(), 604_800).await?;
+        }
+        FailPoint::EpochBegun | FailPoint::RestoreEntered | FailPoint::RestoreRecorded => {
+            // A is the first to notice. What it does not get to, the other one has to do.
+            world.b.pause().await?;
+            world.redis.command::<()>(&cmd("FLUSHALL")).await?;
+        }
+        FailPoint::PollRecorded => {}
+        // Polls and reports take turns between the sidecars. Where each poll is followed by one report, all
+        // reports go to the same one; a ban makes for a poll more.
+        FailPoint::ActivityTaken => {
+            poll::until_true("A has taken a report", NOTICED, async || {
+                world.get(DENY, &user.token).await?;
+                world.ban_at(&world.b, &world.user()).await?;
+                Ok(world.a.ops("/healthz").await.is_err())
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts again what does not run; what was cut off and may be half done is asked for again.
+async fn come_back(world: &World, point: FailPoint, user: &User) -> Result<Fate> {
+    match point {
+        FailPoint::ReconcilePut => world.b.start().await?,
+        FailPoint::EpochBegun | FailPoint::RestoreEntered | FailPoint::RestoreRecorded => world.b.go_on().await?,
+        _ => {}
+    }
+    world.a.start().await?;
+    match point {
+        FailPoint::UnbanRemoved => {
+            let answer = unban(world, user).await?;
+            ensure!(matches!(answer.status, 200 | 404), "{answer:?}");
+            Ok(Fate::LetIn)
+        }
+        FailPoint::UnbanLifted => Ok(Fate::LetIn),
+        _ => Ok(Fate::Barred),
+    }
+}
+
+async fn unban(world: &World, user: &User) -> Result<Answer> {
+    let path = format!("/api/admin/sessions/unban/{}", user.email);
+    world.call_at(&world.a, ADMIN, Method::DELETE, &path, None).await
+}
