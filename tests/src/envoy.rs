@@ -283,6 +283,15 @@ impl Envoy {
     }
 }
 
+impl Drop for Envoy {
+    /// Envoys that can be restarted hot share memory under a name that outlives them.
+    fn drop(&mut self) {
+        if self.restart == Restart::Hot {
+            let _gone_already = std::fs::remove_file(format!("/dev/shm/envoy_shared_memory_{}0", self.ports.edge));
+        }
+    }
+}
+
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
