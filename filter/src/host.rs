@@ -180,7 +180,7 @@ pub(crate) fn remove_header(map: Map, name: &[u8]) -> HostResult<()> {
     result(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
-/// A property of the proxy or of the stream, for instance `node` 0 `id`.
+/// A property of the proxy or of the stream, for instance `xds` 0 `node` 0 `id`.
 pub(crate) fn property(path: &[u8]) -> HostResult<Box<[u8]>> {
     // SAFETY: see `bytes` and `take`; the proxy reads the path during the call.
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })

@@ -214,7 +214,7 @@ fn status() -> u32 {
 fn replica_info() -> Option<ReplicaInfo> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).ok()?;
-    let node = host::property(b"node\0id").unwrap_or_default();
+    let node = host::property(b"xds\0node\0id").unwrap_or_default();
     Some(ReplicaInfo {
         id: ReplicaId::from_bytes(id),
         node: String::from_utf8_lossy(&node).chars().filter(|c| !c.is_control()).take(32).collect(),
