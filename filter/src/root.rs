@@ -7,6 +7,7 @@ use sekisho_core::check::CallId;
 use sekisho_core::config::Policy;
 use sekisho_core::feed::{POLL_TIMEOUT_MS, ReplicaInfo};
 use sekisho_core::worker::Worker;
+use sekisho_protocol::feed::LABEL_MAX_BYTES;
 use sekisho_protocol::{ReplicaId, path};
 
 use crate::calls::{Outgoing, dispatch, with_query};
@@ -217,10 +218,22 @@ fn replica_info() -> Option<ReplicaInfo> {
     let node = host::property(b"xds\0node\0id").unwrap_or_default();
     Some(ReplicaInfo {
         id: ReplicaId::from_bytes(id),
-        node: String::from_utf8_lossy(&node).chars().filter(|c| !c.is_control()).take(32).collect(),
+        node: label(&String::from_utf8_lossy(&node)),
         worker: host::count(VMS).unwrap_or_default(),
         build: env!("CARGO_PKG_VERSION").into(),
     })
+}
+
+/// A text for people, cut to what a poll may carry. Istio's node ids have about a hundred bytes.
+fn label(text: &str) -> String {
+    let mut label = String::new();
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if label.len() + c.len_utf8() > LABEL_MAX_BYTES {
+            break;
+        }
+        label.push(c);
+    }
+    label
 }
 
 /// Bytes of the linear memory, whose pages have 64 KiB.

@@ -10,6 +10,8 @@ use crate::{Digest, Epoch, ReplicaId};
 
 /// Most bytes of one answer's body.
 pub const PAGE_MAX_BYTES: usize = 64 * 1024;
+/// Most bytes of a replica's node and of its build.
+pub const LABEL_MAX_BYTES: usize = 128;
 /// Most entries in a snapshot page or changes in a delta: with it no body passes [`PAGE_MAX_BYTES`].
 pub const PAGE_MAX_ENTRIES: usize = 700;
 

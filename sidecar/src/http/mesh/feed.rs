@@ -4,14 +4,12 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use sekisho_protocol::feed::{FeedQuery, GoodbyeQuery};
+use sekisho_protocol::feed::{FeedQuery, GoodbyeQuery, LABEL_MAX_BYTES};
 
 use super::Mesh;
 use super::refusal::Refusal;
 use crate::service::feed::polls::{Reply, Unanswered};
 
-/// Most bytes of what a replica says of itself for people.
-const LABEL_MAX_BYTES: usize = 128;
 /// The longest staleness bound, in milliseconds.
 const STALENESS_MAX_MS: u32 = 60_000;
 /// The memory of a wasm VM is addressed by 32 bits.
