@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sekisho_protocol::digest::DigestKey;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::{Trouble, pause, until_closing};
@@ -107,8 +108,14 @@ impl<S: FeedSource> Follower<S> {
         self.promised = None;
         let position = self.source.position().await?;
         let epoch = self.sound_epoch(&position, held.as_ref()).await?;
-        if held.is_some_and(|held| held.epoch != epoch.id) {
+        // None: it began so long ago that nothing depends on it.
+        let begun_at = Instant::now().checked_sub(epoch.age);
+        let is_successor = held.as_ref().is_some_and(|held| held.epoch != epoch.id);
+        if is_successor {
             self.write_back(&epoch).await?;
+        }
+        if let Some(begun_at) = begun_at {
+            sleep_until((begun_at + EpochRecord::SETTLING).into()).await;
         }
         let sent_at = Instant::now();
         let before = self.source.position().await?;
@@ -121,13 +128,14 @@ impl<S: FeedSource> Follower<S> {
         let (Some(version), true, true) = (version, stays(&before), stays(&after)) else {
             return Err(StoreError::unavailable("the feed changed its epoch while it was read"));
         };
-        let stamp = Stamp { epoch: epoch.id, version };
+        let stamp = Stamp { epoch: epoch.id.clone(), version };
         tracing::info!(feed.epoch = %stamp.epoch, feed.version = %stamp.version, feed.names = writes.len(), "the feed is loaded");
         let key = self.key.clone();
         // A million entries take a second to load, and the ones before a part of it to be dropped: neither is
         // to keep polls waiting.
         let state = spawn_blocking(move || State::load(key, stamp, writes)).await.map_err(StoreError::unavailable)?;
-        let replaced = self.mirror.replace(state, sent_at);
+        let succeeded_at = begun_at.filter(|_| is_successor || epoch.base > Version::ZERO);
+        let replaced = self.mirror.replace(state, sent_at, succeeded_at);
         spawn_blocking(move || drop(replaced));
         Ok(())
     }

@@ -13,7 +13,8 @@
 //! they lag.
 //!
 //! A store that lost data may have lost the registry with it. Until everybody who was on record has
-//! polled again or is stale, nobody knows who counts, and no change is complete.
+//! polled again or is stale, nobody knows who counts, and no change is complete. Nor is one that this
+//! sidecar has not read itself: the store could lose it, and nobody would write it back (rule P2).
 
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ impl Acknowledgements {
     /// data: workers that it forgot come back with their next poll, or are stale after their bound.
     fn knows_everybody(&self, stamp: &Stamp) -> bool {
         let margin = Duration::from_millis(MARGIN_MS);
-        self.mirror.has_settled(&stamp.epoch, self.census.longest_bound() + margin)
+        self.mirror.has_settled(stamp, self.census.longest_bound() + margin)
     }
 }
 

@@ -198,10 +198,13 @@ impl Bans {
     ) -> Result<T, Failure> {
         let turn = self.await_turn(subject).await?;
         let done = timeout(TURN_WORK, work).await;
-        let ended = self.store.end_turn(turn).await;
-        if let Err(error) = ended {
-            tracing::debug!(user.id = %subject, %error, "a turn could not be ended; it ends by itself");
-        }
+        // The filters are not to wait for that.
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(error) = store.end_turn(turn).await {
+                tracing::debug!(%error, "a turn could not be ended; it ends by itself");
+            }
+        });
         done.unwrap_or_else(|_| Err(Failure::Unavailable { cause: "the store is too slow".into() }))
     }
 

@@ -12,6 +12,7 @@ use sekisho_protocol::Subject;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
 use sekisho_protocol::feed::Kind;
 
+use crate::domain::feed::position::{Position, Verdict};
 use crate::domain::feed::state::State;
 use crate::domain::feed::write::Says;
 use crate::domain::time::UnixSeconds;
@@ -33,8 +34,8 @@ pub struct Standing {
 /// Reads the records that bar.
 #[async_trait]
 pub trait CheckRecords: Send + Sync {
-    /// What they say, in one round trip.
-    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<Standing, StoreError>;
+    /// What they say, and where the feed stood in the store once they were read: one round trip.
+    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<(Standing, Position), StoreError>;
 }
 
 /// Takes decisions.
@@ -51,6 +52,9 @@ pub enum Inability {
     /// The feed was never read, so that no version could be given to the decision.
     #[error("the feed is not loaded")]
     NotLoaded,
+    /// The store may have lost records, and what is remembered of them is not written back yet (rule P2).
+    #[error("the store lost data, or another one answers; the feed is being loaded anew")]
+    OtherEpoch,
     /// The records cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,7 +84,10 @@ impl Checks {
     async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
         let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
         let token_id = request.token_id.as_deref();
-        let standing = self.records.standing(&request.subject, token_id).await?;
+        let (standing, position) = self.records.standing(&request.subject, token_id).await?;
+        if position.judge(Some(&stamp)) != Verdict::Continues {
+            return Err(Inability::OtherEpoch);
+        }
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| held_against(state, request, now)).ok_or(Inability::NotLoaded)?;
         let decision = deny(request, standing, held).map_or(CheckDecision::Allow, CheckDecision::Deny);

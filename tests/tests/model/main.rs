@@ -52,7 +52,7 @@ const RENUMBERED: Budget = Budget { lost_tails: 1, other_writes: 1, ..Budget::NO
 #[test]
 fn no_order_of_events_breaks_what_an_acknowledgement_promises() {
     for (name, workers, trouble) in WITHOUT_LOSS {
-        explore(name, Protocol { rules: Rules::AS_BUILT, workers, trouble });
+        explore(name, Protocol { rules: Rules::ALL, workers, trouble });
     }
 }
 

@@ -9,7 +9,8 @@ pub(crate) struct Rules {
     pub(crate) new_epoch_on_loss: bool,
     /// P2: what a sidecar still holds from the epoch before is written back.
     pub(crate) write_back: bool,
-    /// P2: nobody is served an epoch before everybody who holds something has written it back.
+    /// P2: nobody is served an epoch before everybody who holds something has written it back. (The code gives
+    /// them half a second.)
     pub(crate) settled_epoch: bool,
     /// P2: the sidecar that acknowledges a ban holds it itself, so that it can write it back.
     pub(crate) acknowledger_holds: bool,
@@ -63,11 +64,6 @@ impl Rules {
         reconcile: true,
         cut_before_acknowledging: true,
     };
-
-    /// What the code does so far: three rules are wanting, which matter only in the moments after Redis
-    /// lost data.
-    pub(crate) const AS_BUILT: Self =
-        Self { settled_epoch: false, acknowledger_holds: false, lost_registry_counts_nobody_out: false, ..Self::ALL };
 }
 
 /// How often each of these may still happen: what makes the exploration end.

@@ -1,5 +1,7 @@
 //! Where the feed stands in the store, and whether what a sidecar holds still belongs to it (rule P2).
 
+use std::time::Duration;
+
 use sekisho_protocol::Epoch;
 
 use super::{Stamp, Version};
@@ -17,6 +19,16 @@ pub struct EpochRecord {
     pub lineage: Lineage,
     /// The version at which it began: entries above it were written in it.
     pub base: Version,
+    /// How long ago it began, by the store's clock, at the moment in which this was asked.
+    pub age: Duration,
+}
+
+impl EpochRecord {
+    /// How long after its beginning an epoch is not served yet. Every sidecar is to have written back by then
+    /// what it remembers of the one before: they look for a new epoch every 50 ms, and after a broken
+    /// connection within 200 ms. Whoever takes longer writes back later, and what nobody else remembered
+    /// holds again from then on.
+    pub const SETTLING: Duration = Duration::from_millis(500);
 }
 
 /// Where the feed stands in the store.
@@ -72,7 +84,12 @@ mod tests {
 
     fn position(id: u8, began_on: &str, base: u64, version: u64, now_on: &str) -> Position {
         Position {
-            epoch: Some(EpochRecord { id: epoch(id), lineage: Lineage(began_on.into()), base: Version::new(base) }),
+            epoch: Some(EpochRecord {
+                id: epoch(id),
+                lineage: Lineage(began_on.into()),
+                base: Version::new(base),
+                age: Duration::MAX,
+            }),
             version: Some(Version::new(version)),
             lineage: Lineage(now_on.into()),
         }

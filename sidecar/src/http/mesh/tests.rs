@@ -19,6 +19,7 @@ use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
 
 mod calls;
+mod loss;
 mod pages;
 mod polls;
 

@@ -119,23 +119,36 @@ async fn wait_beside(mirror: Mirror, rolls: Vec<Result<Roll, StoreError>>) -> Ac
 
 #[tokio::test]
 async fn p7_after_the_store_lost_data_nothing_is_complete_until_whoever_it_forgot_is_stale() {
-    let mirror = Mirror::default();
-    let load = |byte| {
-        let key = digest_key(b"a secret of the mesh that is long enough");
-        let stamp = Stamp { epoch: epoch(byte), version: Version::new(9) };
-        drop(mirror.replace(State::load(key, stamp, Vec::new()), std::time::Instant::now()));
-    };
-    let everybody = || vec![Ok(roll(vec![worker(1, 0, true, Some(stamp(9)))]))];
-    load(1);
-    assert!(wait_beside(mirror.clone(), everybody()).await.is_complete(), "the first epoch that was loaded");
-    load(2);
+    let (mirror, now) = (Mirror::default(), std::time::Instant::now());
+    load(&mirror, 1, 9, None);
+    assert!(wait_beside(mirror.clone(), everybody()).await.is_complete(), "nothing came before this epoch");
+    load(&mirror, 2, 9, Some(now));
     assert!(!wait_beside(mirror.clone(), everybody()).await.is_complete(), "the copy is of another epoch");
-    load(1);
+    load(&mirror, 1, 9, Some(now));
     let answer = wait_beside(mirror.clone(), everybody()).await;
     assert!(!answer.is_complete() && !answer.counted, "somebody may have been forgotten");
-    load(1);
-    assert!(!mirror.has_settled(&epoch(1), Duration::from_secs(3)), "loaded anew, but in force no longer");
-    assert!(mirror.has_settled(&epoch(1), Duration::ZERO));
+    load(&mirror, 1, 9, None);
+    assert!(!mirror.has_settled(&stamp(9), Duration::from_secs(30)), "loaded anew, but in force no longer");
+    assert!(mirror.has_settled(&stamp(9), Duration::ZERO));
+}
+
+#[tokio::test]
+async fn p2_a_change_is_complete_only_once_this_sidecar_could_write_it_back() {
+    let mirror = Mirror::default();
+    load(&mirror, 1, 8, None);
+    assert!(!wait_beside(mirror.clone(), everybody()).await.is_complete());
+    load(&mirror, 1, 9, None);
+    assert!(wait_beside(mirror, everybody()).await.is_complete());
+}
+
+fn everybody() -> Vec<Result<Roll, StoreError>> {
+    vec![Ok(roll(vec![worker(1, 0, true, Some(stamp(9)))]))]
+}
+
+fn load(mirror: &Mirror, epoch_byte: u8, version: u64, succeeded_at: Option<std::time::Instant>) {
+    let key = digest_key(b"a secret of the mesh that is long enough");
+    let stamp = Stamp { epoch: epoch(epoch_byte), version: Version::new(version) };
+    drop(mirror.replace(State::load(key, stamp, Vec::new()), std::time::Instant::now(), succeeded_at));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use sekisho_protocol::{Digest, Epoch};
+use sekisho_protocol::Digest;
 use tokio::sync::watch;
 
 use crate::domain::feed::Stamp;
@@ -24,8 +24,8 @@ struct Held {
     state: State,
     /// The moment as of which the state is known to be all there was (rule P4).
     read_at: Instant,
-    /// When this epoch came in place of another one; none if it is the first that was loaded.
-    replaced_at: Option<Instant>,
+    /// When this epoch began, if another one may have been in force before it.
+    succeeded_at: Option<Instant>,
 }
 
 impl Default for Mirror {
@@ -59,26 +59,28 @@ impl Mirror {
     }
 
     /// Puts another state in place of the one that is held, which comes back: to drop a large one takes long,
-    /// and nobody is to wait for that.
+    /// and nobody is to wait for that. `succeeded_at`: when its epoch began, if it is known to have come after
+    /// another one.
     #[must_use]
-    pub fn replace(&self, state: State, read_at: Instant) -> Option<State> {
+    pub fn replace(&self, state: State, read_at: Instant, succeeded_at: Option<Instant>) -> Option<State> {
         let mut held = self.write();
-        let replaced_at = match &*held {
-            Some(before) if before.state.stamp().epoch != state.stamp().epoch => Some(Instant::now()),
-            before => before.as_ref().and_then(|before| before.replaced_at),
-        };
-        let replaced = held.replace(Held { state, read_at, replaced_at });
+        let is_same = |before: &&Held| before.state.stamp().epoch == state.stamp().epoch;
+        let known = held.as_ref().filter(is_same).and_then(|before| before.succeeded_at);
+        let replaced = held.replace(Held { state, read_at, succeeded_at: succeeded_at.or(known) });
         drop(held);
         self.changed.send_replace(());
         replaced.map(|held| held.state)
     }
 
-    /// Whether nobody may still decide by what an epoch before `epoch` said: workers do so for at most
-    /// `bound` after they last heard of it. True as well where nothing is held that could tell.
+    /// Whether a write at `stamp` is here to stay, and nobody may still decide by what an epoch before it said.
+    ///
+    /// To stay, it must be held: a store that loses it gets it back from here, and whoever read it saw that it
+    /// still is the store on which the epoch began. Workers decide by an earlier epoch for at most `bound` after
+    /// its end. True as well where nothing is held that could tell.
     #[must_use]
-    pub fn has_settled(&self, epoch: &Epoch, bound: Duration) -> bool {
+    pub fn has_settled(&self, stamp: &Stamp, bound: Duration) -> bool {
         self.read().as_ref().is_none_or(|held| {
-            held.state.stamp().epoch == *epoch && held.replaced_at.is_none_or(|at| at.elapsed() > bound)
+            held.state.stamp().reaches(stamp) && held.succeeded_at.is_none_or(|at| at.elapsed() > bound)
         })
     }
 

@@ -18,7 +18,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry, Written};
 
 pub(super) mod entry;
-pub(super) mod epoch;
+pub(crate) mod epoch;
 
 use entry::parse;
 

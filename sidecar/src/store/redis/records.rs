@@ -9,9 +9,10 @@ use sekisho_protocol::Subject;
 use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::RedisClient;
-use super::feed::entry;
+use super::feed::{entry, epoch};
 use super::foreign;
 use super::keys::{BAN_RECORD, BANS, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, record_prefix};
+use crate::domain::feed::position::Position;
 use crate::domain::feed::record::Record;
 use crate::domain::time::UnixSeconds;
 use crate::service::checks::{CheckRecords, Standing};
@@ -69,7 +70,7 @@ impl RedisRecords {
 
 #[async_trait]
 impl CheckRecords for RedisRecords {
-    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<Standing, StoreError> {
+    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<(Standing, Position), StoreError> {
         let mut pipe = redis::pipe();
         pipe.cmd("TIME").cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));
         if let Some(id) = token_id {
@@ -79,10 +80,13 @@ impl CheckRecords for RedisRecords {
             pipe.cmd("ECHO").arg(0);
         }
         pipe.cmd("GET").arg(format!("{NOT_BEFORE_RECORD}{subject}"));
-        type Answers = (Time, i64, i64, Option<u64>);
-        let (time, left, revoked, issued_before): Answers = pipe.query_async(&mut self.redis.shared()).await?;
+        // Redis answers a connection in order, so the position is as of after the records.
+        type Answers = (Time, i64, i64, Option<u64>, Option<u64>, epoch::Fields, epoch::Time, String, String);
+        let (time, left, revoked, issued_before, version, record, now, server, replication): Answers =
+            epoch::ask(&mut pipe).query_async(&mut self.redis.shared()).await?;
+        let position = epoch::answered((version, record, now, server, replication))?;
         let banned_until = ending(time, left).map(|record| record.end);
-        Ok(Standing { banned_until, token_revoked: revoked != 0, issued_before })
+        Ok((Standing { banned_until, token_revoked: revoked != 0, issued_before }, position))
     }
 }
 

@@ -101,7 +101,6 @@ impl FeedSource for RedisFeedSource {
 /// was read belongs to the epoch that is in force then, or to none (rule P2). Changes wake the polls without
 /// another journey to Redis and back.
 async fn next(redis: &mut MultiplexedConnection, after: Version, wait: Duration) -> Result<Round, StoreError> {
-    type Answers = (Option<StreamReadReply>, Option<u64>, epoch::Fields, String, String);
     let block_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
     let mut pipe = redis::pipe();
     pipe.cmd("XREAD")
@@ -112,8 +111,9 @@ async fn next(redis: &mut MultiplexedConnection, after: Version, wait: Duration)
         .arg("STREAMS")
         .arg(STREAM)
         .arg(format!("{after}-0"));
-    let (read, version, record, server, replication): Answers = epoch::ask(&mut pipe).query_async(redis).await?;
-    let position = epoch::answered(version, record, &server, &replication)?;
+    type Answers = (Option<StreamReadReply>, Option<u64>, epoch::Fields, epoch::Time, String, String);
+    let (read, version, record, time, server, replication): Answers = epoch::ask(&mut pipe).query_async(redis).await?;
+    let position = epoch::answered((version, record, time, server, replication))?;
     let ids = read.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
     let changes = ids.map(|id| entry::of_stream(&id)).collect::<Result<Vec<_>, _>>()?;
     Ok(Round { complete: changes.len() < READ_MAX, changes, position })

@@ -1,6 +1,7 @@
 //! Epochs on record, and the incarnation of Redis that they belong to.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{Pipeline, Script};
@@ -14,36 +15,37 @@ use crate::service::error::StoreError;
 
 static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/begin_epoch.lua")));
 
-/// The fields of an epoch on record: id, lineage, base.
-pub(crate) type Fields = (Option<String>, Option<String>, Option<u64>);
+/// The fields of an epoch on record: id, lineage, base, Unix milliseconds of its beginning.
+pub(crate) type Fields = (Option<String>, Option<String>, Option<u64>, Option<u64>);
+/// Seconds and microseconds, as `TIME` tells them.
+pub(crate) type Time = (u64, u64);
+/// The answers to [`ask`].
+pub(crate) type Answers = (Option<u64>, Fields, Time, String, String);
 
 /// Where the feed stands: one round trip.
 pub(crate) async fn position(redis: &mut impl ConnectionLike) -> Result<Position, StoreError> {
-    let (version, record, server, replication): (Option<u64>, Fields, String, String) =
-        ask(&mut redis::pipe()).query_async(redis).await?;
-    answered(version, record, &server, &replication)
+    answered(ask(&mut redis::pipe()).query_async(redis).await?)
 }
 
-/// Asks where the feed stands; [`answered`] takes the four answers.
+/// Asks where the feed stands; [`answered`] takes the answers.
 pub(crate) fn ask(pipe: &mut Pipeline) -> &mut Pipeline {
-    pipe.get(VERSION).cmd("HMGET").arg(EPOCH).arg(&["id", "lineage", "base"]);
+    pipe.get(VERSION).cmd("HMGET").arg(EPOCH).arg(&["id", "lineage", "base", "begun_at_ms"]).cmd("TIME");
     pipe.cmd("INFO").arg("server").cmd("INFO").arg("replication")
 }
 
 /// The position that the answers to [`ask`] tell of.
-pub(crate) fn answered(
-    version: Option<u64>,
-    (id, began_on, base): Fields,
-    server: &str,
-    replication: &str,
-) -> Result<Position, StoreError> {
+pub(crate) fn answered(answers: Answers) -> Result<Position, StoreError> {
+    let (version, (id, began_on, base, begun_at_ms), (seconds, micros), server, replication) = answers;
     let epoch = match (id, began_on, base) {
         (Some(id), Some(lineage), Some(base)) => {
-            Some(EpochRecord { id: epoch_id(id)?, lineage: Lineage(lineage), base: Version::new(base) })
+            let now_ms = seconds * 1_000 + micros / 1_000;
+            // An older sidecar wrote no beginning; it served the epoch at once.
+            let age = begun_at_ms.map_or(Duration::MAX, |at| Duration::from_millis(now_ms.saturating_sub(at)));
+            Some(EpochRecord { id: epoch_id(id)?, lineage: Lineage(lineage), base: Version::new(base), age })
         }
         _ => None,
     };
-    let lineage = parse_lineage(server, replication)?;
+    let lineage = parse_lineage(&server, &replication)?;
     Ok(Position { epoch, version: version.map(Version::new), lineage })
 }
 
@@ -54,7 +56,8 @@ pub(crate) async fn lineage(redis: &mut impl ConnectionLike) -> Result<Lineage, 
     parse_lineage(&server, &replication)
 }
 
-/// Begins an epoch in place of `old`, unless somebody else did; the one in force afterwards.
+/// Begins an epoch in place of `old`, unless somebody else did; the one in force afterwards. In either case
+/// it has only just begun.
 pub(crate) async fn begin(
     redis: &mut (impl ConnectionLike + Clone),
     old: Option<&Epoch>,
@@ -65,7 +68,7 @@ pub(crate) async fn begin(
     call.key(VERSION).key(STREAM);
     call.arg(old.map_or("", Epoch::as_str)).arg(new_epoch_id().as_str()).arg(&lineage.0).arg(highest.get());
     let (id, began_on, base): (String, String, u64) = call.invoke_async(redis).await?;
-    Ok(EpochRecord { id: epoch_id(id)?, lineage: Lineage(began_on), base: Version::new(base) })
+    Ok(EpochRecord { id: epoch_id(id)?, lineage: Lineage(began_on), base: Version::new(base), age: Duration::ZERO })
 }
 
 /// A line of `INFO`.

@@ -17,6 +17,8 @@ if (redis.call('HGET', KEYS[1], 'id') or '') == ARGV[1] then
   end
   local text = string.format('%.0f', base)
   redis.call('SET', KEYS[2], text)
-  redis.call('HSET', KEYS[1], 'id', ARGV[2], 'lineage', ARGV[3], 'base', text)
+  local time = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'id', ARGV[2], 'lineage', ARGV[3], 'base', text,
+    'begun_at_ms', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
 end
 return redis.call('HMGET', KEYS[1], 'id', 'lineage', 'base')

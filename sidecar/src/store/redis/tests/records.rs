@@ -40,7 +40,7 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
         ("bob@x", Some("t1"), None, true),
         ("bob@x", Some("t2"), None, false),
     ] {
-        let standing = records.standing(&subject(who), token).await.unwrap();
+        let (standing, _) = records.standing(&subject(who), token).await.unwrap();
         assert_eq!(standing, Standing { banned_until, token_revoked, issued_before: None }, "{who} {token:?}");
     }
 }
@@ -49,8 +49,8 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
 async fn a_standing_tells_since_when_tokens_are_valid() {
     let (server, _, records, _) = start().await;
     let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "1700", "EX", "600"]).await;
-    assert_eq!(records.standing(&subject("Ann@X"), None).await.unwrap().issued_before, Some(1_700));
-    assert_eq!(records.standing(&subject("bob@x"), Some("t")).await.unwrap().issued_before, None);
+    assert_eq!(records.standing(&subject("Ann@X"), None).await.unwrap().0.issued_before, Some(1_700));
+    assert_eq!(records.standing(&subject("bob@x"), Some("t")).await.unwrap().0.issued_before, None);
     let _: String = raw(&server, &["SET", "sekisho:not_before:eve@x", "soon"]).await;
     assert!(records.standing(&subject("eve@x"), None).await.is_err(), "never an allow");
 }
