@@ -62,7 +62,13 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
         closing.clone(),
     );
     Services {
-        bans: Bans::new(Arc::new(RedisBans::new(redis.clone())), feed.clone(), registry.clone(), changes.clone()),
+        bans: Bans::new(
+            Arc::new(RedisBans::new(redis.clone())),
+            feed.clone(),
+            registry.clone(),
+            mirror.clone(),
+            changes.clone(),
+        ),
         tokens: Tokens::new(
             Arc::new(RedisTokens::new(redis.clone())),
             feed.clone(),

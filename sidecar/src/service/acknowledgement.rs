@@ -110,6 +110,8 @@ impl Acknowledgements {
     async fn until_nobody_lags(&self, stamp: &Stamp, begun: Instant, last: &mut Option<Count>) {
         let mut recorded = self.census.changes();
         let mut is_readable = true;
+        // Nobody has heard of the change yet, so the first look can wait for the first poll.
+        let _ = timeout(SHORTEST_PAUSE, recorded.changed()).await;
         loop {
             recorded.mark_unchanged();
             match self.census.since(Instant::now()).await {

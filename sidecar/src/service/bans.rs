@@ -14,12 +14,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::domain::ban::{Ban, Order};
 use crate::domain::error::Failure;
+use crate::domain::feed::state::State;
 use crate::domain::feed::{Mark, Stamp};
 use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
 use crate::service::change::{Change, Changes, to_its_end};
 use crate::service::error::StoreError;
+use crate::service::feed::mirror::Mirror;
 use crate::service::feed::registry::Registry;
 use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry};
 
@@ -81,14 +83,21 @@ pub struct Bans {
     store: Arc<dyn BanStore>,
     feed: Arc<dyn Feed>,
     registry: Arc<dyn Registry>,
+    mirror: Mirror,
     changes: Changes,
 }
 
 impl Bans {
-    /// Bans kept by these.
+    /// Bans kept by these; `mirror` spares looking up what it holds.
     #[must_use]
-    pub fn new(store: Arc<dyn BanStore>, feed: Arc<dyn Feed>, registry: Arc<dyn Registry>, changes: Changes) -> Self {
-        Self { store, feed, registry, changes }
+    pub fn new(
+        store: Arc<dyn BanStore>,
+        feed: Arc<dyn Feed>,
+        registry: Arc<dyn Registry>,
+        mirror: Mirror,
+        changes: Changes,
+    ) -> Self {
+        Self { store, feed, registry, mirror, changes }
     }
 
     /// Bans somebody; a ban that they already have is replaced.
@@ -100,11 +109,12 @@ impl Bans {
         let (this, ban, begun) = (self.clone(), order.begin(now), Instant::now());
         to_its_end(async move {
             let stamp = this.in_turn(&ban.subject, this.write(&ban)).await?;
-            let change = this.changes.follow(stamp).await;
+            let change = this.changes.follow(stamp.clone()).await;
             let has_ended = !ban.holds(now.plus(begun.elapsed().as_secs()));
-            match this.entry(&ban.subject).await? {
-                None if !has_ended => Err(Failure::Overtaken { subject: ban.subject }),
-                _ => Ok(Banned { ban, change }),
+            if has_ended || this.still_holds(&ban.subject, &stamp).await? {
+                Ok(Banned { ban, change })
+            } else {
+                Err(Failure::Overtaken { subject: ban.subject })
             }
         })
         .await
@@ -183,6 +193,16 @@ impl Bans {
             Some(epoch) => Ok(Stamp { epoch, version: roll.version }),
             // A store that only other programs used. A mark that ended long ago begins the feed.
             None => Ok(self.feed.put(&Mark::ban(subject, 1)).await?),
+        }
+    }
+
+    /// Whether a ban holds: as of the write at `stamp` or later.
+    async fn still_holds(&self, subject: &Subject, stamp: &Stamp) -> Result<bool, Failure> {
+        let now = UnixSeconds::now().get();
+        let holds = |state: &State| state.holding(Kind::Ban, subject.as_str(), now).is_some();
+        match self.mirror.look(|state, _| state.stamp().reaches(stamp).then(|| holds(state))) {
+            Some(Some(holds)) => Ok(holds),
+            _ => Ok(self.entry(subject).await?.is_some()),
         }
     }
 
