@@ -167,6 +167,13 @@ impl Replica {
         self.age_ms(now).is_some_and(|age| age <= u64::from(staleness_ms))
     }
 
+    /// Whether changes wait for this replica, or will be told to it before it can be fresh: it was put on
+    /// record (rule P7). Before that, nobody knows of the streams that it lets in.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.on_record.is_known
+    }
+
     /// What binds this replica, whatever its configuration `wants`: what was promised and may still be on
     /// record (rule P7).
     #[must_use]

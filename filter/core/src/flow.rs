@@ -69,6 +69,11 @@ pub enum Checked<'a> {
 }
 
 impl Flow {
+    /// Whether the rule's operator chose availability over revocation.
+    fn may_pass_unchecked(&self) -> bool {
+        self.protected().is_some_and(|protected| protected.on_unavailable == OnUnavailable::Allow)
+    }
+
     fn protected(&self) -> Option<&Protected> {
         match &self.policy.routes.get(self.route).access {
             Access::Protected(protected) => Some(protected),
@@ -116,6 +121,8 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
 /// Decides about a verified credential, by the denylist alone if the replica is fresh.
 fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     match shared.replica.denylist().bar(&flow.verified.identity, now.unix_s) {
+        // A change that is acknowledged now could not reach what is let in now.
+        _ if !shared.replica.is_known() && !flow.may_pass_unchecked() => Verdict::CannotTell(Inability::Unavailable),
         // A stale worker believes nothing that it was told earlier, and shares no answer: one to an earlier
         // request may be older than this one.
         _ if !shared.is_fresh(&flow.policy, now) => ask(flow, None, shared),
@@ -136,11 +143,10 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         Checked::Failed if bar.is_some() => return Verdict::CannotTell(Inability::Unconfirmed),
         Checked::Failed if shared.is_fresh(&flow.policy, now) => return admit(flow, shared, now),
         Checked::Failed => {
-            let choice = flow.protected().map_or(OnUnavailable::Deny, |protected| protected.on_unavailable);
-            return match choice {
-                OnUnavailable::Allow if shared.may_pass_unchecked(&flow.policy) => admit(flow, shared, now),
-                _ => Verdict::CannotTell(Inability::Unavailable),
-            };
+            if flow.may_pass_unchecked() && shared.may_pass_unchecked(&flow.policy) {
+                return admit(flow, shared, now);
+            }
+            return Verdict::CannotTell(Inability::Unavailable);
         }
     };
     // Rule P5: an answer that is older than the replica decides nothing that the replica bars.

@@ -80,6 +80,7 @@ impl Target {
             email: Some(identity.email.to_string()),
             method: Method::Jwt,
             token_id: identity.token_id.clone(),
+            token_issued_at: identity.issued_at,
             token_name: identity.token_name.clone(),
             scopes: identity.scopes.clone(),
             iat: now_s,

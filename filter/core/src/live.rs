@@ -81,6 +81,12 @@ impl Live {
         self.take(|identity| identity.refused_from <= now_s)
     }
 
+    /// Takes out the streams whose rule does not let pass what cannot be checked: for a worker that has heard
+    /// nothing for long.
+    pub fn take_unheard(&mut self) -> Vec<(RequestId, Stream)> {
+        self.streams.extract_if(|_, stream| stream.policy.routes.get(stream.route).fences()).collect()
+    }
+
     fn take(&mut self, ends: impl Fn(&Identity) -> bool) -> Vec<(RequestId, Stream)> {
         self.streams.extract_if(|_, stream| ends(&stream.verified.identity)).collect()
     }

@@ -32,6 +32,10 @@ use crate::verify::cache::TokenCache;
 /// millisecond at a time.
 const SWEEP_SLOTS: usize = 8_192;
 
+/// A worker that has heard nothing for so long cuts its open streams: the sidecars name a silent worker with
+/// each change, but forget it after two minutes.
+const UNHEARD_MS: u64 = 90_000;
+
 /// The state of one VM.
 #[derive(Debug)]
 pub struct Worker {
@@ -159,10 +163,16 @@ impl Worker {
         Ok(self.cut(barred, |shape| Answer::unable(Inability::Cut, shape)))
     }
 
-    /// The streams whose credential has ended since this was asked last.
+    /// The streams whose credential has ended since this was asked last; and all that could be barred without
+    /// this worker's knowledge, once it has heard nothing for so long that it will be forgotten.
     pub fn expire(&mut self, now: Now) -> Vec<Cut> {
         let ended = self.live.take_ended(now.unix_s);
-        self.cut(ended, |shape| Answer::denied(&Denial::Invalid(Invalid::Expired), shape, now.unix_s))
+        let mut cuts = self.cut(ended, |shape| Answer::denied(&Denial::Invalid(Invalid::Expired), shape, now.unix_s));
+        if self.shared.replica.age_ms(now).is_some_and(|age| age > UNHEARD_MS) {
+            let unheard = self.live.take_unheard();
+            cuts.extend(self.cut(unheard, |shape| Answer::unable(Inability::Cut, shape)));
+        }
+        cuts
     }
 
     /// The report to send now, if one is due.

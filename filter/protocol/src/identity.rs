@@ -31,6 +31,9 @@ pub struct IdentityClaims {
     /// The `jti` of the token, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
+    /// When the token was issued (its `iat`), Unix seconds, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_issued_at: Option<u64>,
     /// The name that its owner gave the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_name: Option<String>,

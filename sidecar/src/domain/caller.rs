@@ -16,6 +16,7 @@ pub struct Caller {
     subject: Subject,
     email: Option<Email>,
     token_id: Option<String>,
+    token_issued_at: Option<u64>,
     scopes: Vec<String>,
 }
 
@@ -38,7 +39,8 @@ impl Caller {
             Some(Ok(email)) => Some(email),
             None => None,
         };
-        Ok(Self { subject: claims.sub, email, token_id: claims.token_id, scopes: claims.scopes })
+        let (token_id, token_issued_at) = (claims.token_id, claims.token_issued_at);
+        Ok(Self { subject: claims.sub, email, token_id, token_issued_at, scopes: claims.scopes })
     }
 
     /// The address under which the caller's tokens are filed.
@@ -53,6 +55,13 @@ impl Caller {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
+    }
+
+    /// Whether the token with which the caller came is valid for somebody whose tokens are valid since `moment`.
+    /// One that does not say when it was issued counts as older.
+    #[must_use]
+    pub fn is_from(&self, moment: UnixSeconds) -> bool {
+        self.token_issued_at.is_some_and(|at| at >= moment.get())
     }
 
     /// What the caller's credential may be used for.
@@ -91,6 +100,7 @@ mod tests {
             email: Some("Ann@X.org".into()),
             method: Method::Jwt,
             token_id: None,
+            token_issued_at: None,
             token_name: None,
             scopes: vec!["api:read".into()],
             iat: NOW,

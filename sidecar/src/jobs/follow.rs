@@ -42,6 +42,7 @@ impl<S: FeedSource> Follower<S> {
     /// Follows `source` into `mirror`.
     #[must_use]
     pub fn new(source: S, mirror: Mirror, key: DigestKey) -> Self {
+        mirror.keep();
         Self { source, mirror, key, promised: None }
     }
 

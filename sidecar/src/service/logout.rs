@@ -18,11 +18,15 @@ use crate::service::change::{Change, Changes, to_its_end};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 
+/// By how much the clocks of those who issue tokens may be ahead, in seconds.
+const CLOCKS_DIFFER_S: u64 = 1;
+
 /// Keeps since when people's tokens are valid.
 #[async_trait]
 pub trait NotBeforeStore: Send + Sync {
-    /// Puts on record that the subject's tokens from before `issued_before` are invalid, until `until`;
-    /// a later moment that is on record stands. The moment on record afterwards.
+    /// Puts on record that the subject's tokens from before `issued_before` are invalid, until `until`. If a
+    /// later moment is on record, or this very one, that one moves on by a second. The moment on record
+    /// afterwards.
     async fn raise(
         &self,
         subject: &Subject,
@@ -65,8 +69,9 @@ impl Logouts {
     pub async fn log_out(&self, subject: Subject, now: UnixSeconds) -> Result<LoggedOut, Failure> {
         let this = self.clone();
         to_its_end(async move {
-            // What was issued in this very second, a moment ago, must be invalid, too.
-            let (issued_before, stamp) = this.write(&subject, now.plus(1)).await?;
+            // What was issued in this very second, a moment ago, must be invalid, too, and whoever issued it may
+            // have a clock that is a little ahead.
+            let (issued_before, stamp) = this.write(&subject, now.plus(1 + CLOCKS_DIFFER_S)).await?;
             Ok(LoggedOut { issued_before, change: this.changes.follow(stamp).await })
         })
         .await

@@ -127,11 +127,13 @@ impl Tokens {
     /// [`Failure::Unauthenticated`] if the caller's own token was revoked since the filter let it pass.
     pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let (email, scopes) = (caller.email()?, Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?);
-        let issued_at = self.earliest_valid(email, now).await?;
-        // Only then: if the caller is logged out after this look, the new token is older than that, too.
-        if self.has_revoked_token(caller).await? {
+        let valid_since = self.logouts.issued_before(&email.clone().into()).await?;
+        // Filters may not have heard of it yet. If the caller is logged out after this look, the new token is
+        // older than that, too.
+        if valid_since.is_some_and(|moment| !caller.is_from(moment)) || self.has_revoked_token(caller).await? {
             return Err(Failure::Unauthenticated);
         }
+        let issued_at = valid_since.map_or(now, |moment| moment.max(now));
         self.grant(email.clone(), scopes, wish, issued_at).await
     }
 

@@ -122,7 +122,7 @@ impl Segment {
                 break;
             }
             // An entry may fill the hole unless its home lies behind the hole, on its way to `next`.
-            if self.distance(self.home(digest), next) >= self.distance(hole, next) {
+            if self.distance(self.home(digest & !MARK), next) >= self.distance(hole, next) {
                 let value = self.values.get(next).copied().unwrap_or_default();
                 self.write(hole, digest, value);
                 hole = next;

@@ -29,6 +29,8 @@ pub(super) struct OnRecord {
     promised: Option<Promise>,
     /// What the poll under way announces.
     announced: Option<Promise>,
+    /// Whether the replica was put on record at all.
+    pub(super) is_known: bool,
 }
 
 impl OnRecord {
@@ -40,6 +42,7 @@ impl OnRecord {
 
     /// The poll was answered: what it announced is on record, and nothing else.
     pub(super) fn confirm(&mut self) {
+        self.is_known = true;
         self.promised = self.announced.or(self.promised);
     }
 

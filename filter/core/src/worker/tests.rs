@@ -34,11 +34,20 @@ impl World {
     /// A worker that holds an empty snapshot.
     fn new() -> Self {
         let mut world = Self::without_snapshot();
-        world.feed(FeedBody::Page { version: 1, count: 0, from: Digest::MIN, next: None, entries: vec![] });
+        world.feed(FeedBody::Page { version: 1, count: 0, from: middle(), next: None, entries: vec![] });
         world
     }
 
+    /// A worker that is on record, and in the middle of its first snapshot.
     fn without_snapshot() -> Self {
+        let mut world = Self::unknown();
+        let next = Some(middle());
+        world.feed(FeedBody::Page { version: 1, count: 0, from: Digest::MIN, next, entries: vec![] });
+        world
+    }
+
+    /// A worker of which no sidecar knows yet.
+    fn unknown() -> Self {
         let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), worker: 1, build: "b".into() };
         let policy = Rc::new(Policy::parse(&sound().to_string(), &environment).unwrap());
         Self {
@@ -117,6 +126,11 @@ impl World {
     fn fail(&mut self, call: u32) -> Vec<(RequestId, Step)> {
         self.worker.on_check_reply(CallId(call), 0, &[], self.now)
     }
+}
+
+/// Where the second page of every first snapshot begins.
+fn middle() -> Digest {
+    Digest::from_raw(1 << 63)
 }
 
 fn epoch(n: u8) -> Epoch {

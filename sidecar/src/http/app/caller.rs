@@ -34,6 +34,7 @@ struct OwnClaims {
     email: Option<String>,
     method: Method,
     token_id: Option<String>,
+    token_issued_at: Option<u64>,
     token_name: Option<String>,
     scopes: Vec<String>,
 }
@@ -86,6 +87,7 @@ fn into_claims(claims: JWTClaims<OwnClaims>) -> Option<IdentityClaims> {
         email: claims.custom.email,
         method: claims.custom.method,
         token_id: claims.custom.token_id,
+        token_issued_at: claims.custom.token_issued_at,
         token_name: claims.custom.token_name,
         scopes: claims.custom.scopes,
         iat: claims.issued_at?.as_secs(),

@@ -138,7 +138,10 @@ fn assertion(who: &str, scopes: &[&str]) -> String {
 }
 
 fn sign(secret: &str, audience: &str, who: &str, scopes: &[&str], life_s: u64) -> String {
-    sign_own(secret, audience, who, json!({"email": who, "method": "jwt", "token_id": "t", "scopes": scopes}), life_s)
+    // Somebody who signed in after whatever the test does.
+    let issued_at = crate::domain::time::UnixSeconds::now().get() + 600;
+    let own = json!({"email": who, "method": "jwt", "token_id": "t", "token_issued_at": issued_at, "scopes": scopes});
+    sign_own(secret, audience, who, own, life_s)
 }
 
 /// An assertion with these claims besides the registered ones.

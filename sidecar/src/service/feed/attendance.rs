@@ -17,14 +17,15 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(super) struct Attendance(Arc<Mutex<HashMap<ReplicaId, Instant>>>);
 
 impl Attendance {
-    /// The replica was put on record just now.
-    pub(super) fn note(&self, replica: &ReplicaId) {
+    /// The replica was put on record, not before `asked_at`. The store may have done so long before it
+    /// answered, and counts from then.
+    pub(super) fn note(&self, replica: &ReplicaId, asked_at: Instant) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= MAX_REPLICAS && !seen.contains_key(replica) {
             seen.retain(|_, at| at.elapsed() <= LONGEST);
         }
         if seen.len() < MAX_REPLICAS || seen.contains_key(replica) {
-            seen.insert(replica.clone(), Instant::now());
+            seen.insert(replica.clone(), asked_at);
         }
     }
 

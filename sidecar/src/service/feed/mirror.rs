@@ -1,5 +1,6 @@
 //! This sidecar's own copy of the feed: read by the filters' polls and by checks, written by one job.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ const SWEEP_MAX: usize = 1_000;
 pub struct Mirror {
     held: Arc<RwLock<Option<Held>>>,
     changed: watch::Sender<()>,
+    /// Whether somebody fills it. Not so in a command, which ends before it could.
+    is_kept: Arc<AtomicBool>,
 }
 
 struct Held {
@@ -30,11 +33,16 @@ struct Held {
 
 impl Default for Mirror {
     fn default() -> Self {
-        Self { held: Arc::default(), changed: watch::Sender::new(()) }
+        Self { held: Arc::default(), changed: watch::Sender::new(()), is_kept: Arc::default() }
     }
 }
 
 impl Mirror {
+    /// From now on somebody keeps the copy.
+    pub fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
     /// Looks at the feed and at its age; none before it was first loaded. `look` must not block.
     pub fn look<T>(&self, look: impl FnOnce(&State, Duration) -> T) -> Option<T> {
         self.read().as_ref().map(|held| look(&held.state, held.read_at.elapsed()))
@@ -76,10 +84,10 @@ impl Mirror {
     ///
     /// To stay, it must be held: a store that loses it gets it back from here, and whoever read it saw that it
     /// still is the store on which the epoch began. Workers decide by an earlier epoch for at most `bound` after
-    /// its end. True as well where nothing is held that could tell.
+    /// its end. A command keeps no copy, and takes the store's word.
     #[must_use]
     pub fn has_settled(&self, stamp: &Stamp, bound: Duration) -> bool {
-        self.read().as_ref().is_none_or(|held| {
+        self.read().as_ref().map_or(!self.is_kept.load(Ordering::Relaxed), |held| {
             held.state.stamp().reaches(stamp) && held.succeeded_at.is_none_or(|at| at.elapsed() > bound)
         })
     }

@@ -170,13 +170,14 @@ impl Polls {
         let complete = query.epoch.clone().filter(|_| query.from.is_none());
         let holds = complete.map(|epoch| Stamp { epoch, version: since });
         let start = if query.epoch.is_none() { Start::Blank } else { Start::Held };
+        let asked_at = std::time::Instant::now();
         let recorded = self.census.record(&presence(query, &self.node, holds), start).await;
         let wants_news = query.epoch.as_ref() == Some(&epoch) && query.from.is_none();
         match recorded {
             Ok(Registered::Full) => Err(Unanswered::Full),
             Ok(Registered::At(at)) => {
                 reach(FailPoint::PollRecorded);
-                self.attendance.note(&query.replica);
+                self.attendance.note(&query.replica, asked_at);
                 match at {
                     at if wants_news => Ok(Needed::News { epoch, since, at: Recorded::At(at) }),
                     Some(at) if age <= REGISTRATION_MAX_AGE => Ok(Needed::page(query, at)),

@@ -54,19 +54,19 @@ fn ann() -> Subject {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_issued_in_this_very_second_is_invalid_and_what_comes_with_the_next_is_not() {
+async fn what_was_issued_in_this_very_second_is_invalid_even_by_a_clock_that_is_a_second_ahead() {
     let world = World::start().await;
     let now = UnixSeconds::now();
     let logged_out = world.sidecars[0].logouts.log_out(ann(), now).await.unwrap();
-    assert_eq!(logged_out.issued_before, now.plus(1));
-    assert_eq!((world.record().await, world.entry().await), (Some(now.plus(1).get()), now.plus(1).get()));
+    assert_eq!(logged_out.issued_before, now.plus(2));
+    assert_eq!((world.record().await, world.entry().await), (Some(now.plus(2).get()), now.plus(2).get()));
     world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_sidecars_with_different_clocks_the_faster_one_is_believed() {
+async fn two_sidecars_with_different_clocks_never_lower_each_others_moment() {
     let world = World::start().await;
-    let now = UnixSeconds::now();
+    let (now, mut highest) = (UnixSeconds::now(), 0);
     for round in 0..20 {
         let mut racing = JoinSet::new();
         for (index, sidecar) in world.sidecars.iter().cycle().take(8).enumerate() {
@@ -76,13 +76,12 @@ async fn of_two_sidecars_with_different_clocks_the_faster_one_is_believed() {
             racing.spawn(async move { logouts.log_out(ann(), clock).await.unwrap().issued_before });
         }
         let told = racing.join_all().await;
-        let highest = now.get() + round + 1;
-        assert_eq!(told.iter().max(), Some(&UnixSeconds(highest)));
+        let before = std::mem::replace(&mut highest, told.iter().max().unwrap().get());
+        assert!(highest >= before + 8 && highest >= now.get() + round + 2, "each one moved it on: {told:?}");
         assert_eq!((world.record().await, world.entry().await), (Some(highest), highest), "round {round}: {told:?}");
     }
     for sidecar in &world.sidecars {
         let deadline = Instant::now() + Duration::from_secs(5);
-        let highest = now.get() + 20;
         let holds = || {
             let held = sidecar.mirror.look(|state, _| state.holding(Kind::NotBefore, "ann@x.org", now.get()));
             matches!(held.flatten(), Some(Says::Holds { issued_before, .. }) if issued_before == highest)

@@ -17,6 +17,9 @@ use crate::store::redis::{RedisClient, foreign};
 /// Raises one record.
 pub(super) static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/raise_not_before.lua")));
 
+/// By how many seconds a logout moves a moment on that is on record and not before its own.
+const LATER_BY_S: u64 = 1;
+
 /// The records, in Redis.
 #[derive(Clone)]
 pub struct RedisNotBefore {
@@ -39,7 +42,7 @@ impl NotBeforeStore for RedisNotBefore {
         issued_before: UnixSeconds,
         until: UnixSeconds,
     ) -> Result<UnixSeconds, StoreError> {
-        let call = raise(subject.as_str(), issued_before.get(), until.get());
+        let call = raise(subject.as_str(), issued_before.get(), until.get(), LATER_BY_S);
         Ok(UnixSeconds(call.invoke_async(&mut self.client.shared()).await?))
     }
 
@@ -49,10 +52,14 @@ impl NotBeforeStore for RedisNotBefore {
     }
 }
 
-/// The call that raises one record.
-pub(super) fn raise(subject: &str, issued_before: u64, until: u64) -> ScriptInvocation<'static> {
+/// The call that writes one record back.
+pub(super) fn restore(subject: &str, issued_before: u64, until: u64) -> ScriptInvocation<'static> {
+    raise(subject, issued_before, until, 0)
+}
+
+fn raise(subject: &str, issued_before: u64, until: u64, later_by_s: u64) -> ScriptInvocation<'static> {
     let mut call = RAISE.key(key(subject));
-    call.arg(issued_before).arg(until);
+    call.arg(issued_before).arg(until).arg(later_by_s);
     call
 }
 

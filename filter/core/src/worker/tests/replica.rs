@@ -98,3 +98,13 @@ fn p7_a_longer_bound_counts_only_once_the_sidecars_know() {
     world.wait(4);
     assert_eq!(code(&world.get("/v1", &ann()).1), "check");
 }
+
+#[test]
+fn p7_a_worker_of_which_nobody_knows_lets_nobody_in_but_where_the_route_chose_so() {
+    let mut world = World::unknown();
+    assert_eq!(code(&world.get("/v1", &ann()).1), "check_unavailable");
+    assert_eq!(code(&world.get("/open", &ann()).1), "check");
+    assert_eq!(code(&world.get("/v1", "forged").1), "token_malformed", "that needs nobody");
+    let mut world = World::without_snapshot();
+    assert_eq!(code(&world.get("/v1", &ann()).1), "check");
+}

@@ -152,3 +152,16 @@ fn p12_what_is_cut_is_counted() {
     let count = |outcome: &str| report.outcomes.iter().find(|row| row.outcome == outcome).map(|row| row.requests);
     assert_eq!((count("allow"), count("stream_cut")), (Some(1), Some(1)));
 }
+
+#[test]
+fn p12_a_worker_that_hears_nothing_cuts_its_streams_before_it_is_forgotten() {
+    let mut world = World::new();
+    let (cut, _allowed) = (world.open("/v1", &ann()), world.open("/open", &ann()));
+    world.wait(90);
+    let now = world.now;
+    assert_eq!(world.worker.expire(now), []);
+    world.wait(1);
+    let now = world.now;
+    let cuts = world.worker.expire(now);
+    assert_eq!((streams(&cuts), codes(&cuts)), (vec![cut], vec!["stream_cut"]));
+}

@@ -76,7 +76,7 @@ async fn restore_not_befores(redis: &mut MultiplexedConnection, held: &[Write]) 
     let mut pipe = redis::pipe();
     for write in held.iter().filter(|write| write.kind == Kind::NotBefore) {
         if let Says::Holds { until, issued_before } = write.says {
-            pipe.invoke_script(&not_before::raise(&write.name, issued_before, until)).ignore();
+            pipe.invoke_script(&not_before::restore(&write.name, issued_before, until)).ignore();
         }
     }
     if pipe.is_empty() {
