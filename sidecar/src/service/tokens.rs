@@ -127,14 +127,13 @@ impl Tokens {
     /// [`Failure::Unauthenticated`] if the caller's own token was revoked since the filter let it pass.
     pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let (email, scopes) = (caller.email()?, Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?);
-        let valid_since = self.logouts.issued_before(&email.clone().into()).await?;
+        let valid_since = self.valid_since(email).await?;
         // Filters may not have heard of it yet. If the caller is logged out after this look, the new token is
         // older than that, too.
         if valid_since.is_some_and(|moment| !caller.is_from(moment)) || self.has_revoked_token(caller).await? {
             return Err(Failure::Unauthenticated);
         }
-        let issued_at = valid_since.map_or(now, |moment| moment.max(now));
-        self.grant(email.clone(), scopes, wish, issued_at).await
+        self.grant(email.clone(), scopes, wish, earliest(valid_since, now)).await
     }
 
     /// Issues a token to anybody, on the order of who operates this sidecar.
@@ -143,8 +142,8 @@ impl Tokens {
     /// A bad value in the wish.
     pub async fn issue_to(&self, email: Email, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let scopes = Scopes::granted_by_operator(wish.scopes.as_deref())?;
-        let issued_at = self.earliest_valid(&email, now).await?;
-        self.grant(email, scopes, wish, issued_at).await
+        let valid_since = self.valid_since(&email).await?;
+        self.grant(email, scopes, wish, earliest(valid_since, now)).await
     }
 
     /// A caller's own token.
@@ -217,11 +216,9 @@ impl Tokens {
         self.store.find(id).await?.ok_or(Failure::TokenNotFound)
     }
 
-    /// When a token of somebody that is asked for `now` is issued: whoever was logged out in this very
-    /// second must be able to come back in it.
-    async fn earliest_valid(&self, email: &Email, now: UnixSeconds) -> Result<UnixSeconds, Failure> {
-        let issued_before = self.logouts.issued_before(&email.clone().into()).await?;
-        Ok(issued_before.map_or(now, |issued_before| issued_before.max(now)))
+    /// Since when somebody's tokens are valid, if they were ever logged out.
+    async fn valid_since(&self, email: &Email) -> Result<Option<UnixSeconds>, Failure> {
+        self.logouts.issued_before(&email.clone().into()).await
     }
 
     /// Whether the caller came with a token that is on record as revoked: filters may not have heard yet.
@@ -259,4 +256,10 @@ impl Tokens {
         reach(FailPoint::TokenEntered);
         Ok(stamp)
     }
+}
+
+/// When a token that is asked for `now` is issued: whoever was logged out in this very second must be able to
+/// come back in it.
+fn earliest(valid_since: Option<UnixSeconds>, now: UnixSeconds) -> UnixSeconds {
+    valid_since.map_or(now, |moment| moment.max(now))
 }

@@ -111,6 +111,19 @@ fn p11_deltas_beyond_the_announced_count_find_room_in_further_segments() {
 }
 
 #[test]
+fn an_entry_is_found_after_a_removal_even_if_its_mark_lies_beyond_its_slot() {
+    const SLOTS: u64 = 7;
+    // The last digest of a slot whose end is odd: with the mark it would belong to the next one.
+    let end = |slot: u64| u64::try_from((u128::from(slot) << 64).div_ceil(u128::from(SLOTS))).unwrap();
+    let last = (1..SLOTS).map(end).find(|end| end % 2 == 1).unwrap() - 1;
+    let (entry, before) = (Digest::from_raw(last), Digest::from_raw(last - 2));
+    let mut segment = segment::Segment::with_slots(7).unwrap();
+    assert!(segment.insert(before, 1) && segment.insert(entry, 2));
+    assert!(segment.remove(before));
+    assert_eq!(segment.get(entry), Some(2));
+}
+
+#[test]
 fn p11_many_deltas_make_few_segments_and_little_slack() {
     let mut list = Denylist::default();
     for raw in 1..=300_000_u64 {

@@ -135,6 +135,8 @@ async fn p7_after_the_store_lost_data_nothing_is_complete_until_whoever_it_forgo
 #[tokio::test]
 async fn p2_a_change_is_complete_only_once_this_sidecar_could_write_it_back() {
     let mirror = Mirror::default();
+    mirror.keep();
+    assert!(!wait_beside(mirror.clone(), everybody()).await.is_complete(), "it has read nothing yet");
     load(&mirror, 1, 8, None);
     assert!(!wait_beside(mirror.clone(), everybody()).await.is_complete());
     load(&mirror, 1, 9, None);

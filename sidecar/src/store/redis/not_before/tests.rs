@@ -39,6 +39,17 @@ async fn a_moment_on_record_is_never_lowered_and_each_logout_moves_it_on() {
 }
 
 #[tokio::test]
+async fn p10_a_record_that_is_written_back_shortens_none_that_is_later() {
+    let server = RedisServer::start().await;
+    let (store, mut redis) = (RedisNotBefore::new(server.client()), server.client().shared());
+    let now = UnixSeconds::now().get();
+    raise_to(&store, now + 50).await;
+    let kept: u64 = restore("ann@x.org", now, not_before_end(now)).invoke_async(&mut redis).await.unwrap();
+    let ends: u64 = redis::cmd("EXPIRETIME").arg("sekisho:not_before:ann@x.org").query_async(&mut redis).await.unwrap();
+    assert_eq!((kept, ends), (now + 50, not_before_end(now + 50)));
+}
+
+#[tokio::test]
 async fn of_many_who_write_at_once_none_is_undone_by_another() {
     let server = RedisServer::start().await;
     let (now, mut racing) = (UnixSeconds::now().get(), JoinSet::new());
