@@ -9,8 +9,10 @@ use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
 use crate::denylist::{Denylist, Full};
 use crate::time::Now;
 
+mod keysets;
 mod promise;
 
+pub use keysets::Announced;
 pub use promise::Promise;
 
 /// How long the host may hold a poll: the sidecar's hold time and then some.
@@ -38,6 +40,7 @@ pub struct ReplicaInfo {
 pub struct Replica {
     info: ReplicaInfo,
     denylist: Denylist,
+    keysets: Announced,
     /// What the denylist holds in full; none before the first snapshot.
     position: Option<Position>,
     loading: Option<Loading>,
@@ -120,6 +123,7 @@ impl Replica {
         Self {
             info,
             denylist: Denylist::default(),
+            keysets: Announced::default(),
             position: None,
             loading: None,
             resync: false,
@@ -135,6 +139,12 @@ impl Replica {
     #[must_use]
     pub fn denylist(&self) -> &Denylist {
         &self.denylist
+    }
+
+    /// The highest revision of each source's keys that was heard of.
+    #[must_use]
+    pub fn keysets(&self) -> &Announced {
+        &self.keysets
     }
 
     /// The same, for the sweep.
@@ -307,6 +317,10 @@ impl Replica {
     }
 
     fn put(&mut self, entry: &Entry) -> Result<(), FeedError> {
+        if let Entry::Keyset { digest, revision } = entry {
+            self.keysets.announce(*digest, *revision);
+            return Ok(());
+        }
         self.denylist.put(entry).map_err(|Full| FeedError::Full { entries: self.denylist.len() })
     }
 

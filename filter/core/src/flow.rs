@@ -196,6 +196,7 @@ fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         subject: identity.subject.clone(),
         token_id: identity.token_id.clone(),
         issued_at: identity.issued_at,
+        keys: None,
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
     Verdict::Ask(flow, Ask { request, share })

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::keyset::KeysHeld;
 use crate::{Epoch, ReplicaId, Subject};
 
 /// What the filter asks.
@@ -22,6 +23,10 @@ pub struct CheckRequest {
     /// was logged out since depends on nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<u64>,
+    /// The keys that verified the token, if sidecars fetched them: an answer under older keys than theirs
+    /// decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeysHeld>,
 }
 
 /// What the sidecar answers with status 200. An inability is a 503 and no decision at all.

@@ -131,7 +131,7 @@ pub enum Effect {
 /// What the filter must know. A kind that it does not know makes it stale, never ignorant: it fails
 /// to read the answer, advances over nothing and checks every request.
 ///
-/// `keyset` (a provider's keys) and `role` (who is an admin) join together with what uses them.
+/// `role` (who is an admin) joins together with what uses it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
@@ -153,6 +153,14 @@ pub enum Entry {
         issued_before: u64,
         /// Unix seconds after which no such token can be alive.
         until: u64,
+    },
+    /// The keys of a source have changed: a worker that holds an older revision believes none of them before
+    /// it has asked for the new one ([`crate::keyset`]).
+    Keyset {
+        /// The source's digest.
+        digest: Digest,
+        /// The revision that is in force from now on.
+        revision: u64,
     },
 }
 
@@ -176,7 +184,7 @@ impl Entry {
     pub fn digest(&self) -> Digest {
         match self {
             Self::Ban(bar) | Self::Token(bar) | Self::Session(bar) | Self::Key(bar) | Self::Block(bar) => bar.digest,
-            Self::NotBefore { digest, .. } => *digest,
+            Self::NotBefore { digest, .. } | Self::Keyset { digest, .. } => *digest,
         }
     }
 
@@ -186,6 +194,7 @@ impl Entry {
         match self {
             Self::Ban(bar) | Self::Token(bar) | Self::Session(bar) | Self::Key(bar) | Self::Block(bar) => bar.until,
             Self::NotBefore { until, .. } => *until,
+            Self::Keyset { .. } => FOREVER,
         }
     }
 }
@@ -206,6 +215,8 @@ pub enum Kind {
     Block,
     /// A subject whose earlier tokens are invalid.
     NotBefore,
+    /// A source of keys, by its name.
+    Keyset,
 }
 
 impl Kind {
@@ -218,6 +229,7 @@ impl Kind {
             Self::Key => 4,
             Self::Block => 5,
             Self::NotBefore => 6,
+            Self::Keyset => 7,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the Sekisho filter (in Envoy) and the Sekisho sidecar say to each other.
 //!
-//! Three conversations, all JSON over HTTP, all carrying `Authorization: Bearer <mesh secret>`:
-//! [`feed`] (what the filter must know), [`check`] (what it cannot decide alone) and
-//! [`activity`] (what it saw). This crate holds their types and the few derivations on which both
+//! Four conversations, all JSON over HTTP, all carrying `Authorization: Bearer <mesh secret>`:
+//! [`feed`] (what the filter must know), [`check`] (what it cannot decide alone),
+//! [`keyset`] (whose signatures it may believe) and [`activity`] (what it saw). This crate holds their types and the few derivations on which both
 //! sides must agree to the bit. It never performs I/O and never asks a clock.
 
 pub mod activity;
@@ -11,6 +11,7 @@ pub mod digest;
 pub mod feed;
 pub mod identity;
 pub mod keys;
+pub mod keyset;
 pub mod replica;
 pub mod subject;
 
@@ -18,7 +19,7 @@ pub use digest::Digest;
 pub use replica::{Epoch, ReplicaId};
 pub use subject::{Email, Subject};
 
-/// The version of the three conversations. An answer that carries another one is refused with a
+/// The version of the conversations. An answer that carries another one is refused with a
 /// log line, never interpreted.
 pub const PROTOCOL: u16 = 1;
 
@@ -32,6 +33,8 @@ pub mod path {
     pub const FEED: &str = "/v1/feed";
     /// `POST`: one decision that the filter cannot take alone.
     pub const CHECK: &str = "/v1/check";
+    /// `GET`: the keys of a source.
+    pub const KEYS: &str = "/v1/keys";
     /// `POST`: a batch of what the filter saw.
     pub const ACTIVITY: &str = "/v1/activity";
 }

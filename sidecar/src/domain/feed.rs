@@ -151,7 +151,7 @@ pub fn fold(kind: Kind, name: &str) -> String {
         Kind::Ban | Kind::NotBefore => {
             Subject::try_from(name.to_owned()).map_or_else(|_| name.to_owned(), String::from)
         }
-        Kind::Token | Kind::Session | Kind::Key | Kind::Block => name.to_owned(),
+        Kind::Token | Kind::Session | Kind::Key | Kind::Block | Kind::Keyset => name.to_owned(),
     }
 }
 
@@ -165,13 +165,14 @@ pub fn kind_word(kind: Kind) -> &'static str {
         Kind::Key => "key",
         Kind::Block => "block",
         Kind::NotBefore => "not_before",
+        Kind::Keyset => "keyset",
     }
 }
 
 /// The kind of a word, if this version of Sekisho knows it.
 #[must_use]
 pub fn kind_of_word(word: &str) -> Option<Kind> {
-    [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore]
+    [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore, Kind::Keyset]
         .into_iter()
         .find(|kind| kind_word(*kind) == word)
 }
@@ -205,9 +206,9 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_word_of_its_own() {
-        for kind in [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore] {
+        for kind in [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore, Kind::Keyset] {
             assert_eq!(kind_of_word(kind_word(kind)), Some(kind));
         }
-        assert_eq!(kind_of_word("keyset"), None);
+        assert_eq!(kind_of_word("role"), None);
     }
 }

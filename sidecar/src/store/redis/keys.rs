@@ -34,6 +34,6 @@ pub(crate) fn record_prefix(kind: Kind) -> Option<&'static str> {
         Kind::Ban => Some(BAN_RECORD),
         Kind::Token => Some(REVOKED_RECORD),
         Kind::NotBefore => Some(NOT_BEFORE_RECORD),
-        Kind::Session | Kind::Key | Kind::Block => None,
+        Kind::Session | Kind::Key | Kind::Block | Kind::Keyset => None,
     }
 }
