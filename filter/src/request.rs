@@ -5,7 +5,8 @@ use std::rc::Rc;
 use sekisho_core::answer::{Answer, Shape};
 use sekisho_core::check::{CallId, RequestId, ShareKey};
 use sekisho_core::denial::Inability;
-use sekisho_core::head::{Head, forged_trailers};
+use sekisho_core::flow::{clean_target, forged_trailers};
+use sekisho_core::head::Head;
 use sekisho_core::identity::Edits;
 use sekisho_core::worker::{Cut, Step};
 use sekisho_protocol::check::CheckRequest;
@@ -34,7 +35,13 @@ pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
     if pairs.iter().any(|(name, _)| *name == b"x-sekisho-trap") {
         core::arch::wasm32::unreachable();
     }
-    let head = Head::read(&pairs, policy.trusted_hops);
+    let head = Head::read(&pairs, &policy.forgeable);
+    // First of all, whatever becomes of the request: a token in its target would be logged.
+    if let Some(target) = clean_target(&policy, &head)
+        && host::set_header(Map::RequestHeaders, b":path", &target).is_err()
+    {
+        return refuse();
+    }
     let step = worker.on_request(&policy, RequestId(stream), &head, now);
     carry_out(vm, stream, step)
 }
@@ -46,14 +53,16 @@ pub(crate) fn gate(vm: &Vm, stream: u32) -> Action {
 }
 
 pub(crate) fn on_trailers(vm: &Vm, stream: u32) -> Action {
-    let trusted_hops = vm.policy_of(stream).map_or(0, |policy| policy.trusted_hops);
+    let Some(policy) = vm.policy_of(stream) else {
+        return Action::Pause;
+    };
     let Ok(map) = host::header_map(Map::RequestTrailers) else {
         return Action::Pause;
     };
     let Some(pairs) = pairs::decode(&map) else {
         return Action::Pause;
     };
-    for name in forged_trailers(&pairs, trusted_hops) {
+    for name in forged_trailers(&pairs, policy) {
         if host::remove_header(Map::RequestTrailers, name).is_err() {
             return Action::Pause;
         }

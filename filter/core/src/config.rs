@@ -5,12 +5,14 @@
 
 mod field;
 mod parse;
+mod places;
 mod raw;
 
 use std::fmt;
 
 use sekisho_protocol::digest::DigestKey;
 
+use crate::head::Forgeable;
 use crate::route::RouteTable;
 use crate::secret::Secret;
 use crate::verify::Provider;
@@ -25,9 +27,10 @@ pub struct Policy {
     pub providers: Vec<Provider>,
     /// What applies to which request.
     pub routes: RouteTable,
-    /// How many proxies in front of this one are trusted. With none, what they would have said
-    /// about the client (`x-forwarded-host`, `x-real-ip`, …) is stripped.
-    pub trusted_hops: u32,
+    /// What a client could forge: `x-forwarded-host`, `x-real-ip`, … unless trusted proxies are in front.
+    pub forgeable: Forgeable,
+    /// Whether a rule reads tokens in the query.
+    pub reads_queries: bool,
     /// Names the set of providers, for caches of what they verified.
     pub key_set: KeySet,
 }

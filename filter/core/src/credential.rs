@@ -1,14 +1,21 @@
-//! Bytes → credential. Only what the route accepts counts (rule E4).
+//! Bytes → credential. Only what the route reads, where it reads it, counts (rule E4).
+
+pub mod cookie;
+pub mod places;
+pub mod query;
+
+use std::borrow::Cow;
 
 use crate::denial::Malformed;
-use crate::head::Credentials;
+use crate::head::Head;
 use crate::verify::{Invalid, TOKEN_MAX_BYTES};
+use places::{Place, Places};
 
 /// What a client shows to prove who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential<'a> {
-    /// A bearer token (RFC 6750 §2.1), not verified yet.
-    Bearer(&'a [u8]),
+    /// A token (RFC 6750 §2), not verified yet.
+    Token(Cow<'a, [u8]>),
 }
 
 /// Why there is no credential to verify.
@@ -16,7 +23,7 @@ pub enum Credential<'a> {
 pub enum NoCredential {
     /// The client showed none.
     Missing,
-    /// There is an `Authorization` header, but no bearer token in it.
+    /// There is a header for it, but no token in it.
     NotBearer,
     /// There is a token that cannot be valid.
     Invalid(Invalid),
@@ -24,68 +31,103 @@ pub enum NoCredential {
     Malformed(Malformed),
 }
 
-/// The credential in `Authorization`.
+/// What one place holds.
+enum Found<'a> {
+    Nothing,
+    /// Something that is no token, such as another scheme.
+    Other,
+    Token(Cow<'a, [u8]>),
+    /// More than one: whose is it?
+    Several,
+}
+
+/// The one credential of a request, among the places in which its route reads one. The same one twice is one;
+/// what does not look like a token counts only if nothing does.
 ///
 /// # Errors
 /// [`NoCredential`] says why there is none.
-pub fn extract(authorization: Credentials<'_>) -> Result<Credential<'_>, NoCredential> {
-    let value = match authorization {
-        Credentials::None => return Err(NoCredential::Missing),
-        Credentials::Several => return Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
-        Credentials::One(value) => value,
-    };
-    // Envoy joins repeated headers with a comma: two credentials again.
-    if value.contains(&b',') {
-        return Err(NoCredential::Malformed(Malformed::SeveralCredentials));
+pub fn extract<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, NoCredential> {
+    let (mut found, mut unlike, mut other) = (None, None, false);
+    for place in &places.from {
+        match look(place, head) {
+            Found::Nothing => {}
+            Found::Other => other = true,
+            Found::Several => return Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
+            Found::Token(token) if !looks_like_a_token(&token) => unlike = Some(token),
+            Found::Token(token) => {
+                if found.replace(token).is_some_and(|before| found.as_ref() != Some(&before)) {
+                    return Err(NoCredential::Malformed(Malformed::SeveralCredentials));
+                }
+            }
+        }
     }
-    let token = bearer(value).ok_or(NoCredential::NotBearer)?;
-    if token.len() > TOKEN_MAX_BYTES {
-        return Err(NoCredential::Invalid(Invalid::TooLong));
+    match found.or(unlike) {
+        Some(token) if token.len() > TOKEN_MAX_BYTES => Err(NoCredential::Invalid(Invalid::TooLong)),
+        Some(token) => Ok(Credential::Token(token)),
+        None if other => Err(NoCredential::NotBearer),
+        None => Err(NoCredential::Missing),
     }
-    Ok(Credential::Bearer(token))
 }
 
-/// The token of a bearer credential: `Bearer` 1*SP b64token (RFC 6750 §2.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer") || rest.first() != Some(&b' ') {
+fn look<'a>(place: &Place, head: &Head<'a>) -> Found<'a> {
+    match place {
+        Place::Scheme { header, scheme } => in_header(head, header, |value| after_scheme(value, scheme)),
+        Place::Header { header, prefix } => in_header(head, header, |value| after_prefix(value, prefix)),
+        Place::Query(name) => one_of(query::values(head.path, name)),
+        Place::Cookie(name) => one_of(cookie::values(head, name)),
+    }
+}
+
+/// Two headers, or one that Envoy joined with a comma, are two credentials even with equal values (rule E1).
+fn in_header<'a>(head: &Head<'a>, header: &[u8], token: impl Fn(&'a [u8]) -> Option<&'a [u8]>) -> Found<'a> {
+    let mut values = head.pairs.iter().filter(|(name, _)| *name == header).map(|(_, value)| *value);
+    match (values.next(), values.next()) {
+        (None, _) => Found::Nothing,
+        (Some(_), Some(_)) => Found::Several,
+        (Some(value), None) if value.contains(&b',') => Found::Several,
+        (Some(value), None) => token(value).map_or(Found::Other, |token| Found::Token(Cow::Borrowed(token))),
+    }
+}
+
+/// Cookies and parameters may be repeated, as long as they all say the same.
+fn one_of<'a>(values: impl Iterator<Item = Cow<'a, [u8]>>) -> Found<'a> {
+    let mut one: Option<Cow<'a, [u8]>> = None;
+    for value in values {
+        if one.as_ref().is_some_and(|known| *known != value) {
+            return Found::Several;
+        }
+        one = Some(value);
+    }
+    match one {
+        None => Found::Nothing,
+        Some(value) if is_token68(&value) => Found::Token(value),
+        Some(_) => Found::Other,
+    }
+}
+
+/// The credential behind a scheme: scheme 1*SP token68 (RFC 9110 §11.4, RFC 6750 §2.1). Schemes are
+/// case-insensitive.
+fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (given, rest) = value.split_at_checked(scheme.len())?;
+    if !given.eq_ignore_ascii_case(scheme.as_bytes()) || rest.first() != Some(&b' ') {
         return None;
     }
-    let token = rest.trim_ascii();
+    Some(rest.trim_ascii()).filter(|token| is_token68(token))
+}
+
+fn after_prefix<'a>(value: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
+    Some(value.strip_prefix(prefix.as_bytes())?.trim_ascii()).filter(|token| is_token68(token))
+}
+
+fn is_token68(token: &[u8]) -> bool {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
-    (!token.is_empty() && token.iter().all(plain)).then_some(token)
+    !token.is_empty() && token.iter().all(plain)
+}
+
+/// A signed or encrypted token has at least two dots (RFC 7515 §7.1); an API key in the same header has none.
+fn looks_like_a_token(token: &[u8]) -> bool {
+    token.iter().filter(|byte| **byte == b'.').count() >= 2
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    #[test]
-    fn e4_only_a_recognisable_bearer_token_is_a_credential() {
-        let long = format!("Bearer {}", "a".repeat(TOKEN_MAX_BYTES + 1));
-        for (value, expected) in [
-            ("Bearer abc.d-e_f", Ok(Credential::Bearer(b"abc.d-e_f"))),
-            ("bearer abc", Ok(Credential::Bearer(b"abc"))), // RFC 9110 §11.1: the scheme is case-insensitive
-            ("BEARER   abc ", Ok(Credential::Bearer(b"abc"))),
-            ("Bearer", Err(NoCredential::NotBearer)),
-            ("Bearer ", Err(NoCredential::NotBearer)),
-            ("Bearerabc", Err(NoCredential::NotBearer)),
-            ("Basic abc", Err(NoCredential::NotBearer)),
-            ("Bearer a b", Err(NoCredential::NotBearer)),
-            ("Bearer \u{e9}", Err(NoCredential::NotBearer)),
-            ("", Err(NoCredential::NotBearer)),
-            ("Bearer a,Bearer b", Err(NoCredential::Malformed(Malformed::SeveralCredentials))),
-            (&long, Err(NoCredential::Invalid(Invalid::TooLong))),
-        ] {
-            assert_eq!(extract(Credentials::One(value.as_bytes())), expected, "{value:?}");
-        }
-        assert_eq!(extract(Credentials::None), Err(NoCredential::Missing));
-    }
-
-    #[test]
-    fn e1_a_repeated_credential_header_is_malformed_even_with_equal_values() {
-        assert_eq!(extract(Credentials::Several), Err(NoCredential::Malformed(Malformed::SeveralCredentials)));
-    }
-}
+mod tests;

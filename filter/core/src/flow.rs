@@ -13,13 +13,14 @@ use sekisho_protocol::{Digest, PROTOCOL};
 
 use crate::check::ShareKey;
 use crate::config::Policy;
-use crate::credential::{self, Credential, NoCredential};
+use crate::credential::places::Places;
+use crate::credential::{self, Credential, NoCredential, cookie, query};
 use crate::denial::{Denial, Inability, Malformed};
-use crate::head::Head;
+use crate::head::{self, Head, Pairs};
 use crate::identity::{Edits, Verified};
 use crate::live::Stream;
 use crate::path;
-use crate::route::{Access, OnBan, OnUnavailable, Protected, RouteId};
+use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::verify;
@@ -36,7 +37,7 @@ pub enum Verdict {
     /// It is no proper request.
     Reject(Malformed),
     /// A sidecar must be asked; the flow waits.
-    Ask(Flow, Ask),
+    Ask(Flow, Box<Ask>),
 }
 
 /// A question to a sidecar.
@@ -96,22 +97,47 @@ pub fn route(policy: &Policy, head: &Head<'_>) -> Result<RouteId, Malformed> {
     Ok(policy.routes.find(&host, path))
 }
 
+/// The request's target without the tokens in its query: what everybody else may see and log, whatever
+/// becomes of the request. None if there are none.
+#[must_use]
+pub fn clean_target(policy: &Policy, head: &Head<'_>) -> Option<Vec<u8>> {
+    if !policy.reads_queries {
+        return None;
+    }
+    match route(policy, head) {
+        Ok(id) => query::without(head.path, policy.routes.get(id).parameters()),
+        // Which rule this would have been under is not known: a refusal must not be logged with a token either.
+        Err(_) => query::without(head.path, policy.routes.iter().flat_map(Route::parameters)),
+    }
+}
+
+/// The names, among a request's trailers, that must not come from a client: trailers come when nobody asks
+/// for the rule any more, so each rule's credentials count.
+#[must_use]
+pub fn forged_trailers<'a>(pairs: &Pairs<'a>, policy: &Policy) -> Vec<&'a [u8]> {
+    head::forged_trailers(pairs, &policy.forgeable, policy.routes.iter().filter_map(Route::places))
+}
+
 /// Takes a new request as far as it goes without asking anybody.
 pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Shared, now: Now) -> Verdict {
     let mut edits = strip(head);
-    let Access::Protected(_) = &policy.routes.get(id).access else {
+    let Access::Protected(Protected { places, .. }) = &policy.routes.get(id).access else {
         return Verdict::Allow(edits, None);
     };
-    let Credential::Bearer(token) = match credential::extract(head.authorization) {
-        Ok(credential) => credential,
+    let token = match credential::extract(places, head) {
+        Ok(Credential::Token(token)) => token,
         Err(NoCredential::Missing) => return Verdict::Deny(Denial::Missing),
         Err(NoCredential::NotBearer) => return Verdict::Deny(Denial::NotBearer),
         Err(NoCredential::Invalid(invalid)) => return Verdict::Deny(Denial::Invalid(invalid)),
         Err(NoCredential::Malformed(malformed)) => return Verdict::Reject(malformed),
     };
-    // The client's own credential is for this checkpoint, not for what lies behind it.
-    edits.remove.push(Cow::Borrowed(b"authorization"));
-    let verified = match verify(token, policy, shared, now) {
+    if !places.forward {
+        take_away(places, head, &mut edits);
+    }
+    if let Some((name, payload)) = places.payload_header.as_ref().zip(payload(&token)) {
+        edits.set.push((Cow::Owned(name.to_string()), payload));
+    }
+    let verified = match verify(&token, policy, shared, now) {
         Ok(verified) => verified,
         Err(invalid) => return Verdict::Deny(Denial::Invalid(invalid)),
     };
@@ -171,9 +197,32 @@ fn strip(head: &Head<'_>) -> Edits {
     let mut edits =
         Edits { remove: head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect(), set: Vec::new() };
     if head.upgrade_nominates {
-        edits.set.push(("connection", "Upgrade".into()));
+        edits.set.push(("connection".into(), "Upgrade".into()));
     }
     edits
+}
+
+/// The client's own credential is for this checkpoint, not for what lies behind it, however an upstream reads
+/// the names of headers.
+fn take_away(places: &Places, head: &Head<'_>, edits: &mut Edits) {
+    for header in places.headers() {
+        for (name, _) in head.pairs.iter().filter(|(name, _)| head::folds_to(name, header)) {
+            let name =
+                if *name == b"authorization" { Cow::Borrowed(&b"authorization"[..]) } else { name.to_vec().into() };
+            edits.remove.push(name);
+        }
+    }
+    if let Some(rest) = cookie::without(head, places.cookies()) {
+        edits.remove.push(Cow::Borrowed(b"cookie"));
+        if !rest.is_empty() {
+            edits.set.push(("cookie".into(), rest.into()));
+        }
+    }
+}
+
+/// The middle part of a token: base64url of its claims.
+fn payload(token: &[u8]) -> Option<Rc<str>> {
+    token.split(|byte| *byte == b'.').nth(1).and_then(|part| std::str::from_utf8(part).ok()).map(Rc::from)
 }
 
 fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, verify::Invalid> {
@@ -199,7 +248,7 @@ fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         keys: None,
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
-    Verdict::Ask(flow, Ask { request, share })
+    Verdict::Ask(flow, Box::new(Ask { request, share }))
 }
 
 fn admit(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {

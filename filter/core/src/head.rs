@@ -1,19 +1,21 @@
 //! A request's headers, read once: what the decision needs and what a client could have forged.
 
+use crate::credential::places::Places;
+
 /// Header pairs as the host gave them: names in lower case, values as raw bytes.
 pub type Pairs<'a> = [(&'a [u8], &'a [u8])];
 
 /// What one pass over the headers found.
 #[derive(Debug, Default)]
 pub struct Head<'a> {
+    /// All headers.
+    pub pairs: &'a Pairs<'a>,
     /// `:method`.
     pub method: &'a [u8],
     /// `:path`, with its query.
     pub path: &'a [u8],
     /// `:authority`.
     pub authority: &'a [u8],
-    /// `Authorization`.
-    pub authorization: Credentials<'a>,
     /// Names that must not come from a client (rule E1), each as it was spelt.
     pub forged: Vec<&'a [u8]>,
     /// The request asks for another protocol, and has a `Connection` header that could nominate
@@ -21,39 +23,30 @@ pub struct Head<'a> {
     pub upgrade_nominates: bool,
 }
 
-/// How often a header that carries a credential was there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Credentials<'a> {
-    /// Not at all.
-    #[default]
-    None,
-    /// Once, with this value.
-    One(&'a [u8]),
-    /// More than once: whose is it?
-    Several,
+/// Whose word about a client is not believed.
+#[derive(Debug, Default)]
+pub struct Forgeable {
+    /// How many proxies in front are trusted. With none, what they would have said about the client goes, too.
+    pub trusted_hops: u32,
+    /// The headers that the configuration says we set, in lower case.
+    pub ours: Vec<Box<[u8]>>,
 }
 
 impl<'a> Head<'a> {
-    /// Reads the headers. `trusted_hops` says whether a proxy in front may speak about the client.
+    /// Reads the headers.
     #[must_use]
-    pub fn read(pairs: &Pairs<'a>, trusted_hops: u32) -> Self {
-        let mut head = Self::default();
+    pub fn read(pairs: &'a Pairs<'a>, forgeable: &Forgeable) -> Self {
+        let mut head = Self { pairs, ..Self::default() };
         let (mut connection, mut upgrade) = (false, false);
         for &(name, value) in pairs {
             match name {
                 b":method" => head.method = value,
                 b":path" => head.path = value,
                 b":authority" => head.authority = value,
-                b"authorization" => {
-                    head.authorization = match head.authorization {
-                        Credentials::None => Credentials::One(value),
-                        Credentials::One(_) | Credentials::Several => Credentials::Several,
-                    }
-                }
                 b"connection" => connection = true,
                 b"upgrade" => upgrade = true,
                 // The map may hold a name several times; removing it once removes them all.
-                name if is_forgeable(name, trusted_hops) && !head.forged.contains(&name) => head.forged.push(name),
+                name if forgeable.names(name) && !head.forged.contains(&name) => head.forged.push(name),
                 _ => {}
             }
         }
@@ -64,10 +57,26 @@ impl<'a> Head<'a> {
 
 /// The names, among a request's trailers, that must not come from a client.
 #[must_use]
-pub fn forged_trailers<'a>(pairs: &Pairs<'a>, trusted_hops: u32) -> Vec<&'a [u8]> {
-    let names = pairs.iter().map(|(name, _)| *name);
+pub fn forged_trailers<'a, 'p>(
+    pairs: &Pairs<'a>,
+    forgeable: &Forgeable,
+    places: impl Iterator<Item = &'p Places> + Clone,
+) -> Vec<&'a [u8]> {
     // A trailer must not become a credential either (RFC 9110 §6.5.1).
-    names.filter(|name| is_forgeable(name, trusted_hops) || folds_to(name, b"authorization")).collect()
+    let is_credential = |name: &[u8]| {
+        let credentials = places.clone().flat_map(Places::headers);
+        [&b"authorization"[..], b"cookie"].into_iter().chain(credentials).any(|known| folds_to(name, known))
+    };
+    let names = pairs.iter().map(|(name, _)| *name);
+    names.filter(|name| forgeable.names(name) || is_credential(name)).collect()
+}
+
+impl Forgeable {
+    /// Whether upstreams would believe `name`, however it is spelt: many of them (CGI, WSGI) cannot tell
+    /// `X_Sekisho_Identity` from `x-sekisho-identity`.
+    fn names(&self, name: &[u8]) -> bool {
+        is_forgeable(name, self.trusted_hops) || self.ours.iter().any(|known| folds_to(name, known))
+    }
 }
 
 /// Families of names that only Sekisho, or a component that it vouches for, may set.
@@ -96,8 +105,6 @@ const HOP_NAMES: &[&[u8]] = &[
 const ENVOY_FAMILY: &[u8] = b"x-envoy-";
 const ENVOY_SETS: &[&[u8]] = &[b"x-envoy-internal", b"x-envoy-external-address"];
 
-/// Whether upstreams would believe `name`, however it is spelt: many of them (CGI, WSGI) cannot tell
-/// `X_Sekisho_Identity` from `x-sekisho-identity`.
 fn is_forgeable(name: &[u8], trusted_hops: u32) -> bool {
     // Every name above starts with one of three letters: most headers end here.
     if !matches!(name.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b'r')) {
@@ -111,7 +118,9 @@ fn is_forgeable(name: &[u8], trusted_hops: u32) -> bool {
         || (folds_to_start(name, ENVOY_FAMILY) && !ENVOY_SETS.contains(&name))
 }
 
-fn folds_to(name: &[u8], known: &[u8]) -> bool {
+/// Whether `name` is `known` (in lower case) to an upstream that cannot tell them apart (rule E1).
+#[must_use]
+pub fn folds_to(name: &[u8], known: &[u8]) -> bool {
     name.len() == known.len() && folds_to_start(name, known)
 }
 
@@ -127,6 +136,7 @@ fn fold(byte: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::places::Place;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -167,24 +177,30 @@ mod tests {
             (b":method", b"GET"),
             (b":path", b"/a?b"),
             (b":authority", b"x"),
-            (b"authorization", b"Bearer a"),
             (b"x-sekisho-subject", b"eve"),
             (b"x-sekisho-subject", b"mallory"),
             (b"connection", b"upgrade, x-sekisho-identity"),
             (b"upgrade", b"websocket"),
         ];
-        let head = Head::read(pairs, 0);
+        let head = Head::read(pairs, &Forgeable::default());
         assert_eq!((head.method, head.path, head.authority), (&b"GET"[..], &b"/a?b"[..], &b"x"[..]));
-        assert_eq!(head.authorization, Credentials::One(b"Bearer a"));
         assert_eq!(head.forged, [b"x-sekisho-subject"]);
         assert!(head.upgrade_nominates);
-        let twice = [(&b"authorization"[..], &b"a"[..]), (b"authorization", b"a")];
-        assert_eq!(Head::read(&twice, 0).authorization, Credentials::Several);
     }
 
     #[test]
     fn e1_trailers_are_stripped_like_headers() {
-        let pairs: &Pairs<'_> = &[(b"grpc-status", b"0"), (b"x_sekisho_subject", b"eve"), (b"authorization", b"x")];
-        assert_eq!(forged_trailers(pairs, 0), [&b"x_sekisho_subject"[..], b"authorization"]);
+        let pairs: &Pairs<'_> = &[
+            (b"grpc-status", b"0"),
+            (b"x_sekisho_subject", b"eve"),
+            (b"authorization", b"x"),
+            (b"x_token", b"x"),
+            (b"x_payload", b"x"),
+        ];
+        let forgeable = Forgeable { ours: vec![b"x-payload".as_slice().into()], ..Forgeable::default() };
+        let token = Place::Header { header: b"x-token".as_slice().into(), prefix: String::new() };
+        let places = Places { from: vec![token], ..Places::default() };
+        let forged = [&b"x_sekisho_subject"[..], b"authorization", b"x_token", b"x_payload"];
+        assert_eq!(forged_trailers(pairs, &forgeable, std::iter::once(&places)), forged);
     }
 }

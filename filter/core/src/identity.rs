@@ -131,7 +131,7 @@ pub struct Verified {
 }
 
 /// A header to set. Made once for each credential, so that a request allocates none.
-pub type Header = (&'static str, Rc<str>);
+pub type Header = (Cow<'static, str>, Rc<str>);
 
 impl Verified {
     /// Prepares everything that a request of this identity will need.
@@ -148,7 +148,7 @@ impl Verified {
         headers.extend_from_slice(&self.headers);
         if let Some(target) = target {
             let mut assertions = self.assertions.try_borrow_mut().ok()?;
-            headers.push((HEADER, assertions.get(target, &self.identity, now_s)?));
+            headers.push((Cow::Borrowed(HEADER), assertions.get(target, &self.identity, now_s)?));
         }
         Some(headers)
     }
@@ -156,14 +156,14 @@ impl Verified {
 
 fn headers(identity: &Identity) -> Vec<Header> {
     let mut headers: Vec<Header> = vec![
-        ("x-forwarded-email", identity.email.as_str().into()),
-        ("x-forwarded-user", identity.subject.as_str().into()),
-        ("x-sekisho-subject", identity.subject.as_str().into()),
-        ("x-sekisho-method", Method::Jwt.as_str().into()),
+        (Cow::Borrowed("x-forwarded-email"), identity.email.as_str().into()),
+        (Cow::Borrowed("x-forwarded-user"), identity.subject.as_str().into()),
+        (Cow::Borrowed("x-sekisho-subject"), identity.subject.as_str().into()),
+        (Cow::Borrowed("x-sekisho-method"), Method::Jwt.as_str().into()),
     ];
-    headers.extend(identity.token_id.as_deref().map(|id| ("x-sekisho-token-id", id.into())));
+    headers.extend(identity.token_id.as_deref().map(|id| (Cow::Borrowed("x-sekisho-token-id"), id.into())));
     if !identity.scopes.is_empty() {
-        headers.push(("x-sekisho-scopes", identity.scopes.join(" ").into()));
+        headers.push((Cow::Borrowed("x-sekisho-scopes"), identity.scopes.join(" ").into()));
     }
     headers
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::answer::Shape;
+use crate::credential::places::Places;
 use crate::identity::Target;
 
 /// The rules, in the order in which they were written.
@@ -44,6 +45,8 @@ pub enum Access {
 /// What a protected rule wants.
 #[derive(Debug, Default)]
 pub struct Protected {
+    /// Where it reads tokens.
+    pub places: Rc<Places>,
     /// Whom the identity assertion is for; none sends no assertion.
     pub target: Option<Rc<Target>>,
     /// What happens when nobody can be asked.
@@ -74,21 +77,21 @@ pub enum OnBan {
 }
 
 impl RouteTable {
-    /// A table of rules, the first match of which wins.
+    /// A table of rules, the first match of which wins. What none matches is read tokens in `places`.
     #[must_use]
-    pub fn new(routes: Vec<Route>) -> Self {
+    pub fn new(routes: Vec<Route>, places: Rc<Places>) -> Self {
         let unmatched = Route {
             name: "(unmatched)".into(),
             host: None,
             prefix: "/".into(),
-            access: Access::Protected(Protected::default()),
+            access: Access::Protected(Protected { places, ..Protected::default() }),
             answers: Shape::Problem,
         };
         Self { routes, unmatched }
     }
 
     /// The rules in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+    pub fn iter(&self) -> impl Iterator<Item = &Route> + Clone {
         self.routes.iter()
     }
 
@@ -115,6 +118,20 @@ impl Route {
         }
     }
 
+    /// The query parameters in which it reads tokens.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> + Clone {
+        self.places().into_iter().flat_map(Places::parameters)
+    }
+
+    /// Where it reads tokens; none if it is public.
+    #[must_use]
+    pub fn places(&self) -> Option<&Places> {
+        match &self.access {
+            Access::Public => None,
+            Access::Protected(protected) => Some(&protected.places),
+        }
+    }
+
     fn matches(&self, host: &str, path: &str) -> bool {
         self.host.as_ref().is_none_or(|wanted| wanted == host)
             && path.strip_prefix(self.prefix.as_str()).is_some_and(|rest| {
@@ -138,7 +155,7 @@ mod tests {
             access: Access::Public,
             answers: Shape::Problem,
         };
-        RouteTable::new(rules.iter().map(route).collect())
+        RouteTable::new(rules.iter().map(route).collect(), Rc::default())
     }
 
     #[test]

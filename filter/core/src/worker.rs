@@ -103,7 +103,7 @@ impl Worker {
         let shape = policy.routes.get(route).answers;
         let name = &policy.routes.get(route).name;
         match flow::begin(policy, route, head, &mut self.shared, now) {
-            Verdict::Ask(flow, ask) => self.hold(id, flow, ask, now),
+            Verdict::Ask(flow, ask) => self.hold(id, flow, *ask, now),
             verdict => self.finish(id, verdict, name, shape, now),
         }
     }

@@ -9,8 +9,10 @@ use sekisho_protocol::{LEEWAY_MAX_S, keys};
 
 use super::field::{Field, Problems};
 use super::raw::{RawIdentity, RawMesh, RawPolicy, RawProvider, RawRoute};
-use super::{Environment, Mesh, Policy, Problem};
+use super::{Environment, Mesh, Policy, Problem, places};
 use crate::answer::Shape;
+use crate::credential::places::Places;
+use crate::head::Forgeable;
 use crate::identity::Target;
 use crate::path;
 use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteTable};
@@ -50,6 +52,18 @@ fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
     KeySet(hasher.finish())
 }
 
+/// The headers that rules set besides our own.
+fn payload_headers(routes: &[Route]) -> Vec<Box<[u8]>> {
+    let names = routes.iter().filter_map(|route| route.places()?.payload_header.as_deref());
+    names.collect::<BTreeSet<_>>().into_iter().map(|name| name.as_bytes().into()).collect()
+}
+
+/// What rules may refer to.
+struct Common {
+    identities: Vec<Rc<Target>>,
+    places: Rc<Places>,
+}
+
 struct Parser<'a> {
     problems: Problems,
     environment: Environment<'a>,
@@ -67,19 +81,25 @@ impl Parser<'_> {
         let app_key = mesh.as_ref().map(|mesh| Secret::new(keys::app_identity_key(mesh.secret.expose()).to_vec()));
         let identities =
             self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, app_key.clone()));
-        let routes = self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &identities));
+        let tokens = self.problems.optional("tokens", raw.tokens).unwrap_or_default();
+        let common = Common { identities, places: Rc::new(places::places(&mut self.problems, "tokens", tokens)) };
+        let routes = self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common));
         if routes.is_empty() {
             self.problems.push("routes", "names no route: every request would be refused");
         }
         self.unique("providers", "name", providers.iter().map(|p| p.name.as_str()));
         self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
+        let identities = &common.identities;
         self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
         self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
         self.unique("routes", "name", routes.iter().map(|r| r.name.as_str()));
         let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, 0, 0..=16);
         let mesh = mesh?;
         let key_set = key_set(&mesh, &providers);
-        Some(Policy { mesh, providers, routes: RouteTable::new(routes), trusted_hops, key_set })
+        let reads_queries = routes.iter().any(|route| route.parameters().next().is_some());
+        let forgeable = Forgeable { trusted_hops, ours: payload_headers(&routes) };
+        let routes = RouteTable::new(routes, common.places);
+        Some(Policy { mesh, providers, routes, forgeable, reads_queries, key_set })
     }
 
     fn mesh(&mut self, raw: RawMesh) -> Option<Mesh> {
@@ -152,7 +172,7 @@ impl Parser<'_> {
         Some(Rc::new(Target::new(name?, audience?, key?)))
     }
 
-    fn route(&mut self, path: &str, raw: RawRoute, identities: &[Rc<Target>]) -> Option<Route> {
+    fn route(&mut self, path: &str, raw: RawRoute, common: &Common) -> Option<Route> {
         self.problems.unknown(path, &raw.unknown);
         let name = self.problems.text(format!("{path}.name"), raw.name);
         let host = self.problems.optional(format!("{path}.host"), raw.host);
@@ -182,20 +202,30 @@ impl Parser<'_> {
         let target = match self.problems.optional(&at, raw.identity) {
             None => None,
             Some(wanted) => {
-                let found = identities.iter().find(|target| target.name == wanted).cloned();
+                let found = common.identities.iter().find(|target| target.name == wanted).cloned();
                 if found.is_none() {
                     self.problems.push(&at, format!("`{wanted}` is not the name of a (valid) identity"));
                 }
                 found
             }
         };
+        let at_tokens = format!("{path}.tokens");
+        let own = self.problems.optional(&at_tokens, raw.tokens);
+        let own = own.map(|raw| Rc::new(places::places(&mut self.problems, &at_tokens, raw)));
         let access = match access.as_str() {
+            "public" if own.is_some() => {
+                self.problems.push(at_tokens, "a public route reads no tokens");
+                return None;
+            }
             "public" if target.is_some() => {
                 self.problems.push(at, "a public route has nobody to vouch for");
                 return None;
             }
             "public" => Access::Public,
-            "protected" => Access::Protected(Protected { target, on_unavailable, on_ban }),
+            "protected" => {
+                let places = own.unwrap_or_else(|| Rc::clone(&common.places));
+                Access::Protected(Protected { places, target, on_unavailable, on_ban })
+            }
             other => {
                 self.problems.push(format!("{path}.access"), format!("`{other}` is not one of `public`, `protected`"));
                 return None;

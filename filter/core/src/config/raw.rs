@@ -11,6 +11,7 @@ pub(super) struct RawPolicy {
     pub(super) providers: Field<Vec<Field<RawProvider>>>,
     pub(super) identities: Field<Vec<Field<RawIdentity>>>,
     pub(super) routes: Field<Vec<Field<RawRoute>>>,
+    pub(super) tokens: Field<RawTokens>,
     pub(super) trusted_hops: Field<u64>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
@@ -60,10 +61,33 @@ pub(super) struct RawRoute {
     pub(super) host: Field<String>,
     pub(super) prefix: Field<String>,
     pub(super) access: Field<String>,
+    pub(super) tokens: Field<RawTokens>,
     pub(super) identity: Field<String>,
     pub(super) on_unavailable: Field<String>,
     pub(super) on_ban: Field<String>,
     pub(super) answers: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawTokens {
+    pub(super) from: Field<Vec<Field<RawPlace>>>,
+    pub(super) forward: Field<bool>,
+    pub(super) payload_header: Field<String>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawPlace {
+    pub(super) header: Field<String>,
+    pub(super) scheme: Field<String>,
+    pub(super) prefix: Field<String>,
+    pub(super) query: Field<String>,
+    pub(super) cookie: Field<String>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }

@@ -45,7 +45,7 @@ fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
 fn a_sound_configuration_has_no_problems_and_gets_the_defaults() {
     let policy = Policy::parse(&sound().to_string(), &environment).unwrap();
     assert_eq!(policy.mesh.feed_cluster, "sekisho_feed");
-    assert_eq!((policy.mesh.check_timeout_ms, policy.trusted_hops), (500, 0));
+    assert_eq!((policy.mesh.check_timeout_ms, policy.forgeable.trusted_hops), (500, 0));
     assert_eq!((policy.providers[0].leeway_s, policy.providers[0].email_claim.as_str()), (30, "user_email"));
     assert!(!policy.fences(), "one route lets requests pass unchecked");
 }
@@ -76,6 +76,47 @@ fn each_wrong_field_is_named_with_its_path() {
         ),
         (|c| c["providers"][0]["leeway_s"] = json!(-1), "providers[0].leeway_s: is not a whole number from 0 to 300"),
         (|c| c["providers"][0]["email_claim"] = json!(" "), "providers[0].email_claim: is empty"),
+        (|c| c["tokens"] = json!({"form": []}), "tokens.form: is not a known field"),
+        (|c| c["tokens"] = json!({"from": []}), "tokens.from: is a list of one to 16 places"),
+        (|c| c["tokens"] = json!({"from": [{}]}), "tokens.from[0]: is one of `header`, `query` and `cookie`"),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "x", "cookie": "y"}]}),
+            "tokens.from[0]: is one of `header`, `query` and `cookie`",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "X-Token"}]}),
+            "tokens.from[0].header: is not the name, in lower case, of a header that can hold a token",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "cookie"}]}),
+            "tokens.from[0].header: is not the name, in lower case, of a header that can hold a token",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "x", "scheme": "a b"}]}),
+            "tokens.from[0].scheme: `a b` is not the name of an authentication scheme",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "x", "scheme": "a", "prefix": "b"}]}),
+            "tokens.from[0]: has both `scheme` and `prefix`",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "x", "prefix": "a,"}]}),
+            "tokens.from[0].prefix: `a,` holds what no credential begins with",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"query": "a&b"}]}),
+            "tokens.from[0].query: `a&b` holds what must be escaped in a request",
+        ),
+        (|c| c["tokens"] = json!({"from": [{"header": "x"}, {"header": "x"}]}), "tokens.from: names a header twice"),
+        (
+            |c| c["tokens"] = json!({"payload_header": "x-sekisho-payload"}),
+            "tokens.payload_header: is not the name, in lower case, of a header that a configuration may set",
+        ),
+        (
+            |c| c["tokens"] = json!({"from": [{"header": "x"}], "payload_header": "x"}),
+            "tokens.payload_header: is a header in which tokens are read",
+        ),
+        (|c| c["routes"][0]["tokens"] = json!({}), "routes[0].tokens: a public route reads no tokens"),
         (
             |c| c["identities"][1] = json!({"name": "llm", "audience": "llm"}),
             "identities[1]: has neither `hs256_secret_env` nor `key`",

@@ -14,6 +14,7 @@ use crate::config::tests::{environment, sound};
 use crate::verify::tests::{claims, sign, token};
 
 mod checks;
+mod places;
 mod replica;
 mod requests;
 mod streams;
@@ -98,7 +99,7 @@ impl World {
 
     fn send(&mut self, id: RequestId, headers: &[(&str, &str)]) -> Step {
         let pairs: Vec<(&[u8], &[u8])> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
-        self.worker.on_request(&self.policy, id, &Head::read(&pairs, self.policy.trusted_hops), self.now)
+        self.worker.on_request(&self.policy, id, &Head::read(&pairs, &self.policy.forgeable), self.now)
     }
 
     fn get(&mut self, path: &str, token: &str) -> (RequestId, Step) {
@@ -160,5 +161,5 @@ fn code(step: &Step) -> &'static str {
 
 fn set<'a>(step: &'a Step, name: &str) -> Option<&'a str> {
     let Step::Allow(edits) = step else { panic!("not allowed: {step:?}") };
-    edits.set.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    edits.set.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
 }

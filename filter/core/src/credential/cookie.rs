@@ -1,0 +1,63 @@
+//! Cookies that hold a token (RFC 6265 §4.2.1). HTTP/2 may split them over several headers (RFC 9113 §8.2.3).
+
+use std::borrow::Cow;
+
+use crate::head::Head;
+
+/// The values of the cookie `name`. Quotes around a value belong to its notation.
+pub fn values<'a>(head: &Head<'a>, name: &str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+    cookies(head).filter_map(move |cookie| {
+        let value = value_of(cookie, name)?;
+        let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        Some(Cow::Borrowed(quoted.unwrap_or(value)))
+    })
+}
+
+/// All cookies but `names`, as the value of one header, if one of them is there.
+pub fn without<'n>(head: &Head<'_>, names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
+    let is_one = |cookie: &[u8]| names.clone().any(|name| value_of(cookie, name).is_some());
+    if !cookies(head).any(is_one) {
+        return None;
+    }
+    let kept: Vec<_> = cookies(head).filter(|cookie| !is_one(cookie)).map(String::from_utf8_lossy).collect();
+    Some(kept.join("; "))
+}
+
+fn cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let headers = head.pairs.iter().filter(|(name, _)| *name == b"cookie").map(|(_, value)| *value);
+    headers.flat_map(|value| value.split(|b| *b == b';')).map(<[u8]>::trim_ascii).filter(|cookie| !cookie.is_empty())
+}
+
+fn value_of<'a>(cookie: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let at = cookie.iter().position(|b| *b == b'=')?;
+    let (given, value) = cookie.split_at_checked(at)?;
+    (given.trim_ascii() == name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_cookie_is_found_in_whichever_header_it_came() {
+        for (headers, found, rest) in [
+            (&["t=x"][..], &["x"][..], Some("")),
+            (&["a=1; t=x; b=2"], &["x"], Some("a=1; b=2")),
+            (&["a=1", "t=x", "b=2;t=y"], &["x", "y"], Some("a=1; b=2")),
+            (&["t=\"x\""], &["x"], Some("")),
+            (&["t=\"x"], &["\"x"], Some("")),
+            (&[" t = x "], &["x"], Some("")),
+            (&["t=a=b"], &["a=b"], Some("")),
+            (&["T=x; tt=y; t"], &[], None),
+            (&[], &[], None),
+        ] {
+            let pairs: Vec<(&[u8], &[u8])> = headers.iter().map(|value| (&b"cookie"[..], value.as_bytes())).collect();
+            let head = Head { pairs: &pairs, ..Head::default() };
+            let values: Vec<_> = values(&head, "t").map(Cow::into_owned).collect();
+            assert_eq!(values, found.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>(), "{headers:?}");
+            assert_eq!(without(&head, ["t"].into_iter()).as_deref(), rest, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Where a route reads tokens, and what becomes of them behind the checkpoint.
+
+use std::rc::Rc;
+
+/// Where a route reads tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Each of these may hold the token; if several do, it must be the same.
+    pub from: Vec<Place>,
+    /// Whether headers and cookies that hold a token go on to the upstream. A query parameter never does.
+    pub forward: bool,
+    /// The header that carries the token's payload to the upstream, base64url as it is in the token.
+    pub payload_header: Option<Rc<str>>,
+}
+
+/// One place. Names of headers are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A header with an authentication scheme (RFC 9110 §11.4).
+    Scheme {
+        /// Its name.
+        header: Box<[u8]>,
+        /// Compared without regard to case.
+        scheme: String,
+    },
+    /// A header with a text before the token, or with nothing but the token.
+    Header {
+        /// Its name.
+        header: Box<[u8]>,
+        /// Compared exactly; may be empty.
+        prefix: String,
+    },
+    /// A parameter of the query.
+    Query(String),
+    /// A cookie.
+    Cookie(String),
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        let bearer = Place::Scheme { header: b"authorization".as_slice().into(), scheme: "Bearer".into() };
+        Self { from: vec![bearer], forward: false, payload_header: None }
+    }
+}
+
+impl Places {
+    /// The query parameters among them.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> + Clone {
+        self.from.iter().filter_map(|place| match place {
+            Place::Query(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The cookies among them.
+    pub fn cookies(&self) -> impl Iterator<Item = &str> + Clone {
+        self.from.iter().filter_map(|place| match place {
+            Place::Cookie(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The headers among them.
+    pub fn headers(&self) -> impl Iterator<Item = &[u8]> {
+        self.from.iter().filter_map(|place| match place {
+            Place::Scheme { header, .. } | Place::Header { header, .. } => Some(&**header),
+            _ => None,
+        })
+    }
+}
