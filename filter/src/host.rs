@@ -99,6 +99,14 @@ unsafe extern "C" {
         cas: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_done() -> u32;
 }
@@ -265,6 +273,14 @@ pub(crate) fn http_call(cluster: &str, headers: &[(&[u8], &[u8])], body: &[u8], 
         )
     })?;
     Ok(call)
+}
+
+/// Calls a function that this proxy has beyond the ABI.
+pub(crate) fn call_foreign(name: &str, argument: &[u8]) -> HostResult<Box<[u8]>> {
+    // SAFETY: see `bytes` and `take`; the proxy reads name and argument during the call.
+    bytes(|data, size| unsafe {
+        proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+    })
 }
 
 /// Acts on behalf of another context of this VM until the callback ends.

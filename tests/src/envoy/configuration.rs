@@ -11,7 +11,7 @@ use crate::ports;
 
 /// The name of the listener that users run.
 pub const EDGE: &str = "edge";
-/// The name of the second listener, which lets hostile paths and trailers through to the filter.
+/// The name of the second listener, which lets hostile paths and trailers through to the filter and logs whole targets.
 pub const BARE: &str = "bare";
 
 /// Ports of one Envoy. They stay over a restart, and a hot restart hands them over.
@@ -197,6 +197,10 @@ fn without_normalisation(listener: &mut Value) {
                 common.remove("headers_with_underscores_action");
             }
             object.insert("http_protocol_options".into(), json!({"enable_trailers": true}));
+        }
+        // As an access log that an operator wrote without care: with the whole target.
+        if let Some(fields) = object.get_mut("json_format").and_then(Value::as_object_mut) {
+            fields.insert("target".into(), "%REQ(:PATH)%".into());
         }
         Ok(())
     });

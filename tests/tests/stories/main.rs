@@ -15,6 +15,7 @@ mod kill_switch;
 mod observability;
 mod ordering;
 mod paths;
+mod places;
 mod streams;
 mod stripping;
 mod token_api;
