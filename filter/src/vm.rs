@@ -1,12 +1,12 @@
 //! The state of one VM: its root contexts, its worker, its callouts.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
 
 use sekisho_core::config::Policy;
 use sekisho_core::feed::{FeedError, Promise};
+use sekisho_core::id_map::IdMap;
 use sekisho_core::time::Now;
 use sekisho_core::worker::Worker;
 
@@ -16,13 +16,13 @@ use crate::host;
 #[derive(Default)]
 pub(crate) struct Vm {
     /// By context id. There are several while an old listener drains.
-    pub(crate) roots: HashMap<u32, Rc<Policy>>,
+    pub(crate) roots: IdMap<u32, Rc<Policy>>,
     /// By context id.
-    pub(crate) streams: HashMap<u32, Stream>,
+    pub(crate) streams: IdMap<u32, Stream>,
     /// One for all root contexts, so that a configuration push keeps it (rule P11).
     pub(crate) worker: Option<Worker>,
     /// Callouts under way.
-    pub(crate) calls: HashMap<u32, Call>,
+    pub(crate) calls: IdMap<u32, Call>,
     /// The replica said goodbye: a poll would put it on record again.
     pub(crate) is_leaving: bool,
     /// How the last poll failed, if it did.

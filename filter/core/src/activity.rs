@@ -6,6 +6,7 @@ use std::rc::Rc;
 use sekisho_protocol::activity::{ActivityReport, Method, OutcomeCount, REPORT_MAX_ROWS, SubjectActivity};
 use sekisho_protocol::{Digest, PROTOCOL, ReplicaId};
 
+use crate::id_map::IdMap;
 use crate::identity::Verified;
 use crate::time::Now;
 
@@ -20,7 +21,7 @@ const LOST_MS: u64 = 10_000;
 #[derive(Debug, Default)]
 pub struct Activity {
     /// By digest, so that a request allocates nothing.
-    subjects: HashMap<(Digest, Option<Digest>), Seen>,
+    subjects: IdMap<(Digest, Option<Digest>), Seen>,
     outcomes: HashMap<String, HashMap<&'static str, u64>>,
     dropped: u64,
     sequence: u64,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use sekisho_protocol::Digest;
 use sekisho_protocol::check::DenyReason;
 
+use crate::id_map::IdMap;
 use crate::identity::Identity;
 
 /// The host's number of a callout.
@@ -21,7 +22,7 @@ pub struct RequestId(pub u32);
 /// Which requests wait for which callout.
 #[derive(Debug, Default)]
 pub struct Checks {
-    waiting: HashMap<CallId, Vec<RequestId>>,
+    waiting: IdMap<CallId, Vec<RequestId>>,
     shared: HashMap<ShareKey, CallId>,
 }
 

@@ -4,7 +4,6 @@
 //! with all streams once, before the poll that acknowledges it is sent. A digest that two subjects share
 //! would cut a stream of the other one, whose client asks again and is let in: nobody is refused for it.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use sekisho_protocol::Digest;
@@ -13,13 +12,14 @@ use crate::check::RequestId;
 use crate::config::Policy;
 use crate::denylist::Denylist;
 use crate::feed::News;
+use crate::id_map::IdMap;
 use crate::identity::{Identity, Verified};
 use crate::route::RouteId;
 
 /// The streams of one worker. Bounded by what the host lets in.
 #[derive(Debug, Default)]
 pub struct Live {
-    streams: HashMap<RequestId, Stream>,
+    streams: IdMap<RequestId, Stream>,
     /// The Unix second in which ends were looked for last: they have no finer grain.
     looked_at_s: u64,
 }

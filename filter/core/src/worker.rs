@@ -4,7 +4,6 @@
 //! its own about requests. Root contexts come and go with configurations, the worker stays: that is
 //! why a configuration push loses neither the replica nor the cache (rule P11).
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use sekisho_protocol::activity::ActivityReport;
@@ -21,6 +20,7 @@ use crate::denial::{Denial, Inability};
 use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
 use crate::flow::{self, Checked, Flow, Verdict};
 use crate::head::Head;
+use crate::id_map::IdMap;
 use crate::identity::Edits;
 use crate::live::{Live, Stream};
 use crate::shared::Shared;
@@ -44,7 +44,7 @@ pub struct Worker {
     shared: Shared,
     checks: Checks,
     /// Requests that wait for a check. What is not here was decided.
-    held: HashMap<RequestId, Flow>,
+    held: IdMap<RequestId, Flow>,
     /// Requests that were admitted and that a ban cuts (rule P12).
     live: Live,
 }
@@ -81,7 +81,7 @@ impl Worker {
             confirmed: Confirmed::default(),
             activity: Activity::default(),
         };
-        Self { digest_key, shared, checks: Checks::default(), held: HashMap::new(), live: Live::default() }
+        Self { digest_key, shared, checks: Checks::default(), held: IdMap::default(), live: Live::default() }
     }
 
     /// Whether this worker may serve under `policy`. Under another mesh secret nobody would be found in the
