@@ -6,6 +6,7 @@
 mod field;
 mod parse;
 mod places;
+mod provider;
 mod raw;
 
 use std::fmt;
@@ -33,6 +34,19 @@ pub struct Policy {
     pub reads_queries: bool,
     /// Names the set of providers, for caches of what they verified.
     pub key_set: KeySet,
+    /// Milliseconds in each second that a worker may spend on slow cryptography (rule E9).
+    pub verify_budget_ms: u32,
+    /// Whether the host may verify signatures.
+    pub host_crypto: HostUse,
+}
+
+/// Whether the host may verify signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostUse {
+    /// Where it proved that it can.
+    Auto,
+    /// All of it is done in wasm.
+    Never,
 }
 
 /// How the filter reaches the sidecars.

@@ -12,7 +12,7 @@ use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest};
 use sekisho_protocol::{Digest, PROTOCOL};
 
 use crate::check::ShareKey;
-use crate::config::Policy;
+use crate::config::{HostUse, Policy};
 use crate::credential::places::Places;
 use crate::credential::{self, Credential, NoCredential, cookie, query};
 use crate::denial::{Denial, Inability, Malformed};
@@ -23,7 +23,8 @@ use crate::path;
 use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
-use crate::verify;
+use crate::verify::crypto::{Crypto, HostAbility, NoHost};
+use crate::verify::{self, Context, Unverified, Verification};
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -139,7 +140,11 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
     }
     let verified = match verify(&token, policy, shared, now) {
         Ok(verified) => verified,
-        Err(invalid) => return Verdict::Deny(Denial::Invalid(invalid)),
+        Err(Unverified::Invalid(invalid)) => return Verdict::Deny(Denial::Invalid(invalid)),
+        Err(Unverified::NeedsKeys { .. } | Unverified::KeysUnavailable) => {
+            return Verdict::CannotTell(Inability::Unavailable);
+        }
+        Err(Unverified::Busy) => return Verdict::CannotTell(Inability::Overloaded),
     };
     judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now)
 }
@@ -225,13 +230,29 @@ fn payload(token: &[u8]) -> Option<Rc<str>> {
     token.split(|byte| *byte == b'.').nth(1).and_then(|part| std::str::from_utf8(part).ok()).map(Rc::from)
 }
 
-fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, verify::Invalid> {
-    if let Some(verified) = shared.tokens.get(token, policy.key_set, now.unix_s) {
+fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, Unverified> {
+    let announced = shared.replica.keysets();
+    if let Some((verified, _)) = shared.tokens.get(token, policy.key_set, announced, now.unix_s) {
         return Ok(verified);
     }
-    let identity = verify::verify(token, &policy.providers, &policy.mesh.digest_key, now.unix_s)?;
+    let ability = if policy.host_crypto == HostUse::Never { HostAbility::NONE } else { shared.ability };
+    let mut context = Context {
+        providers: &policy.providers,
+        sources: &shared.sources,
+        announced,
+        crypto: Crypto {
+            host: &NoHost,
+            ability,
+            budget: &mut shared.budget,
+            budget_ms: policy.verify_budget_ms,
+            count: &mut shared.verifications,
+        },
+        digest_key: &policy.mesh.digest_key,
+        now,
+    };
+    let Verification { identity, key } = verify::verify(token, &mut context)?;
     let verified = Verified::new(identity);
-    shared.tokens.insert(token, &verified, policy.key_set, now.unix_s);
+    shared.tokens.insert(token, &verified, &key, policy.key_set, now.unix_s);
     Ok(verified)
 }
 

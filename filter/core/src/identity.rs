@@ -19,8 +19,8 @@ use crate::secret::Secret;
 pub struct Identity {
     /// The key of everything.
     pub subject: Subject,
-    /// The address that the provider vouches for.
-    pub email: Email,
+    /// The address that the provider vouches for, if it does for one.
+    pub email: Option<Email>,
     /// The token's `jti`.
     pub token_id: Option<String>,
     /// The name that its owner gave the token.
@@ -77,7 +77,7 @@ impl Target {
             iss: ISSUER.into(),
             aud: self.audience.clone(),
             sub: identity.subject.clone(),
-            email: Some(identity.email.to_string()),
+            email: identity.email.as_ref().map(ToString::to_string),
             method: Method::Jwt,
             token_id: identity.token_id.clone(),
             token_issued_at: identity.issued_at,
@@ -155,13 +155,15 @@ impl Verified {
 }
 
 fn headers(identity: &Identity) -> Vec<Header> {
-    let mut headers: Vec<Header> = vec![
-        (Cow::Borrowed("x-forwarded-email"), identity.email.as_str().into()),
-        (Cow::Borrowed("x-forwarded-user"), identity.subject.as_str().into()),
-        (Cow::Borrowed("x-sekisho-subject"), identity.subject.as_str().into()),
-        (Cow::Borrowed("x-sekisho-method"), Method::Jwt.as_str().into()),
-    ];
-    headers.extend(identity.token_id.as_deref().map(|id| (Cow::Borrowed("x-sekisho-token-id"), id.into())));
+    let named = |name, value: &str| (Cow::Borrowed(name), Rc::from(value));
+    let email = identity.email.as_ref().map(|email| named("x-forwarded-email", email.as_str()));
+    let mut headers: Vec<Header> = email.into_iter().collect();
+    headers.extend([
+        named("x-forwarded-user", identity.subject.as_str()),
+        named("x-sekisho-subject", identity.subject.as_str()),
+        named("x-sekisho-method", Method::Jwt.as_str()),
+    ]);
+    headers.extend(identity.token_id.as_deref().map(|id| named("x-sekisho-token-id", id)));
     if !identity.scopes.is_empty() {
         headers.push((Cow::Borrowed("x-sekisho-scopes"), identity.scopes.join(" ").into()));
     }
@@ -186,7 +188,7 @@ pub(crate) mod tests {
     pub(crate) fn ann() -> Identity {
         Identity {
             subject: Email::parse("ann@example.com").unwrap().into(),
-            email: Email::parse("ann@example.com").unwrap(),
+            email: Email::parse("ann@example.com").ok(),
             token_id: Some("t-1".into()),
             token_name: Some("laptop".into()),
             scopes: vec!["api:read".into(), "api:write".into()],

@@ -22,6 +22,7 @@ pub mod path;
 pub mod route;
 pub mod secret;
 pub mod shared;
+pub mod sources;
 pub mod time;
 pub mod verify;
 pub mod worker;

@@ -4,8 +4,11 @@ use crate::activity::Activity;
 use crate::check::Confirmed;
 use crate::config::Policy;
 use crate::feed::{Promise, Replica};
+use crate::sources::Sources;
 use crate::time::Now;
+use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
+use crate::verify::crypto::{HostAbility, Verifications};
 
 /// What decisions read and write.
 #[derive(Debug)]
@@ -14,6 +17,14 @@ pub struct Shared {
     pub replica: Replica,
     /// Tokens that were verified before.
     pub tokens: TokenCache,
+    /// The keys that sidecars fetched.
+    pub sources: Sources,
+    /// What the host proved that it can verify.
+    pub ability: HostAbility,
+    /// What may still be spent on slow cryptography.
+    pub budget: Budget,
+    /// How many signatures were looked at.
+    pub verifications: Verifications,
     /// Denials that a check confirmed.
     pub confirmed: Confirmed,
     /// What happened, for the next report.

@@ -1,154 +1,128 @@
 //! Token → identity: signature, issuer, audience, times (RFC 7519 §7.2, RFC 8725).
 
+pub mod algorithm;
+pub mod budget;
 pub mod cache;
 mod claims;
+pub mod crypto;
+mod invalid;
+pub mod jwk;
 mod jws;
+pub mod key;
 mod object;
+pub mod provider;
 
-use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
-use hmac::{Hmac, KeyInit, Mac};
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::Kind;
 use sekisho_protocol::{Digest, Email, Subject};
-use sha2::Sha256;
 
+use crate::feed::Announced;
 use crate::identity::Identity;
-use crate::secret::Secret;
+use crate::sources::Sources;
+use crate::time::Now;
+use algorithm::Algorithm;
 use claims::Claims;
+use crypto::Crypto;
+pub use invalid::Invalid;
 use jws::Jws;
+use key::{Outcome, VerifyingKey};
+pub use provider::Provider;
 
 /// Most bytes of a token. Longer ones are refused before anything is decoded.
 pub const TOKEN_MAX_BYTES: usize = 16 * 1024;
 
-/// Who may issue tokens, and how they are verified.
+/// What a token is verified with.
+pub struct Context<'a> {
+    /// Who may issue tokens.
+    pub providers: &'a [Provider],
+    /// The keys that sidecars fetched.
+    pub sources: &'a Sources,
+    /// Which revisions of them are in force.
+    pub announced: &'a Announced,
+    /// Who does the cryptography.
+    pub crypto: Crypto<'a>,
+    /// The key of the denylist's digests.
+    pub digest_key: &'a DigestKey,
+    /// When.
+    pub now: Now,
+}
+
+/// A token that is valid.
 #[derive(Debug)]
-pub struct Provider {
-    /// For people.
-    pub name: String,
-    /// The `iss` that it may use.
-    pub issuers: Vec<String>,
-    /// One of these must be in `aud`.
-    pub audiences: Vec<String>,
-    /// Seconds by which clocks may differ.
-    pub leeway_s: u64,
-    /// The claim that holds the e-mail address, which a token must have.
-    pub email_claim: String,
-    key: Secret,
+pub struct Verification {
+    /// Whom it belongs to.
+    pub identity: Identity,
+    /// What verified it: a cached token is worth as much as its key ([`VerifyingKey::is_believed`]).
+    pub key: Rc<VerifyingKey>,
 }
 
-/// Why a token is not valid. The texts are shown to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// Above [`TOKEN_MAX_BYTES`].
-    #[error("token is too long")]
-    TooLong,
-    /// Not three parts of base64url with JSON objects in them, or claims of wrong types.
-    #[error("token is malformed")]
-    Malformed,
-    /// Not the algorithm of the provider, or a header that this verifier must not ignore.
-    #[error("algorithm is not accepted")]
-    Algorithm,
-    /// Nobody that the configuration names.
-    #[error("issuer is not accepted")]
-    Issuer,
-    /// The signature does not belong to the text.
-    #[error("signature is invalid")]
-    Signature,
-    /// For somebody else.
-    #[error("audience is not accepted")]
-    Audience,
-    /// `exp` has passed, or there is none.
-    #[error("token has expired")]
-    Expired,
-    /// `nbf` or `iat` lies in the future.
-    #[error("token is not valid yet")]
-    NotYetValid,
-    /// No usable e-mail address, which this provider's tokens must have.
-    #[error("user_email is missing")]
-    NoEmail,
+/// Why a token was not verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unverified {
+    /// It is not valid: 401.
+    Invalid(Invalid),
+    /// The sidecars may know the key that signed it.
+    NeedsKeys {
+        /// Whose keys.
+        source: Rc<str>,
+        /// The `kid` that the set does not have, if the set is in force and that is why it is asked for.
+        kid: Option<String>,
+    },
+    /// No good keys of its source are known, or an unknown one while the source cannot be reached: 503.
+    KeysUnavailable,
+    /// The budget of slow cryptography is used up (rule E9): 503.
+    Busy,
 }
 
-impl Invalid {
-    /// Stable, for logs, metrics and problem details.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::TooLong => "token_too_long",
-            Self::Malformed => "token_malformed",
-            Self::Algorithm => "token_algorithm",
-            Self::Issuer => "token_issuer",
-            Self::Signature => "token_signature",
-            Self::Audience => "token_audience",
-            Self::Expired => "token_expired",
-            Self::NotYetValid => "token_not_yet_valid",
-            Self::NoEmail => "token_without_email",
-        }
+impl From<Invalid> for Unverified {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
     }
 }
 
-impl Provider {
-    /// A provider whose tokens are signed with HS256 under `key`.
-    #[must_use]
-    pub fn new(
-        name: String,
-        issuers: Vec<String>,
-        audiences: Vec<String>,
-        key: Secret,
-        leeway_s: u32,
-        email_claim: String,
-    ) -> Self {
-        Self { name, issuers, audiences, leeway_s: u64::from(leeway_s), email_claim, key }
-    }
-
-    /// Feeds everything that decides about a token into `hasher` (rule E8).
-    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (&self.issuers, &self.audiences, self.leeway_s, &self.email_claim, self.key.expose()).hash(hasher);
-    }
-
-    fn signature_fits(&self, jws: &Jws<'_>) -> bool {
-        // HMAC takes keys of any length, so this cannot fail; if it did, nothing fits.
-        Hmac::<Sha256>::new_from_slice(self.key.expose()).is_ok_and(|mac| {
-            // Compares in constant time.
-            mac.chain_update(jws.signed).verify_slice(&jws.signature).is_ok()
-        })
-    }
-
-    fn accepts_audience(&self, claims: &Claims) -> bool {
-        claims.audience.iter().any(|audience| self.audiences.contains(audience))
-    }
-}
-
-/// Verifies a token among `providers` and says whom it belongs to.
+/// Verifies a token and says whom it belongs to.
 ///
 /// # Errors
-/// [`Invalid`] names the first thing that is wrong. Nothing in an unverified token decides anything
-/// but which provider's key it must be signed with.
-pub fn verify(token: &[u8], providers: &[Provider], digest_key: &DigestKey, now_s: u64) -> Result<Identity, Invalid> {
+/// [`Unverified`]; [`Invalid`] names the first thing that is wrong. Nothing in an unverified token decides
+/// anything but which provider's keys it must be signed with.
+pub fn verify(token: &[u8], context: &mut Context<'_>) -> Result<Verification, Unverified> {
     if token.len() > TOKEN_MAX_BYTES {
-        return Err(Invalid::TooLong);
+        return Err(Invalid::TooLong.into());
     }
     let jws = Jws::parse(token)?;
     let claims = Claims::parse(&jws.payload)?;
     let issuer = claims.issuer.as_deref().ok_or(Invalid::Issuer)?;
     let known = |provider: &&Provider| provider.issuers.iter().any(|known| known == issuer);
-    let provider = providers.iter().find(known).ok_or(Invalid::Issuer)?;
-    if !provider.signature_fits(&jws) {
-        return Err(Invalid::Signature);
+    let provider = context.providers.iter().find(known).ok_or(Invalid::Issuer)?;
+    let key = provider.keys.iter().find(|key| key.is_for(Algorithm::Hs256, None)).ok_or(Invalid::Algorithm)?;
+    match key.verify(Algorithm::Hs256, jws.signed, &jws.signature, &mut context.crypto, context.now) {
+        Outcome::Fits => {}
+        Outcome::Differs => return Err(Invalid::Signature.into()),
+        Outcome::Busy => return Err(Unverified::Busy),
+        Outcome::Unable => return Err(Unverified::KeysUnavailable),
     }
-    if !provider.accepts_audience(&claims) {
+    let identity = accept(claims, provider, context.digest_key, context.now.unix_s)?;
+    Ok(Verification { identity, key: Rc::clone(key) })
+}
+
+fn accept(claims: Claims, provider: &Provider, digest_key: &DigestKey, now_s: u64) -> Result<Identity, Invalid> {
+    let rules = &provider.rules;
+    if !claims.audience.iter().any(|audience| rules.audiences.contains(audience)) {
         return Err(Invalid::Audience);
     }
     let expires_at = claims.expires_at.ok_or(Invalid::Expired)?;
-    let refused_from = expires_at.saturating_add(provider.leeway_s);
+    let refused_from = expires_at.saturating_add(rules.leeway_s);
     if now_s >= refused_from {
         return Err(Invalid::Expired);
     }
-    let latest = now_s.saturating_add(provider.leeway_s);
+    let latest = now_s.saturating_add(rules.leeway_s);
     if [claims.not_before, claims.issued_at].into_iter().flatten().any(|moment| moment > latest) {
         return Err(Invalid::NotYetValid);
     }
-    let email = claims.text(&provider.email_claim).and_then(|text| Email::parse(text).ok()).ok_or(Invalid::NoEmail)?;
+    let email_claim = rules.email.as_ref().map_or("user_email", |email| email.claim.as_str());
+    let email = claims.text(email_claim).and_then(|text| Email::parse(text).ok()).ok_or(Invalid::NoEmail)?;
     Ok(identity(claims, email, (expires_at, refused_from), digest_key))
 }
 
@@ -160,7 +134,7 @@ fn identity(claims: Claims, email: Email, (expires_at, refused_from): (u64, u64)
         not_before_digest: digest(Kind::NotBefore, subject.as_str()),
         token_digest: claims.token_id.as_deref().map(|id| digest(Kind::Token, id)),
         subject,
-        email,
+        email: Some(email),
         token_id: claims.token_id,
         token_name: claims.token_name,
         scopes: claims.scopes,

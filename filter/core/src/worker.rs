@@ -24,9 +24,12 @@ use crate::id_map::IdMap;
 use crate::identity::Edits;
 use crate::live::{Live, Stream};
 use crate::shared::Shared;
+use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::Invalid;
+use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
+use crate::verify::crypto::{HostAbility, Verifications};
 
 /// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
 /// millisecond at a time.
@@ -78,6 +81,10 @@ impl Worker {
         let shared = Shared {
             replica: Replica::new(info),
             tokens: TokenCache::default(),
+            sources: Sources::new(digest_key.clone()),
+            ability: HostAbility::NONE,
+            budget: Budget::default(),
+            verifications: Verifications::default(),
             confirmed: Confirmed::default(),
             activity: Activity::default(),
         };

@@ -5,11 +5,11 @@ use std::hash::Hasher as _;
 use std::rc::Rc;
 
 use sekisho_protocol::identity::APP_AUDIENCE;
-use sekisho_protocol::{LEEWAY_MAX_S, keys};
+use sekisho_protocol::keys;
 
 use super::field::{Field, Problems};
-use super::raw::{RawIdentity, RawMesh, RawPolicy, RawProvider, RawRoute};
-use super::{Environment, Mesh, Policy, Problem, places};
+use super::raw::{RawIdentity, RawMesh, RawPolicy, RawRoute};
+use super::{Environment, HostUse, Mesh, Policy, Problem, places};
 use crate::answer::Shape;
 use crate::credential::places::Places;
 use crate::head::Forgeable;
@@ -17,8 +17,8 @@ use crate::identity::Target;
 use crate::path;
 use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteTable};
 use crate::secret::Secret;
-use crate::verify::Provider;
 use crate::verify::cache::KeySet;
+use crate::verify::{Provider, budget};
 
 /// RFC 7518 §3.2: a key of HS256 has at least the size of its hash.
 const KEY_MIN_BYTES: usize = 32;
@@ -64,9 +64,9 @@ struct Common {
     places: Rc<Places>,
 }
 
-struct Parser<'a> {
-    problems: Problems,
-    environment: Environment<'a>,
+pub(super) struct Parser<'a> {
+    pub(super) problems: Problems,
+    pub(super) environment: Environment<'a>,
 }
 
 impl Parser<'_> {
@@ -94,12 +94,20 @@ impl Parser<'_> {
         self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
         self.unique("routes", "name", routes.iter().map(|r| r.name.as_str()));
         let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, 0, 0..=16);
+        let verify_budget_ms =
+            self.problems.number("verify_budget_ms", raw.verify_budget_ms, budget::DEFAULT_MS, 10..=1_000);
+        let host_crypto = self.problems.choice(
+            "host_crypto",
+            raw.host_crypto,
+            HostUse::Auto,
+            &[("auto", HostUse::Auto), ("never", HostUse::Never)],
+        );
         let mesh = mesh?;
         let key_set = key_set(&mesh, &providers);
         let reads_queries = routes.iter().any(|route| route.parameters().next().is_some());
         let forgeable = Forgeable { trusted_hops, ours: payload_headers(&routes) };
         let routes = RouteTable::new(routes, common.places);
-        Some(Policy { mesh, providers, routes, forgeable, reads_queries, key_set })
+        Some(Policy { mesh, providers, routes, forgeable, reads_queries, key_set, verify_budget_ms, host_crypto })
     }
 
     fn mesh(&mut self, raw: RawMesh) -> Option<Mesh> {
@@ -121,21 +129,6 @@ impl Parser<'_> {
         let digest_key = keys::digest_key(secret.expose());
         let max_checks = usize::try_from(max_checks).ok()?;
         Some(Mesh { feed_cluster, check_cluster, secret, digest_key, staleness_ms, check_timeout_ms, max_checks })
-    }
-
-    fn provider(&mut self, path: &str, raw: RawProvider) -> Option<Provider> {
-        self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), raw.name);
-        let issuers = self.texts(format!("{path}.issuers"), raw.issuers);
-        let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
-        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
-        let email_claim = match raw.email_claim {
-            Field::Absent => Some("user_email".to_owned()),
-            field => self.problems.text(format!("{path}.email_claim"), field),
-        };
-        let at = format!("{path}.hs256_secret_env");
-        let key = self.problems.text(&at, raw.hs256_secret_env).and_then(|variable| self.jwt_secret(&at, &variable));
-        Some(Provider::new(name?, issuers?, audiences?, key?, leeway_s, email_claim?))
     }
 
     fn identity(&mut self, path: &str, raw: RawIdentity, app_key: Option<Secret>) -> Option<Rc<Target>> {
@@ -254,7 +247,7 @@ impl Parser<'_> {
         parsed
     }
 
-    fn texts(&mut self, path: String, field: Field<Vec<String>>) -> Option<Vec<String>> {
+    pub(super) fn texts(&mut self, path: String, field: Field<Vec<String>>) -> Option<Vec<String>> {
         let texts = self.problems.required(&path, field)?;
         if texts.is_empty() || texts.iter().any(String::is_empty) {
             self.problems.push(path, "is a list of at least one text, none of them empty");
@@ -263,7 +256,7 @@ impl Parser<'_> {
         Some(texts)
     }
 
-    fn secret(&mut self, path: &str, variable: &str, min_bytes: usize) -> Option<Secret> {
+    pub(super) fn secret(&mut self, path: &str, variable: &str, min_bytes: usize) -> Option<Secret> {
         let Some(value) = (self.environment)(variable) else {
             self.problems.push(path, format!("the environment variable `{variable}` is not visible to the VM: set it for Envoy and name it in `vm_config.environment_variables.host_env_keys`"));
             return None;
@@ -279,12 +272,6 @@ impl Parser<'_> {
             return None;
         }
         Some(Secret::new(value.into_bytes()))
-    }
-
-    /// The secret of an installation that Sekisho takes over may be short, if its operator says so.
-    fn jwt_secret(&mut self, path: &str, variable: &str) -> Option<Secret> {
-        let allowed = (self.environment)("SEKISHO_ALLOW_SHORT_JWT_SECRET").as_deref() == Some("1");
-        self.secret(path, variable, if allowed { 1 } else { KEY_MIN_BYTES })
     }
 
     fn unique<'n>(&mut self, path: &str, what: &str, names: impl Iterator<Item = &'n str>) {

@@ -13,6 +13,8 @@ pub(super) struct RawPolicy {
     pub(super) routes: Field<Vec<Field<RawRoute>>>,
     pub(super) tokens: Field<RawTokens>,
     pub(super) trusted_hops: Field<u64>,
+    pub(super) verify_budget_ms: Field<u64>,
+    pub(super) host_crypto: Field<String>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }

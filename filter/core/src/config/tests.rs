@@ -46,7 +46,7 @@ fn a_sound_configuration_has_no_problems_and_gets_the_defaults() {
     let policy = Policy::parse(&sound().to_string(), &environment).unwrap();
     assert_eq!(policy.mesh.feed_cluster, "sekisho_feed");
     assert_eq!((policy.mesh.check_timeout_ms, policy.forgeable.trusted_hops), (500, 0));
-    assert_eq!((policy.providers[0].leeway_s, policy.providers[0].email_claim.as_str()), (30, "user_email"));
+    assert_eq!((policy.providers[0].leeway_s(), policy.verify_budget_ms, policy.host_crypto), (30, 250, HostUse::Auto));
     assert!(!policy.fences(), "one route lets requests pass unchecked");
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Bounded in entries and bytes by two generations: when the young one is half full, the old one is
 //! dropped and the young one takes its place. What is used survives; nothing is ever searched for a
-//! victim. An entry never outlives its token's `exp`, and none is found under another set of keys.
+//! victim. An entry never outlives its token's `exp`, none is found under another set of keys, and none whose
+//! own key is no longer believed.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::key::VerifyingKey;
+use crate::feed::Announced;
 use crate::identity::Verified;
 
 /// Most entries of a worker.
@@ -45,32 +48,49 @@ struct Generation {
 #[derive(Debug)]
 struct Entry {
     verified: Rc<Verified>,
+    key: Rc<VerifyingKey>,
     key_set: KeySet,
 }
 
 impl TokenCache {
-    /// What is known of a token that was verified under `key_set` and has not reached its `exp`.
-    pub fn get(&mut self, token: &[u8], key_set: KeySet, now_s: u64) -> Option<Rc<Verified>> {
-        let usable = |entry: &Entry| entry.key_set == key_set && now_s < entry.verified.identity.expires_at;
+    /// What is known of a token that was verified under `key_set`, by a key that is still believed, and has not
+    /// reached its `exp`.
+    pub fn get(
+        &mut self,
+        token: &[u8],
+        key_set: KeySet,
+        announced: &Announced,
+        now_s: u64,
+    ) -> Option<(Rc<Verified>, Rc<VerifyingKey>)> {
+        let usable = |entry: &Entry| {
+            entry.key_set == key_set && now_s < entry.verified.identity.expires_at && entry.key.is_believed(announced)
+        };
         if let Some(entry) = self.young.entries.get(token) {
             if usable(entry) {
-                return Some(Rc::clone(&entry.verified));
+                return Some(entry.found());
             }
             self.young.remove(token);
             return None;
         }
         let (token, entry) = self.old.remove(token)?;
         usable(&entry).then(|| {
-            let verified = Rc::clone(&entry.verified);
+            let found = entry.found();
             self.add(token, entry);
-            verified
+            found
         })
     }
 
     /// Keeps a token that was just verified. One that is too long or has ended is not kept.
-    pub fn insert(&mut self, token: &[u8], verified: &Rc<Verified>, key_set: KeySet, now_s: u64) {
+    pub fn insert(
+        &mut self,
+        token: &[u8],
+        verified: &Rc<Verified>,
+        key: &Rc<VerifyingKey>,
+        key_set: KeySet,
+        now_s: u64,
+    ) {
         if token.len() <= TOKEN_MAX_BYTES && now_s < verified.identity.expires_at {
-            self.add(token.into(), Entry { verified: Rc::clone(verified), key_set });
+            self.add(token.into(), Entry { verified: Rc::clone(verified), key: Rc::clone(key), key_set });
         }
     }
 
@@ -104,6 +124,12 @@ impl TokenCache {
     }
 }
 
+impl Entry {
+    fn found(&self) -> (Rc<Verified>, Rc<VerifyingKey>) {
+        (Rc::clone(&self.verified), Rc::clone(&self.key))
+    }
+}
+
 impl Generation {
     fn remove(&mut self, token: &[u8]) -> Option<(Box<[u8]>, Entry)> {
         let (token, entry) = self.entries.remove_entry(token)?;
@@ -116,36 +142,50 @@ impl Generation {
 mod tests {
     use super::*;
     use crate::identity::tests::ann;
+    use crate::secret::Secret;
+    use crate::verify::algorithm::Algorithm;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const KEYS: KeySet = KeySet(1);
 
+    fn key() -> Rc<VerifyingKey> {
+        Rc::new(VerifyingKey::hmac(Secret::new(vec![7; 32]), Algorithm::Hs256))
+    }
+
+    fn get(cache: &mut TokenCache, token: &[u8], key_set: KeySet, now_s: u64) -> Option<Rc<Verified>> {
+        cache.get(token, key_set, &Announced::default(), now_s).map(|(verified, _)| verified)
+    }
+
+    fn insert(cache: &mut TokenCache, token: &[u8], now_s: u64) {
+        cache.insert(token, &Verified::new(ann()), &key(), KEYS, now_s);
+    }
+
     #[test]
     fn e8_an_entry_never_outlives_its_token() {
         let mut cache = TokenCache::default();
-        cache.insert(b"t", &Verified::new(ann()), KEYS, 4_999);
-        assert!(cache.get(b"t", KEYS, 4_999).is_some());
-        assert!(cache.get(b"t", KEYS, 5_000).is_none());
+        insert(&mut cache, b"t", 4_999);
+        assert!(get(&mut cache, b"t", KEYS, 4_999).is_some());
+        assert!(get(&mut cache, b"t", KEYS, 5_000).is_none());
         assert!(cache.is_empty(), "and it is gone for good");
     }
 
     #[test]
     fn e8_a_new_key_set_finds_nothing_of_the_old_one() {
         let mut cache = TokenCache::default();
-        cache.insert(b"t", &Verified::new(ann()), KEYS, 1);
-        assert!(cache.get(b"t", KeySet(2), 1).is_none());
-        assert!(cache.get(b"t", KEYS, 1).is_none());
+        insert(&mut cache, b"t", 1);
+        assert!(get(&mut cache, b"t", KeySet(2), 1).is_none());
+        assert!(get(&mut cache, b"t", KEYS, 1).is_none());
     }
 
     #[test]
     fn e8_the_cache_is_bounded_in_entries_and_keeps_what_is_used() {
         let mut cache = TokenCache::default();
-        cache.insert(b"used", &Verified::new(ann()), KEYS, 1);
+        insert(&mut cache, b"used", 1);
         for n in 0..30_000_u32 {
-            cache.insert(&n.to_be_bytes(), &Verified::new(ann()), KEYS, 1);
+            insert(&mut cache, &n.to_be_bytes(), 1);
             if n % 1_000 == 0 {
-                assert!(cache.get(b"used", KEYS, 1).is_some(), "after {n}");
+                assert!(get(&mut cache, b"used", KEYS, 1).is_some(), "after {n}");
             }
             assert!(cache.len() <= MAX_ENTRIES);
         }
@@ -157,12 +197,12 @@ mod tests {
         for n in 0..3_000_u32 {
             let mut token = vec![0; TOKEN_MAX_BYTES];
             token[..4].copy_from_slice(&n.to_be_bytes());
-            cache.insert(&token, &Verified::new(ann()), KEYS, 1);
+            insert(&mut cache, &token, 1);
             assert!(cache.size_bytes() <= MAX_BYTES);
         }
         assert!(cache.len() > 100);
         let before = cache.len();
-        cache.insert(&vec![1; TOKEN_MAX_BYTES + 1], &Verified::new(ann()), KEYS, 1);
+        insert(&mut cache, &vec![1; TOKEN_MAX_BYTES + 1], 1);
         assert_eq!(cache.len(), before);
     }
 
@@ -170,10 +210,20 @@ mod tests {
     fn e8_inserting_a_token_again_does_not_count_it_twice() {
         let mut cache = TokenCache::default();
         for _ in 0..5 {
-            cache.insert(b"t", &Verified::new(ann()), KEYS, 1);
+            insert(&mut cache, b"t", 1);
         }
         assert_eq!((cache.len(), cache.size_bytes()), (1, entry_bytes(b"t")));
-        assert!(cache.get(b"t", KEYS, 9_000).is_none());
+        assert!(get(&mut cache, b"t", KEYS, 9_000).is_none());
         assert_eq!(cache.size_bytes(), 0);
+    }
+
+    #[test]
+    fn e8_what_a_withdrawn_key_verified_is_forgotten() {
+        let (mut cache, key) = (TokenCache::default(), key());
+        cache.insert(b"t", &Verified::new(ann()), &key, KEYS, 1);
+        assert!(get(&mut cache, b"t", KEYS, 1).is_some());
+        key.withdraw();
+        assert!(get(&mut cache, b"t", KEYS, 1).is_none());
+        assert!(cache.is_empty());
     }
 }

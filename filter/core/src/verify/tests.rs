@@ -7,7 +7,11 @@ use sha2::Sha256;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use super::budget::Budget;
+use super::crypto::{HostAbility, NoHost, Verifications};
+use super::provider::{EmailRule, Rules};
 use super::*;
+use crate::secret::Secret;
 
 const NOW: u64 = 1_800_000_000;
 const KEY: &[u8] = b"jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj";
@@ -33,11 +37,57 @@ pub(crate) fn token(claims: &Value) -> String {
 
 fn provider() -> Provider {
     let (issuers, audiences) = (vec!["sekisho".into(), "old.example".into()], vec!["litellm-api".into()]);
-    Provider::new("tokens".into(), issuers, audiences, Secret::new(KEY.to_vec()), 30, "user_email".into())
+    let key = VerifyingKey::hmac(Secret::new(KEY.to_vec()), Algorithm::Hs256);
+    Provider { issuers, ..hmac_provider(key, audiences, 30) }
+}
+
+fn hmac_provider(key: VerifyingKey, audiences: Vec<String>, leeway_s: u64) -> Provider {
+    let email = EmailRule { claim: "user_email".into(), domains: None, verified: false, required: true };
+    Provider {
+        name: "tokens".into(),
+        issuers: vec!["joe".into()],
+        keys: vec![Rc::new(key)],
+        source: None,
+        algorithms: None,
+        rules: Rules {
+            audiences,
+            leeway_s,
+            max_age_s: None,
+            max_lifetime_s: None,
+            required_claims: Vec::new(),
+            claim_values: Vec::new(),
+            types: None,
+            subject_claim: "sub".into(),
+            email: Some(email),
+        },
+    }
+}
+
+fn verify_with(token: &str, providers: &[Provider], unix_s: u64) -> Result<Identity, Invalid> {
+    let digest_key = keys::digest_key(&[7; 32]);
+    let mut context = Context {
+        providers,
+        sources: &Sources::new(digest_key.clone()),
+        announced: &Announced::default(),
+        crypto: Crypto {
+            host: &NoHost,
+            ability: HostAbility::NONE,
+            budget: &mut Budget::default(),
+            budget_ms: 250,
+            count: &mut Verifications::default(),
+        },
+        digest_key: &digest_key,
+        now: Now { unix_s, mono_ms: 1 },
+    };
+    match verify(token.as_bytes(), &mut context) {
+        Ok(verification) => Ok(verification.identity),
+        Err(Unverified::Invalid(invalid)) => Err(invalid),
+        Err(other) => panic!("{other:?}"),
+    }
 }
 
 fn verify_text(token: &str) -> Result<Identity, Invalid> {
-    verify(token.as_bytes(), &[provider()], &keys::digest_key(&[7; 32]), NOW)
+    verify_with(token, &[provider()], NOW)
 }
 
 fn verify_changed(change: impl FnOnce(&mut Value)) -> Result<Identity, Invalid> {
@@ -66,9 +116,8 @@ fn rfc_7519_an_independent_example_with_its_own_key_verifies_at_signature_level(
                  cGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let key =
         B64.decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow").unwrap();
-    let joe = Provider::new("joe".into(), vec!["joe".into()], vec!["x".into()], Secret::new(key), 0, "e".into());
-    let digest_key = keys::digest_key(&[7; 32]);
-    assert_eq!(verify(token.as_bytes(), &[joe], &digest_key, 1), Err(Invalid::Audience), "past the signature");
+    let joe = hmac_provider(VerifyingKey::hmac(Secret::new(key), Algorithm::Hs256), vec!["x".into()], 0);
+    assert_eq!(verify_with(token, &[joe], 1), Err(Invalid::Audience), "past the signature");
     assert_eq!(verify_text(token), Err(Invalid::Issuer));
 }
 

@@ -1,0 +1,172 @@
+//! A key that verifies signatures, and where it is from.
+
+use std::cell::Cell;
+use std::hash::{Hash as _, Hasher};
+use std::rc::Rc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sekisho_protocol::Digest;
+use sekisho_protocol::keyset::KeysHeld;
+use sha2::{Sha256, Sha384, Sha512};
+
+use super::algorithm::{Algorithm, Family};
+use super::crypto::{Crypto, Place};
+use crate::feed::Announced;
+use crate::secret::Secret;
+use crate::time::Now;
+
+/// A key, shared by the set that holds it and the cached tokens that it verified.
+#[derive(Debug)]
+pub struct VerifyingKey {
+    id: Option<Box<str>>,
+    algorithm: Option<Algorithm>,
+    material: Material,
+    origin: Option<Rc<Origin>>,
+    withdrawn: Cell<bool>,
+}
+
+/// The source whose keys sidecars fetched.
+#[derive(Debug)]
+pub struct Origin {
+    /// Its name.
+    pub source: Rc<str>,
+    /// Under which the feed announces its revisions.
+    pub digest: Digest,
+    /// The revision of the set that is held.
+    pub revision: Cell<u64>,
+}
+
+#[derive(Debug)]
+enum Material {
+    Hmac(Secret),
+}
+
+/// How the look at one signature ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is this key's, over this text.
+    Fits,
+    /// It is not.
+    Differs,
+    /// The budget for slow cryptography is used up.
+    Busy,
+    /// Neither the host nor this module verifies with such a key.
+    Unable,
+}
+
+impl VerifyingKey {
+    /// A shared secret, for one algorithm.
+    #[must_use]
+    pub fn hmac(secret: Secret, algorithm: Algorithm) -> Self {
+        Self {
+            id: None,
+            algorithm: Some(algorithm),
+            material: Material::Hmac(secret),
+            origin: None,
+            withdrawn: Cell::new(false),
+        }
+    }
+
+    /// Its `kid`.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether what it verified may still be believed: it was not withdrawn, and no newer set was announced than
+    /// the one that it is from. To be asked on each hit of the token cache (rule E8).
+    #[must_use]
+    pub fn is_believed(&self, announced: &Announced) -> bool {
+        let current = |origin: &Rc<Origin>| announced.revision(origin.digest) <= origin.revision.get();
+        !self.withdrawn.get() && self.origin.as_ref().is_none_or(current)
+    }
+
+    /// Which set it is from, for checks. None if it stands in the configuration.
+    #[must_use]
+    pub fn held(&self) -> Option<KeysHeld> {
+        let held =
+            |origin: &Rc<Origin>| KeysHeld { source: origin.source.to_string(), revision: origin.revision.get() };
+        self.origin.as_ref().map(held)
+    }
+
+    /// From now on nothing that it verified is believed.
+    pub(crate) fn withdraw(&self) {
+        self.withdrawn.set(true);
+    }
+
+    /// Whether it is a key for `algorithm`. A key that names its algorithm is for no other (RFC 8725 §3.1);
+    /// one that does not has the usual one of its kind, or, of RSA, those that the provider lists.
+    #[must_use]
+    pub fn is_for(&self, algorithm: Algorithm, listed: Option<&[Algorithm]>) -> bool {
+        match (self.algorithm, self.family()) {
+            (Some(own), _) => own == algorithm,
+            (None, Family::Rsa) => {
+                algorithm.family() == Family::Rsa
+                    && listed.map_or(algorithm == Algorithm::Rs256, |listed| listed.contains(&algorithm))
+            }
+            (None, family) => family != Family::Hmac && family == algorithm.family(),
+        }
+    }
+
+    /// Feeds what makes it this key into `hasher` (rule E8).
+    pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
+        (&self.id, self.algorithm).hash(hasher);
+        match &self.material {
+            Material::Hmac(secret) => secret.expose().hash(hasher),
+        }
+    }
+
+    fn family(&self) -> Family {
+        match &self.material {
+            Material::Hmac(_) => Family::Hmac,
+        }
+    }
+
+    /// Whether `signature` is this key's over `text`.
+    pub(crate) fn verify(
+        &self,
+        algorithm: Algorithm,
+        text: &[u8],
+        signature: &[u8],
+        crypto: &mut Crypto<'_>,
+        _now: Now,
+    ) -> Outcome {
+        match &self.material {
+            Material::Hmac(secret) => {
+                crypto.count.count(algorithm, Place::Wasm);
+                if hmac_fits(algorithm, secret, text, signature) { Outcome::Fits } else { Outcome::Differs }
+            }
+        }
+    }
+}
+
+impl PartialEq for VerifyingKey {
+    /// Whether it is the same key, with the same name and purpose, wherever it is from.
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.algorithm == other.algorithm && self.material == other.material
+    }
+}
+
+impl PartialEq for Material {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            // A secret is in no set whose keys are compared, and comparing it would take time that depends on it.
+            (Self::Hmac(_), Self::Hmac(_)) => false,
+        }
+    }
+}
+
+fn hmac_fits(algorithm: Algorithm, secret: &Secret, text: &[u8], signature: &[u8]) -> bool {
+    // HMAC takes keys of any length, so this cannot fail; if it did, nothing fits. `verify_slice` compares in
+    // constant time, and all of the tag.
+    fn fits<M: Mac + KeyInit>(secret: &Secret, text: &[u8], signature: &[u8]) -> bool {
+        <M as KeyInit>::new_from_slice(secret.expose())
+            .is_ok_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
+    }
+    match algorithm {
+        Algorithm::Hs256 => fits::<Hmac<Sha256>>(secret, text, signature),
+        Algorithm::Hs384 => fits::<Hmac<Sha384>>(secret, text, signature),
+        Algorithm::Hs512 => fits::<Hmac<Sha512>>(secret, text, signature),
+        _ => false,
+    }
+}
