@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use sekisho_core::config::Policy;
+use sekisho_core::worker::KEYS_TIMEOUT_MS;
 use sekisho_protocol::check::CheckRequest;
+use sekisho_protocol::keyset::KeysQuery;
 use sekisho_protocol::path;
 
 use crate::host;
@@ -32,6 +34,21 @@ pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Opti
     };
     let call = Call { root, purpose: Purpose::Check, sent_at_ms: vm.now().mono_ms };
     dispatch(vm, call, &check, &policy)
+}
+
+/// Sends a question for keys; its number, or none if the host refuses it.
+pub(crate) fn call_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> Option<u32> {
+    let policy = Rc::clone(vm.roots.get(&root)?);
+    let target = with_query(path::KEYS, query)?;
+    let question = Outgoing {
+        cluster: &policy.mesh.check_cluster,
+        method: "GET",
+        path: &target,
+        body: &[],
+        timeout_ms: KEYS_TIMEOUT_MS,
+    };
+    let call = Call { root, purpose: Purpose::Keys, sent_at_ms: vm.now().mono_ms };
+    dispatch(vm, call, &question, &policy)
 }
 
 /// Makes a callout on behalf of the effective context; its number, or none if the host refuses it.

@@ -12,6 +12,7 @@
 #![cfg(target_arch = "wasm32")]
 
 mod calls;
+mod crypto;
 mod entry;
 mod host;
 mod pairs;

@@ -10,10 +10,11 @@ use sekisho_core::head::Head;
 use sekisho_core::identity::Edits;
 use sekisho_core::worker::{Cut, Step};
 use sekisho_protocol::check::CheckRequest;
+use sekisho_protocol::keyset::KeysQuery;
 
 use crate::host::{self, Action, HostResult, Map};
 use crate::vm::Vm;
-use crate::{calls, pairs};
+use crate::{calls, pairs, root};
 
 /// Filter state of the stream in which the access log finds why a request was refused:
 /// `%FILTER_STATE(wasm.sekisho.reason:PLAIN)%`.
@@ -83,13 +84,9 @@ pub(crate) fn take_up(vm: &mut Vm, stream: u32, step: Step) {
     if host::act_as(stream).is_err() {
         return;
     }
-    let resumed = match step {
-        Step::Allow(edits) => match edit(vm, stream, &edits) {
-            Ok(()) => host::resume_request(),
-            Err(_) => answer(&broken()),
-        },
-        Step::Answer(reply) => answer(&reply),
-        Step::Check(..) | Step::Wait => Ok(()),
+    let resumed = match carry_out(vm, stream, step) {
+        Action::Continue => host::resume_request(),
+        Action::Pause => Ok(()),
     };
     if let Err(error) = resumed {
         host::log(host::Level::Warn, &format!("a held request could not be taken up (host status {})", error.0));
@@ -128,6 +125,7 @@ fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
             Action::Pause
         }
         Step::Check(request, share) => check(vm, stream, &request, share),
+        Step::AskForKeys(query) => ask_for_keys(vm, stream, &query),
         Step::Wait => Action::Pause,
     }
 }
@@ -154,6 +152,17 @@ fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKe
         }
         (None, Err(_)) => Action::Pause,
     }
+}
+
+/// Asks for keys from the root context: others may wait for the answer, too.
+fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery) -> Action {
+    let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
+    let asked = host::act_as(root).is_ok() && root::ask_for_keys(vm, root, query);
+    // Whoever waits was answered if nobody could be asked; if not, the answer will come.
+    if host::act_as(stream).is_err() && !asked {
+        host::log(host::Level::Warn, "a request is held, since its context is gone");
+    }
+    Action::Pause
 }
 
 /// Rule E11: edit first, then let it pass.

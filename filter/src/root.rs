@@ -6,14 +6,16 @@ use sekisho_core::activity::REPORT_TIMEOUT_MS;
 use sekisho_core::check::CallId;
 use sekisho_core::config::Policy;
 use sekisho_core::feed::{POLL_TIMEOUT_MS, ReplicaInfo};
-use sekisho_core::worker::Worker;
+use sekisho_core::worker::{KeysTaken, Worker};
 use sekisho_protocol::feed::LABEL_MAX_BYTES;
+use sekisho_protocol::keyset::KeysQuery;
 use sekisho_protocol::{ReplicaId, path};
 
 use crate::calls::{Outgoing, dispatch, with_query};
+use crate::crypto::Proxy;
 use crate::host::{self, Buffer, Level, Map};
 use crate::vm::{Call, Purpose, Vm};
-use crate::{pairs, request};
+use crate::{calls, pairs, request};
 
 /// Polls are sent at once after an answer; the tick starts the first one, retries and sweeps.
 const TICK_MS: u32 = 100;
@@ -44,7 +46,7 @@ pub(crate) fn configure(vm: &mut Vm, root: u32, size: usize) -> bool {
             host::log(Level::Error, "configuration refused: the host gives no random bytes");
             return false;
         };
-        vm.worker = Some(Worker::new(info, policy.mesh.digest_key.clone()));
+        vm.worker = Some(Worker::new(info, policy.mesh.digest_key.clone(), Rc::new(Proxy)));
     }
     if !vm.worker.as_ref().is_some_and(|worker| worker.serves(&policy)) {
         host::log(
@@ -66,6 +68,7 @@ pub(crate) fn tick(vm: &mut Vm, root: u32) {
         worker.sweep(now);
         request::cut(&worker.expire(now), root);
     }
+    keys(vm, root);
     poll(vm, root);
     report(vm, root);
 }
@@ -110,6 +113,12 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
             let steps = worker.on_check_reply(CallId(id), status, body, now);
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
+        Purpose::Keys => {
+            let KeysTaken { steps, cuts, notice } = worker.on_keys_reply(CallId(id), status, body, now);
+            notice.into_iter().for_each(|notice| host::log(Level::Warn, &notice));
+            request::cut(&cuts, call.root);
+            steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
+        }
         Purpose::Feed => {
             let failed = match worker.on_feed_reply(call.sent_at_ms, status, body, now) {
                 Ok(cuts) => {
@@ -125,6 +134,7 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
             }
             vm.feed_error = failed;
             if vm.feed_error.is_none() {
+                keys(vm, call.root);
                 poll(vm, call.root);
             }
         }
@@ -155,6 +165,33 @@ fn poll(vm: &mut Vm, root: u32) {
     };
     let call = Call { root, purpose: Purpose::Feed, sent_at_ms: now.mono_ms };
     dispatch_or_fail(vm, call, &poll, &policy);
+}
+
+/// Asks for the keys that policies name and that are not there, or not the newest, before a request needs them.
+fn keys(vm: &mut Vm, root: u32) {
+    let policies: Vec<_> = vm.roots.values().map(Rc::clone).collect();
+    let now = vm.now();
+    while let Some(query) = vm.worker.as_mut().and_then(|worker| worker.keys_due(policies.iter(), now)) {
+        ask_for_keys(vm, root, &query);
+    }
+}
+
+/// Asks for keys on behalf of this root context. If nobody can be asked, whoever waits for them is answered.
+pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> bool {
+    let sent = calls::call_keys(vm, root, query);
+    let now = vm.now();
+    let Some(worker) = vm.worker.as_mut() else {
+        return false;
+    };
+    match sent {
+        Some(call) => worker.keys_dispatched(&query.source, CallId(call)),
+        None => {
+            let steps = worker.keys_not_dispatched(&query.source, now);
+            steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
+            let _ = host::act_as(root);
+        }
+    }
+    sent.is_some()
 }
 
 fn report(vm: &mut Vm, root: u32) {

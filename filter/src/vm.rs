@@ -54,6 +54,7 @@ pub(crate) struct Call {
 pub(crate) enum Purpose {
     Feed,
     Check,
+    Keys,
     Activity,
     Goodbye,
 }

@@ -121,7 +121,7 @@ impl Activity {
 mod tests {
     use super::*;
     use crate::identity::Identity;
-    use crate::identity::tests::ann;
+    use crate::identity::tests::{ann, verified};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -137,7 +137,7 @@ mod tests {
     fn requests_of_one_credential_are_one_row() {
         let mut activity = Activity::default();
         for second in 40..43 {
-            activity.admitted(&Verified::new(ann()), second);
+            activity.admitted(&verified(ann()), second);
             activity.ended("llm", "allow");
         }
         let report = activity.report(&replica(), at(0)).unwrap();
@@ -165,7 +165,7 @@ mod tests {
         let mut activity = Activity::default();
         for n in 0..REPORT_MAX_ROWS as u64 + 5 {
             let identity = Identity { token_digest: Some(Digest::from_raw(2 * n + 2)), ..ann() };
-            activity.admitted(&Verified::new(identity), 1);
+            activity.admitted(&verified(identity), 1);
         }
         let report = activity.report(&replica(), at(0)).unwrap();
         assert_eq!((report.subjects.len(), report.dropped), (REPORT_MAX_ROWS, 5));

@@ -34,6 +34,11 @@ pub enum Inability {
     Unavailable,
     /// Too many requests of this worker wait for checks already.
     Overloaded,
+    /// The keys of the token's issuer are not known, or the one that signed it is not and its issuer cannot be
+    /// reached.
+    Keys,
+    /// So many tokens of slow algorithms are being verified that this one has to wait (rule E9).
+    Busy,
     /// What admitted the request was barred while it was open. Nobody confirmed it yet, so this is no
     /// refusal: who asks again is told the reason.
     Cut,
@@ -108,6 +113,8 @@ impl Inability {
             Self::Unconfirmed => "check_unconfirmed",
             Self::Unavailable => "check_unavailable",
             Self::Overloaded => "check_overloaded",
+            Self::Keys => "keys_unavailable",
+            Self::Busy => "verify_busy",
             Self::Cut => "stream_cut",
             Self::Host => "host_error",
         }
@@ -118,6 +125,8 @@ impl Inability {
     pub fn message(self) -> &'static str {
         match self {
             Self::Overloaded => "Too many requests are waiting to be checked. Try again shortly",
+            Self::Keys => "The keys of the token's issuer cannot be read right now. Try again shortly",
+            Self::Busy => "Too many tokens are being verified. Try again shortly",
             Self::Cut => "The request was cut off: its credential may have been withdrawn. Try again to learn more",
             _ => "The request cannot be checked right now. Try again shortly",
         }

@@ -3,7 +3,8 @@
 //! [`begin`] → route → strip → extract → verify, then [`judge`] → denylist → (check) → identity.
 //!
 //! A flow that must ask a sidecar ends in [`Verdict::Ask`] and is taken up again by [`resume`] when
-//! the answer is there. Everything is a value: the worker keeps it, the shell carries it out.
+//! the answer is there; one whose token was signed with a key that nobody here knows ends in
+//! [`Verdict::AskForKeys`] and is taken up again by [`verify_again`]. Everything is a value: the worker keeps it, the shell carries it out.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -13,8 +14,7 @@ use sekisho_protocol::{Digest, PROTOCOL};
 
 use crate::check::ShareKey;
 use crate::config::{HostUse, Policy};
-use crate::credential::places::Places;
-use crate::credential::{self, Credential, NoCredential, cookie, query};
+use crate::credential::{self, Credential, NoCredential, query};
 use crate::denial::{Denial, Inability, Malformed};
 use crate::head::{self, Head, Pairs};
 use crate::identity::{Edits, Verified};
@@ -23,7 +23,7 @@ use crate::path;
 use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
-use crate::verify::crypto::{Crypto, HostAbility, NoHost};
+use crate::verify::crypto::{Crypto, HostAbility};
 use crate::verify::{self, Context, Unverified, Verification};
 
 /// What is to be done with a request.
@@ -39,7 +39,33 @@ pub enum Verdict {
     Reject(Malformed),
     /// A sidecar must be asked; the flow waits.
     Ask(Flow, Box<Ask>),
+    /// The sidecars must be asked for keys first.
+    AskForKeys(Box<Unproven>, Wanted),
 }
+
+/// Which keys are wanted.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Whose.
+    pub source: Rc<str>,
+    /// The `kid` that the set in force does not have, if that is why.
+    pub kid: Option<String>,
+}
+
+/// A request whose token waits for the key that verifies it.
+#[derive(Debug)]
+pub struct Unproven {
+    /// Under which policy it began.
+    pub policy: Rc<Policy>,
+    /// Its rule.
+    pub route: RouteId,
+    token: Vec<u8>,
+    edits: Edits,
+    questions: u8,
+}
+
+/// How often keys are asked for because of one request: for a newer set, for a newer one still, for its `kid`.
+const QUESTIONS_MAX: u8 = 3;
 
 /// A question to a sidecar.
 #[derive(Debug)]
@@ -132,21 +158,42 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
         Err(NoCredential::Invalid(invalid)) => return Verdict::Deny(Denial::Invalid(invalid)),
         Err(NoCredential::Malformed(malformed)) => return Verdict::Reject(malformed),
     };
-    if !places.forward {
-        take_away(places, head, &mut edits);
-    }
-    if let Some((name, payload)) = places.payload_header.as_ref().zip(payload(&token)) {
-        edits.set.push((Cow::Owned(name.to_string()), payload));
-    }
-    let verified = match verify(&token, policy, shared, now) {
-        Ok(verified) => verified,
-        Err(Unverified::Invalid(invalid)) => return Verdict::Deny(Denial::Invalid(invalid)),
-        Err(Unverified::NeedsKeys { .. } | Unverified::KeysUnavailable) => {
-            return Verdict::CannotTell(Inability::Unavailable);
+    places.edit(head, &token, &mut edits);
+    match verify(&token, policy, shared, now) {
+        Ok(verified) => judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now),
+        Err(unverified) => {
+            let token = || token.into_owned();
+            let unproven = || Unproven { policy: Rc::clone(policy), route: id, token: token(), edits, questions: 0 };
+            not_verified(unverified, unproven)
         }
-        Err(Unverified::Busy) => return Verdict::CannotTell(Inability::Overloaded),
-    };
-    judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now)
+    }
+}
+
+/// Verifies a token that waited for keys.
+pub fn verify_again(unproven: Unproven, shared: &mut Shared, now: Now) -> Verdict {
+    match verify(&unproven.token, &unproven.policy, shared, now) {
+        Ok(verified) => {
+            let Unproven { policy, route, edits, .. } = unproven;
+            judge(Flow { policy, route, verified, edits }, shared, now)
+        }
+        Err(unverified) => not_verified(unverified, || unproven),
+    }
+}
+
+fn not_verified(unverified: Unverified, unproven: impl FnOnce() -> Unproven) -> Verdict {
+    match unverified {
+        Unverified::Invalid(invalid) => Verdict::Deny(Denial::Invalid(invalid)),
+        Unverified::KeysUnavailable => Verdict::CannotTell(Inability::Keys),
+        Unverified::Busy => Verdict::CannotTell(Inability::Busy),
+        Unverified::NeedsKeys { source, kid } => {
+            let mut unproven = unproven();
+            unproven.questions += 1;
+            if unproven.questions > QUESTIONS_MAX {
+                return Verdict::CannotTell(Inability::Keys);
+            }
+            Verdict::AskForKeys(Box::new(unproven), Wanted { source, kid })
+        }
+    }
 }
 
 /// Decides about a verified credential, by the denylist alone if the replica is fresh.
@@ -207,32 +254,9 @@ fn strip(head: &Head<'_>) -> Edits {
     edits
 }
 
-/// The client's own credential is for this checkpoint, not for what lies behind it, however an upstream reads
-/// the names of headers.
-fn take_away(places: &Places, head: &Head<'_>, edits: &mut Edits) {
-    for header in places.headers() {
-        for (name, _) in head.pairs.iter().filter(|(name, _)| head::folds_to(name, header)) {
-            let name =
-                if *name == b"authorization" { Cow::Borrowed(&b"authorization"[..]) } else { name.to_vec().into() };
-            edits.remove.push(name);
-        }
-    }
-    if let Some(rest) = cookie::without(head, places.cookies()) {
-        edits.remove.push(Cow::Borrowed(b"cookie"));
-        if !rest.is_empty() {
-            edits.set.push(("cookie".into(), rest.into()));
-        }
-    }
-}
-
-/// The middle part of a token: base64url of its claims.
-fn payload(token: &[u8]) -> Option<Rc<str>> {
-    token.split(|byte| *byte == b'.').nth(1).and_then(|part| std::str::from_utf8(part).ok()).map(Rc::from)
-}
-
 fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, Unverified> {
     let announced = shared.replica.keysets();
-    if let Some((verified, _)) = shared.tokens.get(token, policy.key_set, announced, now.unix_s) {
+    if let Some(verified) = shared.tokens.get(token, policy.key_set, announced, now.unix_s) {
         return Ok(verified);
     }
     let ability = if policy.host_crypto == HostUse::Never { HostAbility::NONE } else { shared.ability };
@@ -241,7 +265,7 @@ fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Resul
         sources: &shared.sources,
         announced,
         crypto: Crypto {
-            host: &NoHost,
+            host: &*shared.host,
             ability,
             budget: &mut shared.budget,
             budget_ms: policy.verify_budget_ms,
@@ -251,8 +275,8 @@ fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Resul
         now,
     };
     let Verification { identity, key } = verify::verify(token, &mut context)?;
-    let verified = Verified::new(identity);
-    shared.tokens.insert(token, &verified, &key, policy.key_set, now.unix_s);
+    let verified = Verified::new(identity, key);
+    shared.tokens.insert(token, &verified, policy.key_set, now.unix_s);
     Ok(verified)
 }
 
@@ -266,7 +290,7 @@ fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         subject: identity.subject.clone(),
         token_id: identity.token_id.clone(),
         issued_at: identity.issued_at,
-        keys: None,
+        keys: flow.verified.key.held(),
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
     Verdict::Ask(flow, Box::new(Ask { request, share }))

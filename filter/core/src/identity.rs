@@ -13,6 +13,7 @@ use sekisho_protocol::{Digest, Email, Subject};
 use sha2::Sha256;
 
 use crate::secret::Secret;
+use crate::verify::key::VerifyingKey;
 
 /// The verified identity behind a credential, with the digests under which it could be barred.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +127,8 @@ impl Assertions {
 pub struct Verified {
     /// Whom it belongs to.
     pub identity: Identity,
+    /// What verified it: a token is worth as much as its key (rule E8).
+    pub key: Rc<VerifyingKey>,
     headers: Vec<Header>,
     assertions: RefCell<Assertions>,
 }
@@ -136,9 +139,9 @@ pub type Header = (Cow<'static, str>, Rc<str>);
 impl Verified {
     /// Prepares everything that a request of this identity will need.
     #[must_use]
-    pub fn new(identity: Identity) -> Rc<Self> {
+    pub fn new(identity: Identity, key: Rc<VerifyingKey>) -> Rc<Self> {
         let headers = headers(&identity);
-        Rc::new(Self { identity, headers, assertions: RefCell::default() })
+        Rc::new(Self { identity, key, headers, assertions: RefCell::default() })
     }
 
     /// The headers that tell an upstream who asks. None only if an assertion cannot be made.
@@ -182,6 +185,7 @@ pub struct Edits {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::verify::algorithm::Algorithm;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -199,6 +203,12 @@ pub(crate) mod tests {
             not_before_digest: Digest::from_raw(102),
             token_digest: Some(Digest::from_raw(104)),
         }
+    }
+
+    /// What a token of Ann's was verified with.
+    pub(crate) fn verified(identity: Identity) -> Rc<Verified> {
+        let key = VerifyingKey::hmac(Secret::new(vec![7; 32]), Algorithm::Hs256);
+        Verified::new(identity, Rc::new(key))
     }
 
     fn target(name: &str, audience: &str) -> Rc<Target> {

@@ -81,6 +81,11 @@ impl Live {
         self.take(|identity| identity.refused_from <= now_s)
     }
 
+    /// Takes out the streams whose token's key was withdrawn.
+    pub fn take_withdrawn(&mut self) -> Vec<(RequestId, Stream)> {
+        self.streams.extract_if(|_, stream| stream.verified.key.is_withdrawn()).collect()
+    }
+
     /// Takes out the streams whose rule does not let pass what cannot be checked: for a worker that has heard
     /// nothing for long.
     pub fn take_unheard(&mut self) -> Vec<(RequestId, Stream)> {

@@ -1,5 +1,7 @@
 //! What the decisions about the requests of one VM read and write.
 
+use std::rc::Rc;
+
 use crate::activity::Activity;
 use crate::check::Confirmed;
 use crate::config::Policy;
@@ -8,7 +10,7 @@ use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
-use crate::verify::crypto::{HostAbility, Verifications};
+use crate::verify::crypto::{HostAbility, HostCrypto, Verifications};
 
 /// What decisions read and write.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Shared {
     pub tokens: TokenCache,
     /// The keys that sidecars fetched.
     pub sources: Sources,
+    /// Who verifies signatures natively.
+    pub host: Rc<dyn HostCrypto>,
     /// What the host proved that it can verify.
     pub ability: HostAbility,
     /// What may still be spent on slow cryptography.

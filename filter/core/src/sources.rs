@@ -130,6 +130,17 @@ impl Sources {
         set.lookup(wanted, now)
     }
 
+    /// Whether a set should be asked for though no request needs it yet: there is none, or a newer one was
+    /// announced.
+    #[must_use]
+    pub fn is_due(&self, source: &str, announced: &Announced, now: Now) -> bool {
+        self.sets.get(source).is_none_or(|set| {
+            let (held, announced) = (set.origin.revision.get(), announced.revision(set.origin.digest));
+            let is_missing = held == 0 || held < announced;
+            is_missing && (now.mono_ms >= set.retry_at_ms || announced > set.missed)
+        })
+    }
+
     /// Forgets the sources that no configuration names any more.
     pub fn retain(&mut self, named: impl Fn(&str) -> bool) {
         self.sets.retain(|source, set| {

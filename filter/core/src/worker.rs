@@ -10,6 +10,7 @@ use sekisho_protocol::activity::ActivityReport;
 use sekisho_protocol::check::{CheckReply, CheckRequest};
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::FeedQuery;
+use sekisho_protocol::keyset::KeysQuery;
 use sekisho_protocol::{PROTOCOL, feed};
 
 use crate::activity::Activity;
@@ -18,18 +19,24 @@ use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
 use crate::config::Policy;
 use crate::denial::{Denial, Inability};
 use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
-use crate::flow::{self, Checked, Flow, Verdict};
+use crate::flow::{self, Checked, Flow, Unproven, Verdict};
 use crate::head::Head;
 use crate::id_map::IdMap;
 use crate::identity::Edits;
+use crate::key_calls::KeyCalls;
 use crate::live::{Live, Stream};
+use crate::route::RouteId;
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::Invalid;
 use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
-use crate::verify::crypto::{HostAbility, Verifications};
+use crate::verify::crypto::{HostAbility, HostCrypto, Verifications};
+
+mod keys;
+
+pub use keys::{KEYS_TIMEOUT_MS, KeysTaken};
 
 /// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
 /// millisecond at a time.
@@ -48,6 +55,9 @@ pub struct Worker {
     checks: Checks,
     /// Requests that wait for a check. What is not here was decided.
     held: IdMap<RequestId, Flow>,
+    key_calls: KeyCalls,
+    /// Requests that wait for the key of their token.
+    unproven: IdMap<RequestId, Unproven>,
     /// Requests that were admitted and that a ban cuts (rule P12).
     live: Live,
 }
@@ -70,25 +80,37 @@ pub enum Step {
     Answer(Answer),
     /// Send this check and tell [`Worker::dispatched`] its number, or [`Worker::not_dispatched`].
     Check(CheckRequest, Option<ShareKey>),
+    /// Send this question and tell [`Worker::keys_dispatched`] its number, or [`Worker::keys_not_dispatched`].
+    AskForKeys(KeysQuery),
     /// Hold it: an answer that is under way will decide.
     Wait,
 }
 
 impl Worker {
-    /// A worker of a mesh that knows nothing yet: it checks every request.
+    /// A worker of a mesh that knows nothing yet: it checks every request. `host` verifies signatures for which
+    /// it can prove now that it does.
     #[must_use]
-    pub fn new(info: ReplicaInfo, digest_key: DigestKey) -> Self {
+    pub fn new(info: ReplicaInfo, digest_key: DigestKey, host: Rc<dyn HostCrypto>) -> Self {
         let shared = Shared {
             replica: Replica::new(info),
             tokens: TokenCache::default(),
             sources: Sources::new(digest_key.clone()),
-            ability: HostAbility::NONE,
+            ability: HostAbility::prove(&*host),
+            host,
             budget: Budget::default(),
             verifications: Verifications::default(),
             confirmed: Confirmed::default(),
             activity: Activity::default(),
         };
-        Self { digest_key, shared, checks: Checks::default(), held: IdMap::default(), live: Live::default() }
+        Self {
+            digest_key,
+            shared,
+            checks: Checks::default(),
+            held: IdMap::default(),
+            key_calls: KeyCalls::default(),
+            unproven: IdMap::default(),
+            live: Live::default(),
+        }
     }
 
     /// Whether this worker may serve under `policy`. Under another mesh secret nobody would be found in the
@@ -107,12 +129,8 @@ impl Worker {
                 return Step::Answer(Answer::malformed(malformed, Shape::Problem));
             }
         };
-        let shape = policy.routes.get(route).answers;
-        let name = &policy.routes.get(route).name;
-        match flow::begin(policy, route, head, &mut self.shared, now) {
-            Verdict::Ask(flow, ask) => self.hold(id, flow, *ask, now),
-            verdict => self.finish(id, verdict, name, shape, now),
-        }
+        let verdict = flow::begin(policy, route, head, &mut self.shared, now);
+        self.decide(id, verdict, policy, route, now)
     }
 
     /// The host took a check on under this number.
@@ -140,6 +158,9 @@ impl Worker {
         self.live.end(id);
         if self.held.remove(&id).is_some() {
             self.checks.leave(id);
+        }
+        if self.unproven.remove(&id).is_some() {
+            self.key_calls.leave(id);
         }
     }
 
@@ -211,6 +232,17 @@ impl Worker {
         feed::GoodbyeQuery { replica: self.shared.replica.id().clone() }
     }
 
+    fn decide(&mut self, id: RequestId, verdict: Verdict, policy: &Rc<Policy>, route: RouteId, now: Now) -> Step {
+        match verdict {
+            Verdict::Ask(flow, ask) => self.hold(id, flow, *ask, now),
+            Verdict::AskForKeys(unproven, wanted) => self.hold_for_keys(id, *unproven, wanted, now),
+            verdict => {
+                let route = policy.routes.get(route);
+                self.finish(id, verdict, &route.name, route.answers, now)
+            }
+        }
+    }
+
     fn hold(&mut self, id: RequestId, flow: Flow, ask: flow::Ask, now: Now) -> Step {
         // Both: a client that leaves frees its place among the held, but its callout goes on.
         let busy = self.held.len().max(self.checks.in_flight());
@@ -248,7 +280,7 @@ impl Worker {
             Verdict::CannotTell(inability) => Answer::unable(inability, shape),
             Verdict::Reject(malformed) => Answer::malformed(malformed, shape),
             // Only a flow that begins may ask; one that was answered is decided.
-            Verdict::Ask(..) => Answer::unable(Inability::Host, shape),
+            Verdict::Ask(..) | Verdict::AskForKeys(..) => Answer::unable(Inability::Host, shape),
         };
         self.shared.activity.ended(route, answer.code);
         Step::Answer(answer)

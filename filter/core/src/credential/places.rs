@@ -1,6 +1,11 @@
 //! Where a route reads tokens, and what becomes of them behind the checkpoint.
 
+use std::borrow::Cow;
 use std::rc::Rc;
+
+use super::cookie;
+use crate::head::{Head, folds_to};
+use crate::identity::Edits;
 
 /// Where a route reads tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,32 @@ impl Default for Places {
 }
 
 impl Places {
+    /// What becomes of a request that showed `token`: its credential is for this checkpoint, not for what lies
+    /// behind it, however an upstream reads the names of headers.
+    pub fn edit(&self, head: &Head<'_>, token: &[u8], edits: &mut Edits) {
+        if !self.forward {
+            self.take_away(head, edits);
+        }
+        if let Some((name, payload)) = self.payload_header.as_ref().zip(payload(token)) {
+            edits.set.push((Cow::Owned(name.to_string()), payload));
+        }
+    }
+
+    fn take_away(&self, head: &Head<'_>, edits: &mut Edits) {
+        for header in self.headers() {
+            for (name, _) in head.pairs.iter().filter(|(name, _)| folds_to(name, header)) {
+                const USUAL: &[u8] = b"authorization";
+                edits.remove.push(if *name == USUAL { Cow::Borrowed(USUAL) } else { Cow::Owned(name.to_vec()) });
+            }
+        }
+        if let Some(rest) = cookie::without(head, self.cookies()) {
+            edits.remove.push(Cow::Borrowed(b"cookie"));
+            if !rest.is_empty() {
+                edits.set.push(("cookie".into(), rest.into()));
+            }
+        }
+    }
+
     /// The query parameters among them.
     pub fn parameters(&self) -> impl Iterator<Item = &str> + Clone {
         self.from.iter().filter_map(|place| match place {
@@ -67,4 +98,9 @@ impl Places {
             _ => None,
         })
     }
+}
+
+/// The middle part of a token: base64url of its claims.
+fn payload(token: &[u8]) -> Option<Rc<str>> {
+    token.split(|byte| *byte == b'.').nth(1).and_then(|part| std::str::from_utf8(part).ok()).map(Rc::from)
 }

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::key::VerifyingKey;
 use crate::feed::Announced;
 use crate::identity::Verified;
 
@@ -48,49 +47,36 @@ struct Generation {
 #[derive(Debug)]
 struct Entry {
     verified: Rc<Verified>,
-    key: Rc<VerifyingKey>,
     key_set: KeySet,
 }
 
 impl TokenCache {
     /// What is known of a token that was verified under `key_set`, by a key that is still believed, and has not
     /// reached its `exp`.
-    pub fn get(
-        &mut self,
-        token: &[u8],
-        key_set: KeySet,
-        announced: &Announced,
-        now_s: u64,
-    ) -> Option<(Rc<Verified>, Rc<VerifyingKey>)> {
+    pub fn get(&mut self, token: &[u8], key_set: KeySet, announced: &Announced, now_s: u64) -> Option<Rc<Verified>> {
         let usable = |entry: &Entry| {
-            entry.key_set == key_set && now_s < entry.verified.identity.expires_at && entry.key.is_believed(announced)
+            let verified = &entry.verified;
+            entry.key_set == key_set && now_s < verified.identity.expires_at && verified.key.is_believed(announced)
         };
         if let Some(entry) = self.young.entries.get(token) {
             if usable(entry) {
-                return Some(entry.found());
+                return Some(Rc::clone(&entry.verified));
             }
             self.young.remove(token);
             return None;
         }
         let (token, entry) = self.old.remove(token)?;
         usable(&entry).then(|| {
-            let found = entry.found();
+            let found = Rc::clone(&entry.verified);
             self.add(token, entry);
             found
         })
     }
 
     /// Keeps a token that was just verified. One that is too long or has ended is not kept.
-    pub fn insert(
-        &mut self,
-        token: &[u8],
-        verified: &Rc<Verified>,
-        key: &Rc<VerifyingKey>,
-        key_set: KeySet,
-        now_s: u64,
-    ) {
+    pub fn insert(&mut self, token: &[u8], verified: &Rc<Verified>, key_set: KeySet, now_s: u64) {
         if token.len() <= TOKEN_MAX_BYTES && now_s < verified.identity.expires_at {
-            self.add(token.into(), Entry { verified: Rc::clone(verified), key: Rc::clone(key), key_set });
+            self.add(token.into(), Entry { verified: Rc::clone(verified), key_set });
         }
     }
 
@@ -124,12 +110,6 @@ impl TokenCache {
     }
 }
 
-impl Entry {
-    fn found(&self) -> (Rc<Verified>, Rc<VerifyingKey>) {
-        (Rc::clone(&self.verified), Rc::clone(&self.key))
-    }
-}
-
 impl Generation {
     fn remove(&mut self, token: &[u8]) -> Option<(Box<[u8]>, Entry)> {
         let (token, entry) = self.entries.remove_entry(token)?;
@@ -141,24 +121,18 @@ impl Generation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::tests::ann;
-    use crate::secret::Secret;
-    use crate::verify::algorithm::Algorithm;
+    use crate::identity::tests::{ann, verified};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const KEYS: KeySet = KeySet(1);
 
-    fn key() -> Rc<VerifyingKey> {
-        Rc::new(VerifyingKey::hmac(Secret::new(vec![7; 32]), Algorithm::Hs256))
-    }
-
     fn get(cache: &mut TokenCache, token: &[u8], key_set: KeySet, now_s: u64) -> Option<Rc<Verified>> {
-        cache.get(token, key_set, &Announced::default(), now_s).map(|(verified, _)| verified)
+        cache.get(token, key_set, &Announced::default(), now_s)
     }
 
     fn insert(cache: &mut TokenCache, token: &[u8], now_s: u64) {
-        cache.insert(token, &Verified::new(ann()), &key(), KEYS, now_s);
+        cache.insert(token, &verified(ann()), KEYS, now_s);
     }
 
     #[test]
@@ -219,10 +193,10 @@ mod tests {
 
     #[test]
     fn e8_what_a_withdrawn_key_verified_is_forgotten() {
-        let (mut cache, key) = (TokenCache::default(), key());
-        cache.insert(b"t", &Verified::new(ann()), &key, KEYS, 1);
+        let (mut cache, verified) = (TokenCache::default(), verified(ann()));
+        cache.insert(b"t", &verified, KEYS, 1);
         assert!(get(&mut cache, b"t", KEYS, 1).is_some());
-        key.withdraw();
+        verified.key.withdraw();
         assert!(get(&mut cache, b"t", KEYS, 1).is_none());
         assert!(cache.is_empty());
     }

@@ -5,7 +5,7 @@ use super::algorithm::{Algorithm, Hash};
 use super::budget::Budget;
 
 /// Signatures verified by the proxy, in native code.
-pub trait HostCrypto {
+pub trait HostCrypto: std::fmt::Debug {
     /// Whether `signature` over `text` is that of the public key (SubjectPublicKeyInfo, DER). ECDSA
     /// signatures are in DER. None: the host cannot tell.
     fn verify(&self, hash: Hash, public_key_spki_der: &[u8], signature: &[u8], text: &[u8]) -> Option<bool>;

@@ -89,6 +89,12 @@ impl VerifyingKey {
         self.origin.as_ref().map(held)
     }
 
+    /// Whether it is in no set any more.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawn.get()
+    }
+
     /// From now on nothing that it verified is believed.
     pub(crate) fn withdraw(&self) {
         self.withdrawn.set(true);

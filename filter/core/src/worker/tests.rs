@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::tests::{environment, sound};
+use crate::verify::crypto::NoHost;
 use crate::verify::tests::{claims, sign, token};
 
 mod checks;
@@ -52,7 +53,7 @@ impl World {
         let info = ReplicaInfo { id: ReplicaId::from_bytes([1; 16]), node: "n".into(), worker: 1, build: "b".into() };
         let policy = Rc::new(Policy::parse(&sound().to_string(), &environment).unwrap());
         Self {
-            worker: Worker::new(info, policy.mesh.digest_key.clone()),
+            worker: Worker::new(info, policy.mesh.digest_key.clone(), Rc::new(NoHost)),
             policy,
             now: Now { unix_s: START, mono_ms: 1_000_000 },
             version: 1,
@@ -146,7 +147,7 @@ fn status(step: &Step) -> u16 {
     match step {
         Step::Allow(_) => 200,
         Step::Answer(answer) => answer.status,
-        Step::Check(..) | Step::Wait => 0,
+        Step::Check(..) | Step::AskForKeys(..) | Step::Wait => 0,
     }
 }
 
@@ -155,6 +156,7 @@ fn code(step: &Step) -> &'static str {
         Step::Answer(answer) => answer.code,
         Step::Allow(_) => "allow",
         Step::Check(..) => "check",
+        Step::AskForKeys(..) => "keys",
         Step::Wait => "wait",
     }
 }
