@@ -9,6 +9,7 @@ use sekisho_protocol::{Digest, PROTOCOL, ReplicaId};
 use crate::id_map::IdMap;
 use crate::identity::Verified;
 use crate::time::Now;
+use crate::verify::crypto::Verifications;
 
 /// How long the host may hold a report.
 pub const REPORT_TIMEOUT_MS: u32 = 1_000;
@@ -65,13 +66,18 @@ impl Activity {
     }
 
     /// The report to send now, if one is due.
-    pub fn report(&mut self, replica: &ReplicaId, now: Now) -> Option<&ActivityReport> {
+    pub fn report(
+        &mut self,
+        replica: &ReplicaId,
+        verifications: &mut Verifications,
+        now: Now,
+    ) -> Option<&ActivityReport> {
         let lost = |sent: u64| now.mono_ms.saturating_sub(sent) > LOST_MS;
         if now.mono_ms < self.next_at_ms || self.sent_at_ms.is_some_and(|sent| !lost(sent)) {
             return None;
         }
         if self.pending.is_none() && !(self.subjects.is_empty() && self.outcomes.is_empty()) {
-            self.pending = Some(self.collect(replica));
+            self.pending = Some(self.collect(replica, verifications.take()));
         }
         if self.pending.is_some() {
             self.sent_at_ms = Some(now.mono_ms);
@@ -89,7 +95,7 @@ impl Activity {
         }
     }
 
-    fn collect(&mut self, replica: &ReplicaId) -> ActivityReport {
+    fn collect(&mut self, replica: &ReplicaId, verifications: Verifications) -> ActivityReport {
         self.sequence += 1;
         let subject = |seen: Seen| SubjectActivity {
             subject: seen.verified.identity.subject.clone(),
@@ -112,6 +118,7 @@ impl Activity {
             sequence: self.sequence,
             subjects: std::mem::take(&mut self.subjects).into_values().map(subject).collect(),
             outcomes: std::mem::take(&mut self.outcomes).into_iter().flat_map(outcome).take(REPORT_MAX_ROWS).collect(),
+            verifications: verifications.rows(),
             dropped: std::mem::take(&mut self.dropped),
         }
     }
@@ -129,8 +136,8 @@ mod tests {
         Now { unix_s: 50, mono_ms }
     }
 
-    fn replica() -> ReplicaId {
-        ReplicaId::from_bytes([7; 16])
+    fn report(activity: &mut Activity, now: Now) -> Option<&ActivityReport> {
+        activity.report(&ReplicaId::from_bytes([7; 16]), &mut Verifications::default(), now)
     }
 
     #[test]
@@ -140,7 +147,7 @@ mod tests {
             activity.admitted(&verified(ann()), second);
             activity.ended("llm", "allow");
         }
-        let report = activity.report(&replica(), at(0)).unwrap();
+        let report = report(&mut activity, at(0)).unwrap();
         assert_eq!(report.sequence, 1);
         assert_eq!((report.subjects.len(), report.subjects[0].requests, report.subjects[0].last_access), (1, 3, 42));
         assert_eq!(report.outcomes, [OutcomeCount { route: "llm".into(), outcome: "allow".into(), requests: 3 }]);
@@ -150,14 +157,14 @@ mod tests {
     fn a_report_is_sent_again_unchanged_until_it_is_taken() {
         let mut activity = Activity::default();
         activity.ended("llm", "allow");
-        let first = activity.report(&replica(), at(0)).unwrap().clone();
-        assert_eq!(activity.report(&replica(), at(5_000)), None, "one at a time");
+        let first = report(&mut activity, at(0)).unwrap().clone();
+        assert_eq!(report(&mut activity, at(5_000)), None, "one at a time");
         activity.on_reply(503);
         activity.ended("llm", "allow");
-        assert_eq!(activity.report(&replica(), at(6_000)), Some(&first));
+        assert_eq!(report(&mut activity, at(6_000)), Some(&first));
         activity.on_reply(204);
-        assert_eq!(activity.report(&replica(), at(6_500)), None, "not before the period is over");
-        assert_eq!(activity.report(&replica(), at(7_000)).unwrap().sequence, 2);
+        assert_eq!(report(&mut activity, at(6_500)), None, "not before the period is over");
+        assert_eq!(report(&mut activity, at(7_000)).unwrap().sequence, 2);
     }
 
     #[test]
@@ -167,7 +174,7 @@ mod tests {
             let identity = Identity { token_digest: Some(Digest::from_raw(2 * n + 2)), ..ann() };
             activity.admitted(&verified(identity), 1);
         }
-        let report = activity.report(&replica(), at(0)).unwrap();
+        let report = report(&mut activity, at(0)).unwrap();
         assert_eq!((report.subjects.len(), report.dropped), (REPORT_MAX_ROWS, 5));
     }
 }

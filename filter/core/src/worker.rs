@@ -205,7 +205,8 @@ impl Worker {
 
     /// The report to send now, if one is due.
     pub fn report(&mut self, now: Now) -> Option<&ActivityReport> {
-        self.shared.activity.report(self.shared.replica.id(), now)
+        let Shared { activity, replica, verifications, .. } = &mut self.shared;
+        activity.report(replica.id(), verifications, now)
     }
 
     /// A report was answered, or failed.

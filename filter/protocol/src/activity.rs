@@ -21,6 +21,9 @@ pub struct ActivityReport {
     pub subjects: Vec<SubjectActivity>,
     /// How requests ended.
     pub outcomes: Vec<OutcomeCount>,
+    /// How many signatures were looked at, valid or not: one row for each algorithm and place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifications: Vec<VerificationCount>,
     /// Requests that were not recorded because the tables were full.
     pub dropped: u64,
 }
@@ -68,4 +71,36 @@ pub struct OutcomeCount {
     pub outcome: String,
     /// How many.
     pub requests: u64,
+}
+
+/// How many signatures of an algorithm were looked at in one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerificationCount {
+    /// Its name as `alg` (RFC 7518 §3.1).
+    pub algorithm: String,
+    /// Who did it.
+    pub by: Verifier,
+    /// How many.
+    pub count: u64,
+}
+
+/// Who verifies signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verifier {
+    /// The proxy, in native code.
+    Host,
+    /// The filter itself.
+    Wasm,
+}
+
+impl Verifier {
+    /// The word for it in reports and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Wasm => "wasm",
+        }
+    }
 }

@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use sekisho_core::verify::algorithm::Algorithm;
 use sekisho_protocol::activity::ActivityReport;
 
 use crate::service::activity::Taken;
@@ -46,6 +47,7 @@ struct Inner {
     workers: Family<WorkerLabels, Gauge>,
     acknowledgements: Family<AcknowledgementLabels, Counter>,
     acknowledgement_time: Histogram,
+    verifications: Family<VerificationLabels, Counter>,
     outcomes: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -147,6 +149,12 @@ struct OutcomeLabels {
     outcome: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerificationLabels {
+    algorithm: &'static str,
+    by: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut inner = Inner {
@@ -165,6 +173,7 @@ impl Default for Metrics {
             workers: Family::default(),
             acknowledgements: Family::default(),
             acknowledgement_time: Histogram::new(ACKNOWLEDGEMENT_BOUNDS_S),
+            verifications: Family::default(),
             outcomes: Mutex::default(),
         };
         inner.register();
@@ -181,6 +190,11 @@ impl Inner {
         registry.register("checks", "Checks of filters, by outcome", self.checks.clone());
         registry.register("activity_reports", "Activity reports of filters", self.reports.clone());
         registry.register("requests", "Requests that filters decided, as they reported them", self.requests.clone());
+        registry.register(
+            "filter_verifications",
+            "Signatures of tokens that filters looked at, valid or not, by algorithm and by whom: the proxy or the filter",
+            self.verifications.clone(),
+        );
         registry.register("activity_dropped", "Requests that filters had no room to report", self.dropped.clone());
         registry.register("feed_version", "Version of this sidecar's copy of the feed", self.feed_version.clone());
         registry.register("feed_entries", "Names in this sidecar's copy of the feed", self.feed_entries.clone());
@@ -261,6 +275,11 @@ impl Metrics {
             for count in &report.outcomes {
                 let labels = self.outcome(&count.route, &count.outcome);
                 self.0.requests.get_or_create(&labels).inc_by(count.requests);
+            }
+            for row in &report.verifications {
+                let algorithm = Algorithm::from_name(&row.algorithm).map_or("(others)", Algorithm::as_str);
+                let labels = VerificationLabels { algorithm, by: row.by.as_str() };
+                self.0.verifications.get_or_create(&labels).inc_by(row.count);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Who does the cryptography: the host, where it proved that it can, or this module itself; and how much of
 //! it there was.
 
+use sekisho_protocol::activity::{VerificationCount, Verifier};
+
 use super::algorithm::{Algorithm, Hash};
 use super::budget::Budget;
 
@@ -57,59 +59,31 @@ pub struct Crypto<'a> {
     pub count: &'a mut Verifications,
 }
 
-/// Where a signature was verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
-    /// By the proxy, in native code.
-    Host,
-    /// In this module.
-    Wasm,
-}
-
-impl Place {
-    /// For reports and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Wasm => "wasm",
-        }
-    }
-}
-
-/// How many signatures were looked at, valid or not, by algorithm and place.
+/// How many signatures were looked at, valid or not, by algorithm and by whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verifications([[u64; 2]; Algorithm::ALL.len()]);
 
 impl Verifications {
     /// One more.
-    pub(crate) fn count(&mut self, algorithm: Algorithm, place: Place) {
-        if let Some(count) = self.0.get_mut(algorithm.index()).and_then(|row| row.get_mut(place as usize)) {
+    pub(crate) fn count(&mut self, algorithm: Algorithm, by: Verifier) {
+        if let Some(count) = self.0.get_mut(algorithm.index()).and_then(|row| row.get_mut(by as usize)) {
             *count += 1;
         }
     }
 
-    /// Those that happened.
-    pub fn iter(&self) -> impl Iterator<Item = (Algorithm, Place, u64)> {
-        let row = |(algorithm, row): (Algorithm, &[u64; 2])| {
-            let [host, wasm] = *row;
-            [(algorithm, Place::Host, host), (algorithm, Place::Wasm, wasm)]
+    /// Those that happened, as they are reported.
+    #[must_use]
+    pub fn rows(&self) -> Vec<VerificationCount> {
+        let row = |(algorithm, [host, wasm]): (Algorithm, &[u64; 2])| {
+            let row = |by, count: u64| VerificationCount { algorithm: algorithm.as_str().into(), by, count };
+            [row(Verifier::Host, *host), row(Verifier::Wasm, *wasm)]
         };
-        Algorithm::ALL.into_iter().zip(&self.0).flat_map(row).filter(|(_, _, count)| *count > 0)
+        Algorithm::ALL.into_iter().zip(&self.0).flat_map(row).filter(|row| row.count > 0).collect()
     }
 
     /// Hands the counts over and begins at 0 again.
     #[must_use]
     pub fn take(&mut self) -> Self {
         std::mem::take(self)
-    }
-
-    /// Adds counts that could not be handed over.
-    pub fn put_back(&mut self, other: &Self) {
-        for (row, theirs) in self.0.iter_mut().zip(&other.0) {
-            for (count, more) in row.iter_mut().zip(theirs) {
-                *count += more;
-            }
-        }
     }
 }

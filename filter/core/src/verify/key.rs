@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sekisho_protocol::Digest;
+use sekisho_protocol::activity::Verifier;
 use sekisho_protocol::keyset::KeysHeld;
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, Family};
-use super::crypto::{Crypto, Place};
+use super::crypto::Crypto;
 use crate::feed::Announced;
 use crate::secret::Secret;
 use crate::time::Now;
@@ -139,7 +140,7 @@ impl VerifyingKey {
     ) -> Outcome {
         match &self.material {
             Material::Hmac(secret) => {
-                crypto.count.count(algorithm, Place::Wasm);
+                crypto.count.count(algorithm, Verifier::Wasm);
                 if hmac_fits(algorithm, secret, text, signature) { Outcome::Fits } else { Outcome::Differs }
             }
         }

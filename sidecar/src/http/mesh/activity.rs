@@ -16,7 +16,10 @@ pub(super) async fn report(State(mesh): State<Mesh>, body: Bytes) -> Result<Stat
     if report.protocol != PROTOCOL {
         return Err(Refusal::Malformed("the filter speaks another version of the protocol"));
     }
-    if report.subjects.len() > REPORT_MAX_ROWS || report.outcomes.len() > REPORT_MAX_ROWS {
+    if [report.subjects.len(), report.outcomes.len(), report.verifications.len()]
+        .into_iter()
+        .any(|n| n > REPORT_MAX_ROWS)
+    {
         return Err(Refusal::Malformed("the report has too many rows"));
     }
     if report.subjects.iter().filter_map(|row| row.token_id.as_ref()).any(|id| id.len() > TOKEN_ID_MAX_BYTES) {

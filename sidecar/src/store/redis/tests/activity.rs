@@ -21,6 +21,7 @@ fn report(sequence: u64, last_access: u64) -> ActivityReport {
             last_access,
         }],
         outcomes: Vec::new(),
+        verifications: Vec::new(),
         dropped: 0,
     }
 }
