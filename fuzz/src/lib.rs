@@ -1,5 +1,5 @@
 //! What is fuzzed, and what must hold for any input. Each target is a function, so that libFuzzer
-//! (`../fuzz_targets`) and the replay of the committed seeds by `make test` run the same thing.
+//! (`driver`) and the replay of the committed seeds by `make test` run the same thing.
 
 #![expect(clippy::panic, reason = "a broken promise is what a fuzzer looks for")]
 
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn every_seed_keeps_the_promises_of_its_target() {
         for target in TARGETS {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../seeds").join(target.name);
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target.name);
             let seeds: Vec<_> = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}")).collect();
             assert!(seeds.len() > 5, "{} has hardly a seed", target.name);
             for seed in seeds {
