@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 /// The root of the repository.
 #[must_use]
@@ -41,6 +41,31 @@ pub fn trapping_filter() -> Result<PathBuf> {
 /// It is missing; the error names the command that builds it.
 pub fn sidecar() -> Result<PathBuf> {
     find("the sidecar", "SEKISHO_BIN", "target/debug/sekisho", "cargo build -p sekisho")
+}
+
+/// Python with PyJWT.
+///
+/// # Errors
+/// It is missing; the error names the script that installs it.
+pub fn python() -> Result<PathBuf> {
+    find("Python with PyJWT", "SEKISHO_PEERS_PYTHON", ".sekisho/venv/bin/python3", "scripts/install-peers")
+}
+
+/// Node: the one that was installed for us, or else the system's.
+#[must_use]
+pub fn node() -> PathBuf {
+    let installed = repository().join(".sekisho/bin/node");
+    if installed.is_file() { installed } else { PathBuf::from("node") }
+}
+
+/// Makes sure that jose and oidc-provider are installed.
+///
+/// # Errors
+/// They are not; the error names the script that installs them.
+pub fn peers() -> Result<()> {
+    let installed = repository().join(".sekisho/peers/installed");
+    ensure!(installed.is_file(), "jose and oidc-provider of npm are missing: run `scripts/install-peers`");
+    Ok(())
 }
 
 /// The configuration that users run.

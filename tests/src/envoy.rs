@@ -97,7 +97,7 @@ impl Envoy {
         };
         let file = folder.join(format!("{node}.json"));
         std::fs::write(&file, serde_json::to_vec_pretty(&setup.configuration)?)?;
-        let environment = setup.keys.of_envoy().map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let environment = setup.keys.of_envoy();
         let envoy = Self {
             process: Slot::new(&node),
             node,

@@ -17,6 +17,7 @@ pub mod envoy;
 pub mod folder;
 pub mod link;
 pub mod load;
+pub mod peers;
 pub mod poll;
 pub mod ports;
 pub mod process;

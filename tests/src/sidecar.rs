@@ -63,6 +63,11 @@ impl Sidecar {
         })
     }
 
+    /// From its next start on it reads `file` for what its environment does not say.
+    pub fn read_settings(&mut self, file: &Path) {
+        self.environment.push(("SEKISHO_CONFIG".to_owned(), file.to_string_lossy().into_owned()));
+    }
+
     /// Its ports.
     #[must_use]
     pub fn ports(&self) -> Ports {
@@ -158,9 +163,20 @@ impl Sidecar {
     /// # Errors
     /// Nobody answers, or a value is no whole number.
     pub async fn metric(&self, name: &str) -> Result<u64> {
+        self.metric_of(name, &[]).await
+    }
+
+    /// The same over the rows that have `labels`.
+    ///
+    /// # Errors
+    /// Nobody answers, or a value is no whole number.
+    pub async fn metric_of(&self, name: &str, labels: &[(&str, &str)]) -> Result<u64> {
         let answer = self.ops("/metrics").await?;
+        let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
         let rows = answer.body.lines().filter_map(|line| line.strip_prefix(name));
-        let values = rows.filter(|rest| rest.starts_with(['{', ' '])).filter_map(|rest| rest.rsplit(' ').next());
+        let rows = rows.filter(|rest| rest.starts_with(['{', ' ']));
+        let rows = rows.filter(|rest| labels.iter().all(|label| rest.contains(label)));
+        let values = rows.filter_map(|rest| rest.rsplit(' ').next());
         values.map(|value| value.parse::<u64>().with_context(|| format!("{name}: {value}"))).sum()
     }
 

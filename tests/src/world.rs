@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use crate::envoy::Envoy;
 use crate::envoy::configuration::Ports;
 use crate::folder::Folder;
+use crate::peers::Provider;
+use crate::peers::minted::SECRETS;
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::story::runtime;
@@ -24,11 +26,13 @@ use crate::{Answer, poll};
 
 mod crew;
 mod everywhere;
+pub mod key_source;
 pub mod links;
 pub mod operator;
 pub mod plan;
 
 use crew::Crew;
+pub use key_source::{Found, KeySource};
 pub use links::Links;
 pub use plan::{Filter, Leg, Plan, Roles, Sidecars};
 
@@ -54,14 +58,16 @@ impl Keys {
         Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream") }
     }
 
-    /// The environment of Envoy.
+    /// The environment of Envoy. The secrets of the peers are the same in every world.
     #[must_use]
-    pub fn of_envoy(&self) -> [(&'static str, &str); 3] {
-        [
-            ("SEKISHO_MESH_SECRET", &self.mesh),
+    pub fn of_envoy(&self) -> Vec<(String, String)> {
+        let ours = [
+            ("SEKISHO_MESH_SECRET", self.mesh.as_str()),
             ("JWT_SECRET", &self.jwt),
             ("SEKISHO_UPSTREAM_IDENTITY_KEY", &self.upstream),
-        ]
+        ];
+        let peers = SECRETS.map(|(_, variable, secret)| (variable, secret));
+        ours.into_iter().chain(peers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 
@@ -92,6 +98,8 @@ pub struct World {
     pub upstream: Recorder,
     /// The secrets.
     pub keys: Keys,
+    /// Whose keys the sidecars fetch, if the plan wants that.
+    provider: Option<Provider>,
     client: Client,
     folder: Folder,
 }
@@ -111,8 +119,16 @@ impl World {
         let admin = ports.first().context("a world has at least one Envoy")?.admin();
         let redis = RedisServer::start(folder.path()).await?;
         let mut links = Links::to_redis(&plan, redis.port()).await?;
+        let provider = provider_of(&plan, folder.path()).await?;
         let sidecar = |name, index| Sidecar::new(name, folder.path(), &links.redis_url(index, &redis), admin, &keys);
-        let (a, b) = (sidecar("a", 0)?, sidecar("b", 1)?);
+        let (mut a, mut b) = (sidecar("a", 0)?, sidecar("b", 1)?);
+        if let (Some(source), Some(provider)) = (plan.provider, &provider) {
+            let file = folder.path().join("sidecar.yaml");
+            // JSON is YAML.
+            std::fs::write(&file, source.settings(provider).to_string())?;
+            a.read_settings(&file);
+            b.read_settings(&file);
+        }
         links.add_to_sidecars(&plan, [a.ports().mesh, b.ports().mesh]).await?;
         if plan.sidecars == Sidecars::Running {
             tokio::try_join!(a.start(), b.start())?;
@@ -121,10 +137,19 @@ impl World {
         let upstream_port = listener.local_addr()?.port();
         let upstream = Recorder::remembering();
         runtime().spawn(serve(listener, upstream.clone()));
-        let crew = Crew { plan, folder: folder.path(), keys: &keys, links: &links, a: &a, b: &b, upstream_port };
+        let crew = Crew {
+            plan,
+            folder: folder.path(),
+            keys: &keys,
+            links: &links,
+            a: &a,
+            b: &b,
+            upstream_port,
+            provider: provider.as_ref(),
+        };
         let envoys = crew.start(ports).await?;
         let envoy = envoys.first().cloned().context("a world has at least one Envoy")?;
-        let world = Self { envoy, envoys, a, b, redis, links, upstream, keys, client: Client::new(), folder };
+        let world = Self { envoy, envoys, a, b, redis, links, upstream, keys, provider, client: Client::new(), folder };
         if plan.sidecars == Sidecars::Running {
             world.every_worker_has_its_snapshot().await?;
         }
@@ -135,6 +160,14 @@ impl World {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The provider whose keys the sidecars fetch.
+    ///
+    /// # Errors
+    /// The plan wants none.
+    pub fn provider(&self) -> Result<&Provider> {
+        self.provider.as_ref().context("there is no provider in this world")
     }
 
     /// Waits until the registry of replicas names every worker with a snapshot.
@@ -226,6 +259,15 @@ impl World {
         })
         .await
     }
+}
+
+async fn provider_of(plan: &Plan, folder: &Path) -> Result<Option<Provider>> {
+    let Some(source) = plan.provider else { return Ok(None) };
+    let provider = Provider::new(folder, source.algorithm)?;
+    if source.running {
+        provider.start().await?;
+    }
+    Ok(Some(provider))
 }
 
 fn holds_a_snapshot(json: &str) -> bool {

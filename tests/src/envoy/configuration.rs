@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
+use crate::peers::minted::SECRETS;
 use crate::ports;
 
 /// The name of the listener that users run.
@@ -56,7 +57,7 @@ pub struct Wiring<'a> {
     /// Ports behind `upstream`.
     pub upstream: Vec<u16>,
     /// Changes the filter's own configuration.
-    pub policy: fn(&mut Value),
+    pub policy: &'a dyn Fn(&mut Value),
 }
 
 /// The configuration of a world, as JSON, which Envoy reads as well.
@@ -163,6 +164,9 @@ fn set_filter(listener: &mut Value, wiring: &Wiring<'_>) -> Result<()> {
     visit(listener, &mut |object| {
         if let Some(machine) = object.get_mut("vm_config") {
             machine["code"] = json!({"local": {"filename": wiring.filter}});
+            let variables = &mut machine["environment_variables"]["host_env_keys"];
+            let variables = variables.as_array_mut().context("no host_env_keys")?;
+            variables.extend(SECRETS.map(|(_, variable, _)| Value::from(variable)));
         }
         Ok(())
     })?;

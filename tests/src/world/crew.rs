@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
+use super::key_source::accept;
 use super::links::{Links, ports_over};
 use super::{Filter, Keys, Plan, Roles};
 use crate::components;
 use crate::envoy::configuration::{Ports, Wiring, of_world};
 use crate::envoy::{Envoy, Setup};
+use crate::peers::Provider;
 use crate::sidecar::Sidecar;
 
 /// What the Envoys of a world have around them.
@@ -21,6 +24,7 @@ pub(super) struct Crew<'a> {
     pub(super) a: &'a Sidecar,
     pub(super) b: &'a Sidecar,
     pub(super) upstream_port: u16,
+    pub(super) provider: Option<&'a Provider>,
 }
 
 impl Crew<'_> {
@@ -41,6 +45,12 @@ impl Crew<'_> {
             Filter::Ordinary => components::filter()?,
             Filter::Trapping => components::trapping_filter()?,
         };
+        let policy = |policy: &mut Value| {
+            (self.plan.policy)(policy);
+            if let Some(provider) = self.provider {
+                accept(policy, provider);
+            }
+        };
         let wiring = Wiring {
             filter: filter.to_str().context("the filter's path is not UTF-8")?,
             ports,
@@ -48,7 +58,7 @@ impl Crew<'_> {
             check: ports_over(self.links.check.get(index), [a.mesh, b.mesh]).to_vec(),
             app: if alike { vec![a.app, b.app] } else { vec![a.app] },
             upstream: vec![self.upstream_port],
-            policy: self.plan.policy,
+            policy: &policy,
         };
         let configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
         Ok(Setup {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::World;
+use super::{KeySource, World};
 use crate::envoy::{Listeners, Restart};
 
 /// Which sidecar does what.
@@ -65,6 +65,8 @@ pub struct Plan {
     pub sidecars: Sidecars,
     /// Changes to the filter's configuration.
     pub policy: fn(&mut Value),
+    /// A provider whose keys the sidecars fetch, and whose tokens the filter accepts besides.
+    pub provider: Option<KeySource>,
 }
 
 impl Default for Plan {
@@ -79,6 +81,7 @@ impl Default for Plan {
             roles: Roles::Alike,
             sidecars: Sidecars::Running,
             policy: |_| {},
+            provider: None,
         }
     }
 }
