@@ -5,6 +5,7 @@ pub mod ban;
 pub mod caller;
 pub mod error;
 pub mod feed;
+pub mod keyset;
 pub mod page;
 pub mod strength;
 pub mod time;

@@ -22,6 +22,10 @@ pub enum FailPoint {
     NotBeforeRecorded,
     /// A logout: its feed entry is written, the caller has no answer.
     NotBeforeEntered,
+    /// A keyset: its record is written, its feed entry is not.
+    KeysetRecorded,
+    /// A keyset: its feed entry is written, nobody was answered.
+    KeysetEntered,
     /// Reconciling: an entry is written for a record, which was not read again yet.
     ReconcilePut,
     /// After a loss of data: an epoch has begun, nothing is written back to it yet.
@@ -38,7 +42,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -47,6 +51,8 @@ impl FailPoint {
         Self::TokenEntered,
         Self::NotBeforeRecorded,
         Self::NotBeforeEntered,
+        Self::KeysetRecorded,
+        Self::KeysetEntered,
         Self::ReconcilePut,
         Self::EpochBegun,
         Self::RestoreEntered,
@@ -67,6 +73,8 @@ impl FailPoint {
             Self::TokenEntered => "token.entered",
             Self::NotBeforeRecorded => "not_before.recorded",
             Self::NotBeforeEntered => "not_before.entered",
+            Self::KeysetRecorded => "keyset.recorded",
+            Self::KeysetEntered => "keyset.entered",
             Self::ReconcilePut => "reconcile.put",
             Self::EpochBegun => "epoch.begun",
             Self::RestoreEntered => "restore.entered",

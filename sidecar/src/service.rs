@@ -15,6 +15,7 @@ pub mod clock;
 pub mod doctor;
 pub mod error;
 pub mod feed;
+pub mod keysets;
 pub mod logout;
 pub mod mesh;
 pub mod metrics;

@@ -7,6 +7,7 @@ use sekisho_protocol::LEEWAY_MAX_S;
 use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::{Epoch, Subject};
 
+use super::keyset::SourceName;
 use super::token::LIFE_MAX_S;
 
 pub mod position;
@@ -104,6 +105,12 @@ impl Mark {
     pub fn not_before(subject: &Subject, issued_before: u64) -> Self {
         let until = not_before_end(issued_before);
         Self { issued_before, ..Self::new(Kind::NotBefore, subject.as_str(), until) }
+    }
+
+    /// Of the keys of a source this revision is in force.
+    #[must_use]
+    pub fn keyset(source: &SourceName, revision: u64) -> Self {
+        Self { issued_before: revision, ..Self::new(Kind::Keyset, source.as_str(), FOREVER) }
     }
 
     /// What it is about.

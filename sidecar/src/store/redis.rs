@@ -10,6 +10,7 @@ pub mod client;
 pub mod feed;
 mod foreign;
 pub(crate) mod keys;
+pub mod keysets;
 pub mod not_before;
 pub mod notices;
 pub mod records;

@@ -25,6 +25,9 @@ pub(crate) const BAN_DETAILS: &str = "sekisho:ban:";
 pub(crate) const REVOKED_RECORD: &str = "revoked:token:";
 /// + subject: the Unix second before which the subject's tokens are invalid.
 pub(crate) const NOT_BEFORE_RECORD: &str = "sekisho:not_before:";
+/// + source, in braces, so that its keys share a slot: the source's keys, as JSON. With `:turn` whose turn it is to
+/// change them, with `:question` what was asked last about an unknown `kid`.
+pub(crate) const KEYSET: &str = "sekisho:keyset:";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 
