@@ -6,6 +6,7 @@
 //! own key is no longer believed.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::rc::Rc;
 
 use crate::feed::Announced;
@@ -40,7 +41,7 @@ pub struct TokenCache {
 
 #[derive(Debug, Default)]
 struct Generation {
-    entries: HashMap<Box<[u8]>, Entry>,
+    entries: HashMap<Box<[u8]>, Entry, ByTail>,
     bytes: usize,
 }
 
@@ -48,6 +49,35 @@ struct Generation {
 struct Entry {
     verified: Rc<Verified>,
     key_set: KeySet,
+}
+
+/// Hashes the end of a token only: that is its signature, as good as random, and every request pays for the
+/// bytes. Only tokens that were verified are in the map, so nobody can fill it with equal ends; those that
+/// end alike are told apart by their whole bytes.
+#[derive(Debug, Default, Clone)]
+struct ByTail(RandomState);
+
+struct TailHasher(DefaultHasher);
+
+/// More than enough of any signature.
+const TAIL_BYTES: usize = 32;
+
+impl BuildHasher for ByTail {
+    type Hasher = TailHasher;
+
+    fn build_hasher(&self) -> TailHasher {
+        TailHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for TailHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes.get(bytes.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
 }
 
 impl TokenCache {
@@ -133,6 +163,16 @@ mod tests {
 
     fn insert(cache: &mut TokenCache, token: &[u8], now_s: u64) {
         cache.insert(token, &verified(ann()), KEYS, now_s);
+    }
+
+    #[test]
+    fn tokens_that_end_alike_are_told_apart_by_their_whole_bytes() {
+        let mut cache = TokenCache::default();
+        let tail = [b'x'; TAIL_BYTES];
+        let (one, other) = ([b"1".as_slice(), &tail].concat(), [b"2".as_slice(), &tail].concat());
+        insert(&mut cache, &one, 1);
+        assert!(get(&mut cache, &one, KEYS, 1).is_some());
+        assert!(get(&mut cache, &other, KEYS, 1).is_none());
     }
 
     #[test]
