@@ -57,6 +57,7 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_header_map_pairs(map: u32, data: *const u8, size: usize) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -172,6 +173,13 @@ pub(crate) fn buffer(kind: Buffer, max: usize) -> HostResult<Box<[u8]>> {
 pub(crate) fn header_map(map: Map) -> HostResult<Box<[u8]>> {
     // SAFETY: see `bytes` and `take`.
     bytes(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+}
+
+/// Replaces all pairs of a header map: one call, where each header would be another.
+pub(crate) fn set_header_map(map: Map, pairs: &[(&[u8], &[u8])]) -> HostResult<()> {
+    let pairs = pairs::encode(pairs);
+    // SAFETY: the proxy reads the pairs during the call.
+    result(unsafe { proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
 }
 
 /// Sets a header; every value that it had is replaced.
