@@ -2,7 +2,7 @@
 //! and answer are protobuf messages (`envoy.source.extensions.common.wasm.VerifySignatureArguments`).
 
 use sekisho_core::verify::algorithm::Hash;
-use sekisho_core::verify::crypto::HostCrypto;
+use sekisho_core::verify::host::HostCrypto;
 
 use crate::host;
 

@@ -23,7 +23,8 @@ use crate::path;
 use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
-use crate::verify::crypto::{Crypto, HostAbility};
+use crate::verify::crypto::Crypto;
+use crate::verify::host::HostAbility;
 use crate::verify::{self, Context, Unverified, Verification};
 
 /// What is to be done with a request.

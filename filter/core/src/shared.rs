@@ -10,7 +10,8 @@ use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
-use crate::verify::crypto::{HostAbility, HostCrypto, Verifications};
+use crate::verify::crypto::Verifications;
+use crate::verify::host::{HostAbility, HostCrypto};
 
 /// What decisions read and write.
 #[derive(Debug)]

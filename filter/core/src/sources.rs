@@ -70,8 +70,10 @@ pub struct Found {
 pub enum Otherwise {
     /// It is nobody's.
     Refuse(Invalid),
-    /// Sidecars may know of a newer set.
-    Ask,
+    /// The set is missing or outdated: sidecars must be asked for it.
+    AskForSet,
+    /// The set is in force, but sidecars may know of a newer one that has the key.
+    AskForKey,
     /// Nobody can tell at the moment.
     Unavailable,
 }
@@ -117,14 +119,14 @@ impl Sources {
     #[must_use]
     pub fn lookup(&self, source: &str, wanted: &Wanted<'_>, announced: &Announced, now: Now) -> Found {
         let Some(set) = self.sets.get(source) else {
-            return Found { keys: Vec::new(), otherwise: Otherwise::Ask };
+            return Found { keys: Vec::new(), otherwise: Otherwise::AskForSet };
         };
         let announced = announced.revision(set.origin.digest);
         let held = set.origin.revision.get();
         if held == 0 || held < announced {
             // None of an outdated set's keys is believed: the change may be that one was stolen.
             let asked = now.mono_ms < set.retry_at_ms && announced <= set.missed;
-            let otherwise = if asked { Otherwise::Unavailable } else { Otherwise::Ask };
+            let otherwise = if asked { Otherwise::Unavailable } else { Otherwise::AskForSet };
             return Found { keys: Vec::new(), otherwise };
         }
         set.lookup(wanted, now)
@@ -211,7 +213,7 @@ impl Set {
                 Invalid::Algorithm
             })
         } else {
-            self.unknown(wanted, now)
+            self.unknown(now)
         };
         // A key need not have a name (RFC 7517 §4.5), so one without could be meant by any.
         let candidate = |key: &&Rc<VerifyingKey>| (named(key) || key.id().is_none()) && fits(key);
@@ -223,9 +225,9 @@ impl Set {
     }
 
     /// What to do about a `kid` that this set does not have.
-    fn unknown(&self, _wanted: &Wanted<'_>, now: Now) -> Otherwise {
+    fn unknown(&self, now: Now) -> Otherwise {
         match self.standing {
-            _ if now.mono_ms >= self.ask_again_at_ms => Otherwise::Ask,
+            _ if now.mono_ms >= self.ask_again_at_ms => Otherwise::AskForKey,
             Standing::Current => Otherwise::Refuse(Invalid::Key),
             Standing::Unreachable | Standing::Unknown => Otherwise::Unavailable,
         }

@@ -5,30 +5,33 @@ pub mod budget;
 pub mod cache;
 mod claims;
 pub mod crypto;
+mod der;
+pub mod host;
 mod invalid;
+mod json;
 pub mod jwk;
 mod jws;
 pub mod key;
-mod object;
 pub mod provider;
+mod public;
+mod rules;
+mod signer;
 
 use std::rc::Rc;
 
 use sekisho_protocol::digest::DigestKey;
-use sekisho_protocol::feed::Kind;
-use sekisho_protocol::{Digest, Email, Subject};
 
 use crate::feed::Announced;
 use crate::identity::Identity;
 use crate::sources::Sources;
 use crate::time::Now;
-use algorithm::Algorithm;
 use claims::Claims;
 use crypto::Crypto;
 pub use invalid::Invalid;
 use jws::Jws;
-use key::{Outcome, VerifyingKey};
+use key::VerifyingKey;
 pub use provider::Provider;
+use signer::Signed;
 
 /// Most bytes of a token. Longer ones are refused before anything is decoded.
 pub const TOKEN_MAX_BYTES: usize = 16 * 1024;
@@ -91,57 +94,20 @@ pub fn verify(token: &[u8], context: &mut Context<'_>) -> Result<Verification, U
     if token.len() > TOKEN_MAX_BYTES {
         return Err(Invalid::TooLong.into());
     }
-    let jws = Jws::parse(token)?;
-    let claims = Claims::parse(&jws.payload)?;
-    let issuer = claims.issuer.as_deref().ok_or(Invalid::Issuer)?;
+    let jws = Jws::split(token)?;
+    let header = jws.header()?;
+    let payload = jws.payload()?;
+    let claims = Claims::parse(&payload)?;
+    let issuer = claims.text("iss")?.ok_or(Invalid::Issuer)?;
     let known = |provider: &&Provider| provider.issuers.iter().any(|known| known == issuer);
     let provider = context.providers.iter().find(known).ok_or(Invalid::Issuer)?;
-    let key = provider.keys.iter().find(|key| key.is_for(Algorithm::Hs256, None)).ok_or(Invalid::Algorithm)?;
-    match key.verify(Algorithm::Hs256, jws.signed, &jws.signature, &mut context.crypto, context.now) {
-        Outcome::Fits => {}
-        Outcome::Differs => return Err(Invalid::Signature.into()),
-        Outcome::Busy => return Err(Unverified::Busy),
-        Outcome::Unable => return Err(Unverified::KeysUnavailable),
+    if !provider.rules.accepts_type(header.kind.as_deref()) {
+        return Err(Invalid::Type.into());
     }
-    let identity = accept(claims, provider, context.digest_key, context.now.unix_s)?;
-    Ok(Verification { identity, key: Rc::clone(key) })
-}
-
-fn accept(claims: Claims, provider: &Provider, digest_key: &DigestKey, now_s: u64) -> Result<Identity, Invalid> {
-    let rules = &provider.rules;
-    if !claims.audience.iter().any(|audience| rules.audiences.contains(audience)) {
-        return Err(Invalid::Audience);
-    }
-    let expires_at = claims.expires_at.ok_or(Invalid::Expired)?;
-    let refused_from = expires_at.saturating_add(rules.leeway_s);
-    if now_s >= refused_from {
-        return Err(Invalid::Expired);
-    }
-    let latest = now_s.saturating_add(rules.leeway_s);
-    if [claims.not_before, claims.issued_at].into_iter().flatten().any(|moment| moment > latest) {
-        return Err(Invalid::NotYetValid);
-    }
-    let email_claim = rules.email.as_ref().map_or("user_email", |email| email.claim.as_str());
-    let email = claims.text(email_claim).and_then(|text| Email::parse(text).ok()).ok_or(Invalid::NoEmail)?;
-    Ok(identity(claims, email, (expires_at, refused_from), digest_key))
-}
-
-fn identity(claims: Claims, email: Email, (expires_at, refused_from): (u64, u64), digest_key: &DigestKey) -> Identity {
-    let subject = Subject::from(email.clone());
-    let digest = |kind, name: &str| Digest::of(digest_key, kind, name);
-    Identity {
-        subject_digest: digest(Kind::Ban, subject.as_str()),
-        not_before_digest: digest(Kind::NotBefore, subject.as_str()),
-        token_digest: claims.token_id.as_deref().map(|id| digest(Kind::Token, id)),
-        subject,
-        email: Some(email),
-        token_id: claims.token_id,
-        token_name: claims.token_name,
-        scopes: claims.scopes,
-        issued_at: claims.issued_at,
-        expires_at,
-        refused_from,
-    }
+    let signature = jws.signature()?;
+    let key = Signed { header: &header, text: jws.signed, signature: &signature }.signer(provider, context)?;
+    let identity = provider.rules.accept(&claims, issuer, context.digest_key, context.now.unix_s)?;
+    Ok(Verification { identity, key })
 }
 
 #[cfg(test)]

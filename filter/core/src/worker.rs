@@ -32,7 +32,8 @@ use crate::time::Now;
 use crate::verify::Invalid;
 use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
-use crate::verify::crypto::{HostAbility, HostCrypto, Verifications};
+use crate::verify::crypto::Verifications;
+use crate::verify::host::{HostAbility, HostCrypto};
 
 mod keys;
 

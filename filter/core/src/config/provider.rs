@@ -1,49 +1,127 @@
 //! Raw → [`Provider`].
 
-use std::rc::Rc;
+mod email;
+mod keys;
+
+use std::collections::BTreeMap;
+use std::mem::take;
 
 use sekisho_protocol::LEEWAY_MAX_S;
+use serde_json::Value;
 
 use super::field::Field;
 use super::parse::Parser;
 use super::raw::RawProvider;
-use crate::secret::Secret;
 use crate::verify::Provider;
 use crate::verify::algorithm::Algorithm;
-use crate::verify::key::VerifyingKey;
-use crate::verify::provider::{EmailRule, Rules};
+use crate::verify::provider::{ClaimValue, Rules};
+
+/// Ten years: longer than any token should live, and short enough that no sum overflows.
+const SECONDS_MAX: u32 = 315_360_000;
 
 impl Parser<'_> {
-    pub(super) fn provider(&mut self, path: &str, raw: RawProvider) -> Option<Provider> {
+    pub(super) fn provider(&mut self, path: &str, mut raw: RawProvider) -> Option<Provider> {
         self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), raw.name);
-        let issuers = self.texts(format!("{path}.issuers"), raw.issuers);
-        let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
-        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
-        let email_claim = match raw.email_claim {
-            Field::Absent => Some("user_email".to_owned()),
-            field => self.problems.text(format!("{path}.email_claim"), field),
-        };
-        let at = format!("{path}.hs256_secret_env");
-        let key = self.problems.text(&at, raw.hs256_secret_env).and_then(|variable| self.jwt_secret(&at, &variable));
-        let rules = Rules {
-            audiences: audiences?,
-            leeway_s: u64::from(leeway_s),
-            max_age_s: None,
-            max_lifetime_s: None,
-            required_claims: Vec::new(),
-            claim_values: Vec::new(),
-            types: None,
-            subject_claim: "sub".into(),
-            email: Some(EmailRule { claim: email_claim?, domains: None, verified: false, required: true }),
-        };
-        let keys = vec![Rc::new(VerifyingKey::hmac(key?, Algorithm::Hs256))];
-        Some(Provider { name: name?, issuers: issuers?, keys, source: None, algorithms: None, rules })
+        let name = self.problems.text(format!("{path}.name"), take(&mut raw.name));
+        let issuers = self.issuers(format!("{path}.issuers"), take(&mut raw.issuers));
+        let algorithms = self.algorithms(&format!("{path}.algorithms"), take(&mut raw.algorithms));
+        let (keys, source) = self.keys(path, &mut raw, algorithms.as_deref());
+        let rules = self.rules(path, raw);
+        Some(Provider { name: name?, issuers: issuers?, keys, source, algorithms, rules: rules? })
     }
 
-    /// The secret of an installation that Sekisho takes over may be short, if its operator says so.
-    fn jwt_secret(&mut self, path: &str, variable: &str) -> Option<Secret> {
-        let allowed = (self.environment)("SEKISHO_ALLOW_SHORT_JWT_SECRET").as_deref() == Some("1");
-        self.secret(path, variable, if allowed { 1 } else { Algorithm::Hs256.hash().size_bytes() })
+    fn rules(&mut self, path: &str, mut raw: RawProvider) -> Option<Rules> {
+        let email = self.email(path, &mut raw);
+        let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
+        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
+        let max_age_s = self.seconds(format!("{path}.max_age_s"), raw.max_age_s);
+        let max_lifetime_s = self.seconds(format!("{path}.max_lifetime_s"), raw.max_lifetime_s);
+        let required_claims = self.optional_texts(format!("{path}.required_claims"), raw.required_claims);
+        let claim_values = self.claim_values(&format!("{path}.claim_values"), raw.claim_values);
+        let types = self.optional_texts(format!("{path}.types"), raw.types);
+        let subject_claim = match raw.subject_claim {
+            Field::Absent => Some("sub".to_owned()),
+            field => self.problems.text(format!("{path}.subject_claim"), field),
+        };
+        Some(Rules {
+            audiences: audiences?,
+            leeway_s: u64::from(leeway_s),
+            max_age_s,
+            max_lifetime_s,
+            required_claims: required_claims.unwrap_or_default(),
+            claim_values,
+            types: types.map(|types| types.iter().map(|name| short_type(name)).collect()),
+            subject_claim: subject_claim?,
+            email,
+        })
     }
+
+    /// `|` separates issuer and subject in bans: with it in an issuer, two persons could become one.
+    fn issuers(&mut self, path: String, field: Field<Vec<String>>) -> Option<Vec<String>> {
+        let issuers = self.texts(path.clone(), field)?;
+        if let Some(issuer) = issuers.iter().find(|issuer| issuer.contains('|') || issuer.chars().any(char::is_control))
+        {
+            self.problems.push(path, format!("{issuer:?} holds `|` or a control character"));
+            return None;
+        }
+        Some(issuers)
+    }
+
+    fn algorithms(&mut self, path: &str, field: Field<Vec<String>>) -> Option<Vec<Algorithm>> {
+        let names = self.optional_texts(path.to_owned(), field)?;
+        let mut algorithms = Vec::with_capacity(names.len());
+        for name in names {
+            match Algorithm::from_name(&name) {
+                Some(algorithm) => algorithms.push(algorithm),
+                None => {
+                    let known: Vec<_> = Algorithm::ALL.iter().map(|known| format!("`{known}`")).collect();
+                    self.problems.push(path, format!("`{name}` is not one of {}", known.join(", ")));
+                }
+            }
+        }
+        Some(algorithms)
+    }
+
+    fn claim_values(&mut self, path: &str, field: Field<BTreeMap<String, Value>>) -> Vec<(String, Vec<ClaimValue>)> {
+        let mut claims = Vec::new();
+        for (name, value) in self.problems.optional(path, field).unwrap_or_default() {
+            let values = if let Value::Array(values) = value { values } else { vec![value] };
+            let accepted: Vec<_> = values.iter().filter_map(claim_value).collect();
+            if accepted.is_empty() || accepted.len() < values.len() {
+                let wanted = "a text, a whole number, a truth value, or a list of such";
+                self.problems.push(format!("{path}.{name}"), format!("is not {wanted}"));
+            }
+            claims.push((name, accepted));
+        }
+        claims
+    }
+
+    fn seconds(&mut self, path: String, field: Field<u64>) -> Option<u64> {
+        if matches!(field, Field::Absent) {
+            return None;
+        }
+        Some(u64::from(self.problems.number(path, field, SECONDS_MAX, 1..=SECONDS_MAX)))
+    }
+
+    pub(super) fn optional_texts(&mut self, path: String, field: Field<Vec<String>>) -> Option<Vec<String>> {
+        if matches!(field, Field::Absent) {
+            return None;
+        }
+        self.texts(path, field)
+    }
+}
+
+fn claim_value(value: &Value) -> Option<ClaimValue> {
+    match value {
+        Value::String(text) => Some(ClaimValue::Text(text.clone())),
+        Value::Number(number) => number.as_i64().map(ClaimValue::Number),
+        Value::Bool(value) => Some(ClaimValue::Bool(*value)),
+        _ => None,
+    }
+}
+
+/// A media type as headers are compared with it.
+fn short_type(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    name.strip_prefix("application/").map_or_else(|| name.clone(), str::to_owned)
 }

@@ -1,6 +1,9 @@
 //! The configuration as it is written.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::field::{Field, Unknown};
 
@@ -39,10 +42,30 @@ pub(super) struct RawProvider {
     pub(super) issuers: Field<Vec<String>>,
     pub(super) audiences: Field<Vec<String>>,
     pub(super) hs256_secret_env: Field<String>,
+    pub(super) hs384_secret_env: Field<String>,
+    pub(super) hs512_secret_env: Field<String>,
+    pub(super) jwks: Field<RawJwks>,
+    pub(super) key_source: Field<String>,
+    pub(super) algorithms: Field<Vec<String>>,
     pub(super) leeway_s: Field<u64>,
+    pub(super) max_age_s: Field<u64>,
+    pub(super) max_lifetime_s: Field<u64>,
+    pub(super) required_claims: Field<Vec<String>>,
+    pub(super) claim_values: Field<BTreeMap<String, Value>>,
+    pub(super) types: Field<Vec<String>>,
+    pub(super) subject_claim: Field<String>,
     pub(super) email_claim: Field<String>,
+    pub(super) email_domains: Field<Vec<String>>,
+    pub(super) email_verified: Field<String>,
+    pub(super) email_required: Field<bool>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
+}
+
+/// A key set as its issuer publishes it: members that nobody knows are ignored (RFC 7517 §5).
+#[derive(Debug, Deserialize)]
+pub(super) struct RawJwks {
+    pub(super) keys: Vec<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]

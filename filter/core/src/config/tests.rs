@@ -9,7 +9,8 @@ pub(crate) fn sound() -> Value {
     json!({
         "mesh": {"secret_env": "MESH", "staleness_ms": 3000, "max_checks": 2},
         "providers": [{
-            "name": "tokens", "issuers": ["sekisho"], "audiences": ["litellm-api"], "hs256_secret_env": "JWT"
+            "name": "tokens", "issuers": ["sekisho"], "audiences": ["litellm-api"], "hs256_secret_env": "JWT",
+            "email_claim": "user_email", "email_domains": ["*"], "email_verified": "ignored", "email_required": true
         }],
         "identities": [
             {"name": "app", "audience": "sekisho-app", "key": "mesh"},
@@ -28,6 +29,8 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     match name {
         "MESH" => Some("m".repeat(32)),
         "JWT" => Some("j".repeat(32)),
+        "JWT384" => Some("k".repeat(48)),
+        "JWT512" => Some("l".repeat(64)),
         "LLM" => Some("l".repeat(32)),
         "SHORT" => Some("short".into()),
         _ => None,

@@ -20,7 +20,7 @@ impl Announced {
 
     /// From now on no lower revision is in force. A source's silence in a snapshot changes nothing: revisions
     /// only grow.
-    pub(super) fn announce(&mut self, digest: Digest, revision: u64) {
+    pub(crate) fn announce(&mut self, digest: Digest, revision: u64) {
         if self.0.len() < MAX || self.0.contains_key(&digest) {
             let known = self.0.entry(digest).or_default();
             *known = revision.max(*known);

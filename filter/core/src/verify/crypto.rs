@@ -3,47 +3,9 @@
 
 use sekisho_protocol::activity::{VerificationCount, Verifier};
 
-use super::algorithm::{Algorithm, Hash};
+use super::algorithm::Algorithm;
 use super::budget::Budget;
-
-/// Signatures verified by the proxy, in native code.
-pub trait HostCrypto: std::fmt::Debug {
-    /// Whether `signature` over `text` is that of the public key (SubjectPublicKeyInfo, DER). ECDSA
-    /// signatures are in DER. None: the host cannot tell.
-    fn verify(&self, hash: Hash, public_key_spki_der: &[u8], signature: &[u8], text: &[u8]) -> Option<bool>;
-}
-
-/// A host that can verify nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoHost;
-
-impl HostCrypto for NoHost {
-    fn verify(&self, _: Hash, _: &[u8], _: &[u8], _: &[u8]) -> Option<bool> {
-        None
-    }
-}
-
-/// For which algorithms a host proved itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct HostAbility(u16);
-
-impl HostAbility {
-    /// Nothing is left to the host.
-    pub const NONE: Self = Self(0);
-
-    /// Puts known signatures to the host, good ones and bad ones. It is trusted with an algorithm only if it
-    /// told them apart.
-    #[must_use]
-    pub fn prove(_host: &dyn HostCrypto) -> Self {
-        Self::NONE
-    }
-
-    /// Whether the host verifies signatures of this algorithm.
-    #[must_use]
-    pub fn has(self, algorithm: Algorithm) -> bool {
-        self.0 & (1 << algorithm.index()) != 0
-    }
-}
+use super::host::{HostAbility, HostCrypto};
 
 /// What a verification may use.
 pub struct Crypto<'a> {
@@ -71,14 +33,23 @@ impl Verifications {
         }
     }
 
+    /// Those that happened.
+    pub fn iter(&self) -> impl Iterator<Item = (Algorithm, Verifier, u64)> {
+        let row = |(algorithm, [host, wasm]): (Algorithm, &[u64; 2])| {
+            [(algorithm, Verifier::Host, *host), (algorithm, Verifier::Wasm, *wasm)]
+        };
+        Algorithm::ALL.into_iter().zip(&self.0).flat_map(row).filter(|(_, _, count)| *count > 0)
+    }
+
     /// Those that happened, as they are reported.
     #[must_use]
     pub fn rows(&self) -> Vec<VerificationCount> {
-        let row = |(algorithm, [host, wasm]): (Algorithm, &[u64; 2])| {
-            let row = |by, count: u64| VerificationCount { algorithm: algorithm.as_str().into(), by, count };
-            [row(Verifier::Host, *host), row(Verifier::Wasm, *wasm)]
+        let row = |(algorithm, by, count): (Algorithm, _, _)| VerificationCount {
+            algorithm: algorithm.as_str().into(),
+            by,
+            count,
         };
-        Algorithm::ALL.into_iter().zip(&self.0).flat_map(row).filter(|row| row.count > 0).collect()
+        self.iter().map(row).collect()
     }
 
     /// Hands the counts over and begins at 0 again.

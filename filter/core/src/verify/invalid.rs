@@ -48,6 +48,9 @@ pub enum Invalid {
     /// A time that is no whole number of seconds between 1970 and the year 9999.
     #[error("a time in the token is not a whole number of seconds")]
     Time,
+    /// A `kid` that is no text, holds control characters or has more than 256 bytes.
+    #[error("key id is not a text of at most 256 bytes")]
+    KeyId,
     /// No key, or more keys than are tried, could have signed it.
     #[error("signing key is not known")]
     Key,
@@ -79,7 +82,7 @@ pub enum Invalid {
     #[error("subject is missing")]
     Subject,
     /// No usable e-mail address, which this provider's tokens must have.
-    #[error("user_email is missing")]
+    #[error("e-mail address is missing")]
     NoEmail,
 }
 
@@ -103,6 +106,7 @@ impl Invalid {
             Self::Repeated => "token_repeated_member",
             Self::Nesting => "token_nesting",
             Self::Time => "token_time",
+            Self::KeyId => "token_key_id",
             Self::Key => "token_key",
             Self::Issuer => "token_issuer",
             Self::Signature => "token_signature",

@@ -12,6 +12,7 @@ use sha2::{Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, Family};
 use super::crypto::Crypto;
+use super::public::PublicKey;
 use crate::feed::Announced;
 use crate::secret::Secret;
 use crate::time::Now;
@@ -40,6 +41,7 @@ pub struct Origin {
 #[derive(Debug)]
 enum Material {
     Hmac(Secret),
+    Public(PublicKey),
 }
 
 /// How the look at one signature ended.
@@ -59,13 +61,19 @@ impl VerifyingKey {
     /// A shared secret, for one algorithm.
     #[must_use]
     pub fn hmac(secret: Secret, algorithm: Algorithm) -> Self {
-        Self {
-            id: None,
-            algorithm: Some(algorithm),
-            material: Material::Hmac(secret),
-            origin: None,
-            withdrawn: Cell::new(false),
-        }
+        let material = Material::Hmac(secret);
+        Self { id: None, algorithm: Some(algorithm), material, origin: None, withdrawn: Cell::new(false) }
+    }
+
+    /// A public key.
+    pub(super) fn public(
+        id: Option<&str>,
+        algorithm: Option<Algorithm>,
+        key: PublicKey,
+        origin: Option<&Rc<Origin>>,
+    ) -> Self {
+        let material = Material::Public(key);
+        Self { id: id.map(Into::into), algorithm, material, origin: origin.cloned(), withdrawn: Cell::new(false) }
     }
 
     /// Its `kid`.
@@ -120,12 +128,14 @@ impl VerifyingKey {
         (&self.id, self.algorithm).hash(hasher);
         match &self.material {
             Material::Hmac(secret) => secret.expose().hash(hasher),
+            Material::Public(key) => key.identity().hash(hasher),
         }
     }
 
     fn family(&self) -> Family {
         match &self.material {
             Material::Hmac(_) => Family::Hmac,
+            Material::Public(key) => key.family(),
         }
     }
 
@@ -136,13 +146,16 @@ impl VerifyingKey {
         text: &[u8],
         signature: &[u8],
         crypto: &mut Crypto<'_>,
-        _now: Now,
+        now: Now,
     ) -> Outcome {
         match &self.material {
             Material::Hmac(secret) => {
                 crypto.count.count(algorithm, Verifier::Wasm);
-                if hmac_fits(algorithm, secret, text, signature) { Outcome::Fits } else { Outcome::Differs }
+                Outcome::of(hmac_fits(algorithm, secret, text, signature))
             }
+            // Kinds of keys never mix, whoever asks.
+            Material::Public(key) if key.family() != algorithm.family() => Outcome::Differs,
+            Material::Public(key) => public_fits(algorithm, key, text, signature, crypto, now),
         }
     }
 }
@@ -157,10 +170,43 @@ impl PartialEq for VerifyingKey {
 impl PartialEq for Material {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
+            (Self::Public(key), Self::Public(other)) => {
+                key.family() == other.family() && key.identity() == other.identity()
+            }
             // A secret is in no set whose keys are compared, and comparing it would take time that depends on it.
-            (Self::Hmac(_), Self::Hmac(_)) => false,
+            _ => false,
         }
     }
+}
+
+impl Outcome {
+    fn of(fits: bool) -> Self {
+        if fits { Self::Fits } else { Self::Differs }
+    }
+}
+
+fn public_fits(
+    algorithm: Algorithm,
+    key: &PublicKey,
+    text: &[u8],
+    signature: &[u8],
+    crypto: &mut Crypto<'_>,
+    now: Now,
+) -> Outcome {
+    if crypto.ability.has(algorithm) {
+        let Some(signature) = key.host_signature(signature) else { return Outcome::Differs };
+        if let Some(fits) = crypto.host.verify(algorithm.hash(), key.spki(), &signature, text) {
+            crypto.count.count(algorithm, Verifier::Host);
+            return Outcome::of(fits);
+        }
+        // It could before; so that nobody is locked out, it is done here, within the budget.
+    }
+    let Some(cost_us) = key.cost_us(algorithm) else { return Outcome::Unable };
+    if !crypto.budget.spend(cost_us, crypto.budget_ms, now) {
+        return Outcome::Busy;
+    }
+    crypto.count.count(algorithm, Verifier::Wasm);
+    Outcome::of(key.fits(algorithm, text, signature))
 }
 
 fn hmac_fits(algorithm: Algorithm, secret: &Secret, text: &[u8], signature: &[u8]) -> bool {

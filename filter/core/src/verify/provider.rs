@@ -3,8 +3,6 @@
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use sekisho_protocol::Email;
-
 use super::algorithm::Algorithm;
 use super::key::VerifyingKey;
 
@@ -64,12 +62,21 @@ pub(crate) enum ClaimValue {
 pub(crate) struct EmailRule {
     /// The claim with the address.
     pub(crate) claim: String,
-    /// The domains for which the provider is authoritative; none: for all.
-    pub(crate) domains: Option<Vec<String>>,
+    /// For which addresses the provider is authoritative.
+    pub(crate) domains: Domains,
     /// Whether `email_verified` must say so.
     pub(crate) verified: bool,
     /// Whether a token without such an address is refused.
     pub(crate) required: bool,
+}
+
+/// For which domains' addresses a provider is authoritative.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Domains {
+    /// Whatever it says.
+    All,
+    /// These, in lower case.
+    Only(Vec<String>),
 }
 
 impl Provider {
@@ -94,12 +101,5 @@ impl Provider {
     /// Whether its tokens may use `algorithm` at all.
     pub(crate) fn accepts(&self, algorithm: Algorithm) -> bool {
         self.algorithms.as_ref().is_none_or(|listed| listed.contains(&algorithm))
-    }
-}
-
-impl EmailRule {
-    /// Whether the provider is authoritative for the address.
-    pub(crate) fn covers(&self, email: &Email) -> bool {
-        self.domains.as_ref().is_none_or(|domains| domains.iter().any(|domain| domain == email.domain()))
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::tests::{environment, sound};
-use crate::verify::crypto::NoHost;
+use crate::verify::host::NoHost;
 use crate::verify::tests::{claims, sign, token};
 
 mod checks;
