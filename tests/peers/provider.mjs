@@ -1,5 +1,5 @@
 // An OpenID provider of npm's oidc-provider, and a second port by which a story commands it:
-// `provider.mjs --port P --control Q --keys FILE --algorithm ALG`.
+// `provider.mjs --port P --control Q --keys FILE --algorithm ALG [--mute]`. A mute one signs, but publishes nothing.
 //
 // It signs access tokens (RFC 9068) for whoever asks with the client credentials below. oidc-provider has no
 // notion of rotation: its keys are fixed when it is made, and an operator restarts it. Here another one is made
@@ -14,7 +14,13 @@ import { publicOf } from "./keys.mjs";
 import { misbehave } from "./misbehave.mjs";
 
 const { values: options } = parseArgs({
-  options: { port: { type: "string" }, control: { type: "string" }, keys: { type: "string" }, algorithm: { type: "string" } },
+  options: {
+    port: { type: "string" },
+    control: { type: "string" },
+    keys: { type: "string" },
+    algorithm: { type: "string" },
+    mute: { type: "boolean", default: false },
+  },
 });
 const { exportJWK, generateKeyPair } = await installed("jose");
 const { Provider } = await installed("oidc-provider");
@@ -78,7 +84,8 @@ const RIGHT = {
   jwks: () => ({ keys: keys.published.map(publicOf) }),
 };
 // How the answers of each kind of document go wrong, if they do.
-const behaviour = {};
+const MUTE = { status: 503 };
+const behaviour = options.mute ? { discovery: MUTE, jwks: MUTE } : {};
 
 const provider = createServer((request, response) => {
   const document = DOCUMENTS[new URL(request.url, ISSUER).pathname];

@@ -118,9 +118,9 @@ impl Token {
 
 /// A token of exactly these texts, signed with HS256: for headers and claims that no library would write.
 #[must_use]
-pub fn compact(secret: &str, header: &str, claims: &str) -> String {
+pub fn compact(secret: &[u8], header: &str, claims: &str) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let signature = hs256(secret.as_bytes(), signed.as_bytes());
+    let signature = hs256(secret, signed.as_bytes());
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 

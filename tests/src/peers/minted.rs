@@ -110,6 +110,12 @@ impl Minted {
         Ok(pairs.map(|(email, text)| Made { email, text }).collect())
     }
 
+    /// The secret of HS256, which this issuer shares with the filter.
+    #[must_use]
+    pub fn secret(&self) -> &'static [u8] {
+        SECRETS[0].2.as_bytes()
+    }
+
     /// The key of `algorithm`.
     ///
     /// # Errors
@@ -147,6 +153,12 @@ pub fn claims(issuer: &str, email: &str) -> Value {
     })
 }
 
+/// What a token says of its key: secrets have no names here.
+#[must_use]
+pub fn header(algorithm: &str) -> Value {
+    if algorithm.starts_with("HS") { json!({}) } else { json!({"kid": algorithm}) }
+}
+
 /// The key that is `secret`, for an HMAC algorithm.
 #[must_use]
 pub fn secret_key(secret: &[u8]) -> Origin {
@@ -178,7 +190,7 @@ fn make(maker: Maker) -> Result<Minted> {
             order.tokens.push(TokenOrder {
                 key: algorithm.to_owned(),
                 algorithm: algorithm.to_owned(),
-                header: json!({"kid": algorithm}),
+                header: header(algorithm),
                 claims: claims(maker.issuer(), &email),
                 encrypt: false,
             });

@@ -142,11 +142,24 @@ impl Provider {
     /// # Errors
     /// It is not installed, or does not become ready.
     pub async fn start(&self) -> Result<()> {
+        self.launch(&[]).await
+    }
+
+    /// Starts it so that it signs tokens, but publishes nothing: neither its description nor its keys.
+    ///
+    /// # Errors
+    /// It is not installed, or does not become ready.
+    pub async fn start_mute(&self) -> Result<()> {
+        self.launch(&["--mute"]).await
+    }
+
+    async fn launch(&self, arguments: &[&str]) -> Result<()> {
         components::peers()?;
         let mut command = Command::new(components::node());
         command.arg(components::repository().join("tests/peers/provider.mjs"));
         command.args(["--port", &self.port.to_string(), "--control", &self.control.to_string()]);
         command.arg("--keys").arg(self.folder.join("provider-keys.json")).args(["--algorithm", self.algorithm]);
+        command.args(arguments);
         let mut process = Process::start("provider", &self.folder, command).await?;
         poll::until("the provider serves", poll::START, async || {
             process.still_runs()?;
