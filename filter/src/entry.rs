@@ -61,14 +61,12 @@ extern "C" fn proxy_on_request_trailers(stream: u32, _count: usize) -> Action {
     vm::with(|vm| request::on_trailers(vm, stream)).unwrap_or(Action::Pause)
 }
 
+/// The last callback of a stream. `proxy_on_delete` would follow at once, and each exported callback is a call
+/// into this module for each request.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_done(context: u32) -> bool {
-    vm::with(|vm| root::on_done(vm, context)).unwrap_or(true)
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_delete(context: u32) {
-    vm::with(|vm| {
-        if vm.streams.contains_key(&context) { request::on_delete(vm, context) } else { root::on_delete(vm, context) }
+    let done = vm::with(|vm| {
+        if vm.streams.contains_key(&context) { request::on_done(vm, context) } else { root::on_done(vm, context) }
     });
+    done.unwrap_or(true)
 }

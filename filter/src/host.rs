@@ -57,8 +57,14 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_set_header_map_pairs(map: u32, data: *const u8, size: usize) -> u32;
     fn proxy_replace_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_add_header_map_value(
         map: u32,
         name: *const u8,
         name_size: usize,
@@ -115,7 +121,7 @@ unsafe extern "C" {
 /// Memory for what the proxy returns. It writes `size` bytes there before it hands the pointer over.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    Box::leak(vec![0_u8; size].into_boxed_slice()).as_mut_ptr()
+    Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
 }
 
 /// Takes what the proxy put into memory from [`proxy_on_memory_allocate`].
@@ -175,19 +181,18 @@ pub(crate) fn header_map(map: Map) -> HostResult<Box<[u8]>> {
     bytes(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
 }
 
-/// Replaces all pairs of a header map: one call, where each header would be another.
-pub(crate) fn set_header_map(map: Map, pairs: &[(&[u8], &[u8])]) -> HostResult<()> {
-    let pairs = pairs::encode(pairs);
-    // SAFETY: the proxy reads the pairs during the call.
-    result(unsafe { proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
-}
-
 /// Sets a header; every value that it had is replaced.
 pub(crate) fn set_header(map: Map, name: &[u8], value: &[u8]) -> HostResult<()> {
     // SAFETY: the proxy reads both during the call.
     result(unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
+}
+
+/// Adds a header beside whatever values it has.
+pub(crate) fn add_header(map: Map, name: &[u8], value: &[u8]) -> HostResult<()> {
+    // SAFETY: the proxy reads both during the call.
+    result(unsafe { proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// Removes a header with all its values.

@@ -43,9 +43,9 @@ pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
         return refuse();
     }
     match worker.on_request(&policy, RequestId(stream), &head, now) {
-        // The common case, with the headers at hand: one call for all edits.
-        Step::Allow(edits) if target.is_none() && edits.len() > 2 => {
-            allow(vm, stream, || host::set_header_map(Map::RequestHeaders, &edits.applied_to(&pairs)))
+        // The common case, with the headers at hand: what is not there need not be replaced, which is dearer.
+        Step::Allow(edits) => {
+            allow(vm, stream, || edit(&edits, |name| pairs.iter().any(|(known, _)| *known == name.as_bytes())))
         }
         step => carry_out(vm, stream, step),
     }
@@ -75,11 +75,12 @@ pub(crate) fn on_trailers(vm: &Vm, stream: u32) -> Action {
     gate(vm, stream)
 }
 
-pub(crate) fn on_delete(vm: &mut Vm, stream: u32) {
+pub(crate) fn on_done(vm: &mut Vm, stream: u32) -> bool {
     vm.streams.remove(&stream);
     if let Some(worker) = vm.worker.as_mut() {
         worker.on_leave(RequestId(stream));
     }
+    true
 }
 
 /// Carries out the step of a request whose check was answered, from another context's callback.
@@ -117,7 +118,7 @@ pub(crate) fn cut(cuts: &[Cut], root: u32) {
 
 fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
     match step {
-        Step::Allow(edits) => allow(vm, stream, || edit(&edits)),
+        Step::Allow(edits) => allow(vm, stream, || edit(&edits, |_| true)),
         Step::Answer(reply) => {
             // A reply that cannot be sent leaves the request held: it never passes.
             let _ = answer(&reply);
@@ -175,12 +176,17 @@ fn allow(vm: &mut Vm, stream: u32, edit: impl FnOnce() -> HostResult<()>) -> Act
     Action::Continue
 }
 
-fn edit(edits: &Edits) -> HostResult<()> {
+/// Makes the edits; `may_be_there` says of which headers there may be another value.
+fn edit(edits: &Edits, may_be_there: impl Fn(&str) -> bool) -> HostResult<()> {
     for name in &edits.remove {
         host::remove_header(Map::RequestHeaders, name)?;
     }
     for (name, value) in &edits.set {
-        host::set_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+        if may_be_there(name) {
+            host::set_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+        } else {
+            host::add_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+        }
     }
     Ok(())
 }

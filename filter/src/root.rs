@@ -86,10 +86,15 @@ pub(crate) fn on_answer(vm: &mut Vm, call: u32, body_size: usize) {
 /// The root context ends. The last one says goodbye and waits for the answer.
 pub(crate) fn on_done(vm: &mut Vm, context: u32) -> bool {
     let last = vm.roots.len() == 1 && vm.roots.contains_key(&context);
-    !(last && goodbye(vm, context))
+    if last && goodbye(vm, context) {
+        return false;
+    }
+    forget(vm, context);
+    true
 }
 
-pub(crate) fn on_delete(vm: &mut Vm, root: u32) {
+/// The root context is gone, or will be as soon as this callback ends.
+fn forget(vm: &mut Vm, root: u32) {
     vm.roots.remove(&root);
     // The proxy drops the callouts of a context together with it; nobody may wait for them.
     let orphans: Vec<_> =
@@ -140,6 +145,7 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
         }
         Purpose::Activity => worker.on_report_reply(status),
         Purpose::Goodbye => {
+            forget(vm, call.root);
             let _ = host::done();
         }
     }

@@ -1,6 +1,5 @@
 //! What this worker saw, collected in memory and reported in batches, off the request path.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use sekisho_protocol::activity::{ActivityReport, Method, OutcomeCount, REPORT_MAX_ROWS, SubjectActivity};
@@ -23,7 +22,7 @@ const LOST_MS: u64 = 10_000;
 pub struct Activity {
     /// By digest, so that a request allocates nothing.
     subjects: IdMap<(Digest, Option<Digest>), Seen>,
-    outcomes: HashMap<String, HashMap<&'static str, u64>>,
+    outcomes: IdMap<String, IdMap<&'static str, u64>>,
     dropped: u64,
     sequence: u64,
     /// The report under way: it is sent again, unchanged, until a sidecar took it.
@@ -59,7 +58,7 @@ impl Activity {
         if let Some(outcomes) = self.outcomes.get_mut(route) {
             *outcomes.entry(outcome).or_default() += 1;
         } else if self.outcomes.len() < REPORT_MAX_ROWS {
-            self.outcomes.insert(route.to_owned(), HashMap::from([(outcome, 1)]));
+            self.outcomes.insert(route.to_owned(), IdMap::from_iter([(outcome, 1)]));
         } else {
             self.dropped += 1;
         }
@@ -104,7 +103,7 @@ impl Activity {
             requests: seen.requests,
             last_access: seen.last_access,
         };
-        let outcome = |(route, outcomes): (String, HashMap<&'static str, u64>)| {
+        let outcome = |(route, outcomes): (String, IdMap<&'static str, u64>)| {
             let row = move |(outcome, requests): (&str, u64)| OutcomeCount {
                 route: route.clone(),
                 outcome: outcome.into(),

@@ -44,29 +44,62 @@ enum Found<'a> {
 /// The one credential of a request, among the places in which its route reads one. The same one twice is one;
 /// what does not look like a token counts only if nothing does.
 ///
+/// Its bytes are not looked at here if there is one place only: every request pays for that, and what is found
+/// in the cache of verified tokens was looked at before. Whoever does not find it asks [`check_shape`].
+///
 /// # Errors
 /// [`NoCredential`] says why there is none.
 pub fn extract<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, NoCredential> {
+    if let [place] = &*places.from {
+        return match look(place, head) {
+            Found::Token(token) => Ok(Credential::Token(token)),
+            Found::Nothing => Err(NoCredential::Missing),
+            Found::Other => Err(NoCredential::NotBearer),
+            Found::Several => Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
+        };
+    }
+    extract_among(places, head)
+}
+
+fn extract_among<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, NoCredential> {
     let (mut found, mut unlike, mut other) = (None, None, false);
     for place in &places.from {
         match look(place, head) {
             Found::Nothing => {}
             Found::Other => other = true,
             Found::Several => return Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
-            Found::Token(token) if !looks_like_a_token(&token) => unlike = Some(token),
-            Found::Token(token) => {
-                if found.replace(token).is_some_and(|before| found.as_ref() != Some(&before)) {
-                    return Err(NoCredential::Malformed(Malformed::SeveralCredentials));
+            Found::Token(token) => match check_shape(&token) {
+                Err(NoCredential::NotBearer) => other = true,
+                Err(refused @ NoCredential::Malformed(_)) => return Err(refused),
+                _ if !looks_like_a_token(&token) => unlike = Some(token),
+                _ => {
+                    if found.replace(token).is_some_and(|before| found.as_ref() != Some(&before)) {
+                        return Err(NoCredential::Malformed(Malformed::SeveralCredentials));
+                    }
                 }
-            }
+            },
         }
     }
     match found.or(unlike) {
-        Some(token) if token.len() > TOKEN_MAX_BYTES => Err(NoCredential::Invalid(Invalid::TooLong)),
         Some(token) => Ok(Credential::Token(token)),
         None if other => Err(NoCredential::NotBearer),
         None => Err(NoCredential::Missing),
     }
+}
+
+/// Whether these bytes can be one token at all.
+///
+/// # Errors
+/// They are several, joined by Envoy with a comma (rule E1); they are no token68; there are too many.
+pub fn check_shape(token: &[u8]) -> Result<(), NoCredential> {
+    if is_token68(token) {
+        let is_too_long = token.len() > TOKEN_MAX_BYTES;
+        return if is_too_long { Err(NoCredential::Invalid(Invalid::TooLong)) } else { Ok(()) };
+    }
+    if token.contains(&b',') {
+        return Err(NoCredential::Malformed(Malformed::SeveralCredentials));
+    }
+    Err(NoCredential::NotBearer)
 }
 
 fn look<'a>(place: &Place, head: &Head<'a>) -> Found<'a> {
@@ -78,14 +111,18 @@ fn look<'a>(place: &Place, head: &Head<'a>) -> Found<'a> {
     }
 }
 
-/// Two headers, or one that Envoy joined with a comma, are two credentials even with equal values (rule E1).
+/// Two headers are two credentials even with equal values (rule E1).
 fn in_header<'a>(head: &Head<'a>, header: &[u8], token: impl Fn(&'a [u8]) -> Option<&'a [u8]>) -> Found<'a> {
     let mut values = head.pairs.iter().filter(|(name, _)| *name == header).map(|(_, value)| *value);
     match (values.next(), values.next()) {
         (None, _) => Found::Nothing,
         (Some(_), Some(_)) => Found::Several,
-        (Some(value), None) if value.contains(&b',') => Found::Several,
-        (Some(value), None) => token(value).map_or(Found::Other, |token| Found::Token(Cow::Borrowed(token))),
+        // Two credentials even if none of them is a token.
+        (Some(value), None) => match token(value) {
+            Some(token) => Found::Token(Cow::Borrowed(token)),
+            None if value.contains(&b',') => Found::Several,
+            None => Found::Other,
+        },
     }
 }
 
@@ -100,8 +137,8 @@ fn one_of<'a>(values: impl Iterator<Item = Cow<'a, [u8]>>) -> Found<'a> {
     }
     match one {
         None => Found::Nothing,
-        Some(value) if is_token68(&value) => Found::Token(value),
-        Some(_) => Found::Other,
+        Some(value) if value.is_empty() => Found::Other,
+        Some(value) => Found::Token(value),
     }
 }
 
@@ -112,11 +149,11 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     if !given.eq_ignore_ascii_case(scheme.as_bytes()) || rest.first() != Some(&b' ') {
         return None;
     }
-    Some(rest.trim_ascii()).filter(|token| is_token68(token))
+    Some(rest.trim_ascii()).filter(|token| !token.is_empty())
 }
 
 fn after_prefix<'a>(value: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
-    Some(value.strip_prefix(prefix.as_bytes())?.trim_ascii()).filter(|token| is_token68(token))
+    Some(value.strip_prefix(prefix.as_bytes())?.trim_ascii()).filter(|token| !token.is_empty())
 }
 
 /// One look at each byte: tokens are long, and every request shows one.

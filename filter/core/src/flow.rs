@@ -154,12 +154,15 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
     };
     let token = match credential::extract(places, head) {
         Ok(Credential::Token(token)) => token,
-        Err(NoCredential::Missing) => return Verdict::Deny(Denial::Missing),
-        Err(NoCredential::NotBearer) => return Verdict::Deny(Denial::NotBearer),
-        Err(NoCredential::Invalid(invalid)) => return Verdict::Deny(Denial::Invalid(invalid)),
-        Err(NoCredential::Malformed(malformed)) => return Verdict::Reject(malformed),
+        Err(none) => return no_credential(none),
     };
     places.edit(head, &token, &mut edits);
+    if let Some(verified) = known(&token, policy, shared, now) {
+        return judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now);
+    }
+    if let Err(none) = credential::check_shape(&token) {
+        return no_credential(none);
+    }
     match verify(&token, policy, shared, now) {
         Ok(verified) => judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now),
         Err(unverified) => {
@@ -170,9 +173,19 @@ pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Sha
     }
 }
 
-/// Verifies a token that waited for keys.
+fn no_credential(none: NoCredential) -> Verdict {
+    match none {
+        NoCredential::Missing => Verdict::Deny(Denial::Missing),
+        NoCredential::NotBearer => Verdict::Deny(Denial::NotBearer),
+        NoCredential::Invalid(invalid) => Verdict::Deny(Denial::Invalid(invalid)),
+        NoCredential::Malformed(malformed) => Verdict::Reject(malformed),
+    }
+}
+
+/// Verifies a token that waited for keys. Another request may have shown it meanwhile, and waited no longer.
 pub fn verify_again(unproven: Unproven, shared: &mut Shared, now: Now) -> Verdict {
-    match verify(&unproven.token, &unproven.policy, shared, now) {
+    let known = known(&unproven.token, &unproven.policy, shared, now);
+    match known.map_or_else(|| verify(&unproven.token, &unproven.policy, shared, now), Ok) {
         Ok(verified) => {
             let Unproven { policy, route, edits, .. } = unproven;
             judge(Flow { policy, route, verified, edits }, shared, now)
@@ -255,11 +268,13 @@ fn strip(head: &Head<'_>) -> Edits {
     edits
 }
 
+/// What is known of a token that was verified before.
+fn known(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Option<Rc<Verified>> {
+    shared.tokens.get(token, policy.key_set, shared.replica.keysets(), now.unix_s)
+}
+
 fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, Unverified> {
     let announced = shared.replica.keysets();
-    if let Some(verified) = shared.tokens.get(token, policy.key_set, announced, now.unix_s) {
-        return Ok(verified);
-    }
     let ability = if policy.host_crypto == HostUse::Never { HostAbility::NONE } else { shared.ability };
     let mut context = Context {
         providers: &policy.providers,

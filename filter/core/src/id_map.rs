@@ -1,10 +1,10 @@
-//! Maps by numbers that no client can choose: ids that the host gives out, digests that are keyed already.
-//! Hashing those with a keyed hash, as other maps must be, would be a good part of what a request costs.
+//! Maps by what no client can choose: ids that the host gives out, digests that are keyed already, names of the
+//! configuration. Hashing those with a keyed hash, as other maps must be, would be a good part of what a request costs.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A map by such numbers.
+/// A map by such keys.
 pub type IdMap<K, V> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 
 /// Spreads numbers over all bits by multiplications.
@@ -16,7 +16,13 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.write_u64(u64::from_le_bytes(*word)));
+        rest.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(u64::from(number));
     }
 
     fn write_u32(&mut self, number: u32) {

@@ -12,7 +12,6 @@ use sekisho_protocol::identity::{HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S}
 use sekisho_protocol::{Digest, Email, Subject};
 use sha2::Sha256;
 
-use crate::head::Pairs;
 use crate::secret::Secret;
 use crate::verify::key::VerifyingKey;
 
@@ -183,33 +182,6 @@ pub struct Edits {
     pub set: Vec<Header>,
 }
 
-impl Edits {
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.remove.len() + self.set.len()
-    }
-
-    /// Whether the request goes on as it came.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The headers of a request once the edits are made.
-    #[must_use]
-    pub fn applied_to<'a>(&'a self, pairs: &Pairs<'a>) -> Vec<(&'a [u8], &'a [u8])> {
-        let goes = |name: &[u8]| {
-            self.remove.iter().any(|removed| **removed == *name)
-                || self.set.iter().any(|(replaced, _)| replaced.as_bytes() == name)
-        };
-        let mut all = Vec::with_capacity(pairs.len() + self.set.len());
-        all.extend(pairs.iter().filter(|(name, _)| !goes(name)));
-        all.extend(self.set.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        all
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -246,25 +218,6 @@ pub(crate) mod tests {
     fn claims(jwt: &str) -> IdentityClaims {
         let payload = BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap();
         serde_json::from_slice(&payload).unwrap()
-    }
-
-    #[test]
-    fn e1_what_is_removed_or_replaced_is_gone_however_often_it_was_there() {
-        let remove = vec![Cow::Borrowed(&b"authorization"[..]), Cow::Borrowed(&b"cookie"[..])];
-        let edits = Edits { remove, set: vec![("x-a".into(), "new".into()), ("cookie".into(), "b=2".into())] };
-        let before: &Pairs<'_> = &[
-            (b":path", b"/"),
-            (b"authorization", b"1"),
-            (b"x-a", b"old"),
-            (b"cookie", b"a=1"),
-            (b"accept", b"x"),
-            (b"x-a", b"older"),
-            (b"authorization", b"2"),
-            (b"accept", b"y"),
-        ];
-        let after: &Pairs<'_> =
-            &[(b":path", b"/"), (b"accept", b"x"), (b"accept", b"y"), (b"x-a", b"new"), (b"cookie", b"b=2")];
-        assert_eq!(edits.applied_to(before), after);
     }
 
     #[test]

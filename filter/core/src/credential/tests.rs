@@ -6,7 +6,9 @@ fn extract_from(from: &[Place], pairs: &[(&str, &str)]) -> Result<String, NoCred
     let pairs: Vec<(&[u8], &[u8])> = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     let places = Places { from: from.to_vec(), ..Places::default() };
     let head = Head::read(&pairs, &crate::head::Forgeable::default());
-    extract(&places, &head).map(|Credential::Token(token)| String::from_utf8(token.into_owned()).unwrap())
+    let Credential::Token(token) = extract(&places, &head)?;
+    check_shape(&token)?;
+    Ok(String::from_utf8(token.into_owned()).unwrap())
 }
 
 fn several() -> Result<String, NoCredential> {
