@@ -51,7 +51,7 @@ const FILTER: &[Case] = &[
 ];
 
 const EMPTY_PROVIDER: &[&str] =
-    &["providers[0].name", "providers[0].issuers", "providers[0].audiences", "providers[0].hs256_secret_env"];
+    &["providers[0].name", "providers[0].issuers", "providers[0].audiences", "providers[0]"];
 
 const SIDECAR: &[(&str, &str, &[&str])] = &[
     ("no YAML", "listen: [", &[]),

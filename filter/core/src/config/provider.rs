@@ -125,3 +125,5 @@ fn short_type(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     name.strip_prefix("application/").map_or_else(|| name.clone(), str::to_owned)
 }
+#[cfg(test)]
+mod tests;
