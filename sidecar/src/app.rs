@@ -48,7 +48,8 @@ impl Program for Sekisho {
 
     fn doctor(&self, settings: &Settings, services: &Services) -> Doctor {
         let (probe, registry) = (Arc::clone(&services.probe), Arc::clone(&services.registry));
-        Doctor::new(probe, registry, Arc::new(HttpWeb::default()), compose::round(settings))
+        let web = Arc::new(HttpWeb::default());
+        Doctor::new(probe, registry, services.signing_keys.clone(), web, compose::round(settings))
     }
 
     fn openapi(&self) -> anyhow::Result<String> {
@@ -103,6 +104,7 @@ impl App {
             self.closing.clone(),
         ));
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
+        running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
     }
 
     /// The routes of the `mesh` listener.
@@ -122,6 +124,8 @@ impl App {
         http::app::router(Api {
             bans: services.bans.clone(),
             tokens: services.tokens.clone(),
+            signing_keys: services.signing_keys.clone(),
+            jwks: services.jwks.clone(),
             logouts: services.logouts.clone(),
             mesh: services.mesh.clone(),
             admins: services.admins.clone(),

@@ -20,6 +20,7 @@ mod ban;
 mod config;
 mod doctor;
 mod duration;
+mod keys;
 mod logout;
 mod mesh;
 mod output;
@@ -62,6 +63,9 @@ enum Command {
         #[arg(value_parser = Email::parse)]
         email: Email,
     },
+    /// The keys that sign tokens: list, add, rotate, retire.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
@@ -114,7 +118,8 @@ impl Exit {
     fn code(&self) -> u8 {
         match self {
             // A bad value is a matter of usage, wherever it is noticed.
-            Self::Failed(Failure::Invalid { .. } | Failure::ScopeNotHeld { .. }) | Self::Misconfigured(_) => 2,
+            Self::Failed(Failure::Invalid { .. } | Failure::ScopeNotHeld { .. } | Failure::NoEncryptionKey)
+            | Self::Misconfigured(_) => 2,
             Self::Failed(_) | Self::Broken(_) => 1,
             Self::NotReady => 3,
         }
@@ -162,6 +167,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Token(command) => token::run(command, &program.connect(&load()?)?.tokens, output).await?,
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
+        Command::Keys(command) => keys::run(command, &program.connect(&load()?)?.signing_keys, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,
         Command::Doctor => {

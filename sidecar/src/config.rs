@@ -28,6 +28,7 @@ pub struct Settings {
     listen: Listen,
     mesh: Mesh,
     redis_url: Secret,
+    encryption_key: Option<Secret>,
     tokens: Tokens,
     admins: Admins,
     log: Log,
@@ -131,6 +132,7 @@ const KEYS: &[Key] = &[
     secret("redis.url", "REDIS_URL"),
     key("redis.host", "REDIS_HOST"),
     key("redis.port", "REDIS_PORT"),
+    secret("redis.encryption_key", "REDIS_ENCRYPTION_KEY"),
     secret("tokens.jwt_secret", "JWT_SECRET"),
     key("tokens.allow_short_jwt_secret", "SEKISHO_ALLOW_SHORT_JWT_SECRET"),
     key("tokens.issuer", "SEKISHO_TOKEN_ISSUER"),
@@ -178,6 +180,7 @@ impl Settings {
             listen,
             mesh: sections::mesh(&mut reader),
             redis_url: sections::redis_url(&mut reader),
+            encryption_key: sections::encryption_key(&mut reader),
             tokens: sections::tokens(&mut reader),
             admins: sections::admins(&mut reader),
             log: sections::log(&mut reader),
@@ -224,6 +227,12 @@ impl Settings {
     #[must_use]
     pub fn redis_url(&self) -> &Secret {
         &self.redis_url
+    }
+
+    /// The 32 bytes under which private keys are sealed before Redis keeps them, if there are any.
+    #[must_use]
+    pub fn encryption_key(&self) -> Option<&Secret> {
+        self.encryption_key.as_ref()
     }
 
     /// The tokens that the token API mints.

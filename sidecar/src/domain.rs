@@ -7,6 +7,8 @@ pub mod error;
 pub mod feed;
 pub mod keyset;
 pub mod page;
+pub mod seal;
+pub mod signing;
 pub mod strength;
 pub mod time;
 pub mod token;

@@ -1,5 +1,5 @@
-//! What runs beside the listeners: following the feed, watching and reconciling the records, sweeping, and
-//! surveying the filters.
+//! What runs beside the listeners: following the feed, watching and reconciling the records, sweeping, surveying
+//! the filters, and looking after the signing keys.
 //!
 //! A job never ends by itself. What goes wrong is logged once, when it begins and when it is over.
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod follow;
 pub mod reconcile;
+pub mod signing_keys;
 pub mod survey;
 pub mod sweep;
 pub mod watch;

@@ -20,6 +20,7 @@ pub mod logout;
 pub mod mesh;
 pub mod metrics;
 pub mod readiness;
+pub mod signing_keys;
 pub mod tokens;
 
 use acknowledgement::Acknowledgements;
@@ -37,6 +38,8 @@ use logout::Logouts;
 use mesh::Mesh;
 use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
+use signing_keys::SigningKeys;
+use signing_keys::jwks::Jwks;
 use tokens::Tokens;
 
 /// Everything that can be asked for. Clones share their state.
@@ -46,6 +49,10 @@ pub struct Services {
     pub bans: Bans,
     /// Tokens.
     pub tokens: Tokens,
+    /// The keys of our own with which tokens are signed.
+    pub signing_keys: SigningKeys,
+    /// Those keys, for everybody.
+    pub jwks: Jwks,
     /// Logging people out everywhere.
     pub logouts: Logouts,
     /// Who may administer.

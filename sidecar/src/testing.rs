@@ -13,6 +13,8 @@ use crate::store::redis::RedisClient;
 pub(crate) const MESH_SECRET: &str = "a mesh secret for tests, 32 bytes or more";
 /// A token secret for tests.
 pub(crate) const JWT_SECRET: &str = "a token secret for tests, 32 bytes or more";
+/// An encryption key for tests.
+pub(crate) const ENCRYPTION_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// A Redis server on a port and in a folder of its own, which ends with the test.
 pub(crate) struct RedisServer {

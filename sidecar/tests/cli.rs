@@ -23,6 +23,8 @@ mod doctor;
 #[cfg(debug_assertions)]
 #[path = "cli/fail_points.rs"]
 mod fail_points;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/mesh.rs"]
 mod mesh;
 #[path = "cli/state.rs"]

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::domain::admin::AdminRules;
+use crate::domain::seal::SealingKey;
 use crate::domain::strength::Strength;
 use crate::domain::token::Lifetimes;
 use crate::service::Services;
@@ -16,14 +17,19 @@ use crate::service::bans::Bans;
 use crate::service::change::Changes;
 use crate::service::checks::Checks;
 use crate::service::doctor::Round;
+use crate::service::feed::Feed;
 use crate::service::feed::census::Census;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
+use crate::service::keysets::publish::Publisher;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
+use crate::service::signing_keys::SigningKeys;
+use crate::service::signing_keys::jwks::Jwks;
+use crate::service::signing_keys::vault::Vault;
 use crate::service::tokens::Tokens;
 use crate::service::tokens::issuer::Issuer;
 use crate::store::redis::RedisClient;
@@ -31,8 +37,10 @@ use crate::store::redis::activity::RedisActivity;
 use crate::store::redis::admins::RedisAdmins;
 use crate::store::redis::bans::RedisBans;
 use crate::store::redis::feed::RedisFeed;
+use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
 use crate::store::redis::records::RedisRecords;
+use crate::store::redis::signing_keys::RedisSigningKeys;
 use crate::store::redis::tokens::RedisTokens;
 use crate::store::redis::vitals::RedisVitals;
 use crate::store::redis::workers::RedisWorkers;
@@ -50,7 +58,9 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let changes = Changes::new(acknowledgements.clone(), vitals.clone());
     let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
-    let issuer = Issuer::new(tokens.jwt_secret.expose(), tokens.issuer.clone(), tokens.audience.clone());
+    let (signing_keys, key_store, vault) = signing_keys(settings, redis, feed.clone(), &mirror, &changes);
+    let (secret, issuer, audience) = (tokens.jwt_secret.expose(), &tokens.issuer, &tokens.audience);
+    let issuer = Issuer::new(secret, key_store.clone(), vault, issuer, audience);
     let lifetimes = Lifetimes { default_s: tokens.default_expires_in_s, max_s: tokens.max_expires_in_s };
     let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
     let polls = Polls::new(
@@ -77,6 +87,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
             issuer,
             lifetimes,
         ),
+        signing_keys,
+        jwks: Jwks::new(key_store),
         logouts,
         admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
         acknowledgements,
@@ -94,6 +106,21 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
         notices,
         metrics,
     }
+}
+
+/// The keys that sign tokens: the use cases, where they are kept, and what opens them.
+fn signing_keys(
+    settings: &Settings,
+    redis: &RedisClient,
+    feed: Arc<dyn Feed>,
+    mirror: &Mirror,
+    changes: &Changes,
+) -> (SigningKeys, Arc<RedisSigningKeys>, Vault) {
+    let vault = Vault::new(settings.encryption_key().and_then(|key| SealingKey::new(key.expose())));
+    let (keys, keysets) = (Arc::new(RedisSigningKeys::new(redis.clone())), Arc::new(RedisKeysets::new(redis.clone())));
+    let publisher = Publisher::new(keysets.clone(), feed.clone(), mirror.clone());
+    let (mirror, changes) = (mirror.clone(), changes.clone());
+    (SigningKeys::new(keys.clone(), keysets, vault.clone(), publisher, feed, mirror, changes), keys, vault)
 }
 
 /// Whom the doctor visits.

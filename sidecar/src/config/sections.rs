@@ -1,13 +1,20 @@
 //! The sections of the settings, read one by one. What is wrong is noted, and a default stands in its
 //! place: then the rest can be read, too.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
 
 use super::reader::Reader;
 use super::{Admins, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use crate::domain::seal::KEY_BYTES;
 use crate::domain::token::LIFE_MAX_S;
+
+/// The command that makes a good encryption key.
+const MAKE_ENCRYPTION_KEY: &str = "openssl rand -hex 32";
+/// Fewer different bytes than this in one, and it was typed, not drawn.
+const DISTINCT_BYTES_MIN: usize = 8;
 
 pub(super) fn listen(reader: &mut Reader) -> Listen {
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -43,6 +50,24 @@ pub(super) fn redis_url(reader: &mut Reader) -> Secret {
     // An IPv6 address stands in brackets in a URL (RFC 3986 §3.2.2).
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
     Secret::new(format!("redis://{host}:{port}"))
+}
+
+/// 32 bytes, as 64 hex digits. The text is a secret, so no message holds it.
+pub(super) fn encryption_key(reader: &mut Reader) -> Option<Secret> {
+    let text = reader.text("redis.encryption_key")?.as_bytes();
+    let (digits, _) = text.as_chunks::<2>();
+    let byte = |digits: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    // `from_str_radix` takes a sign, too.
+    let is_hex = text.len() == 2 * KEY_BYTES && text.iter().all(u8::is_ascii_hexdigit);
+    let key: Option<Vec<u8>> = if is_hex { digits.iter().map(byte).collect() } else { None };
+    let Some(key) = key.map(Secret::new) else {
+        reader.wrong("redis.encryption_key", format!("is not 64 hex digits; make one with `{MAKE_ENCRYPTION_KEY}`"));
+        return None;
+    };
+    if key.expose().iter().collect::<BTreeSet<_>>().len() < DISTINCT_BYTES_MIN {
+        reader.wrong("redis.encryption_key", format!("can be guessed; make one with `{MAKE_ENCRYPTION_KEY}`"));
+    }
+    Some(key)
 }
 
 pub(super) fn tokens(reader: &mut Reader) -> Tokens {

@@ -127,6 +127,29 @@ fn a_short_token_secret_is_taken_only_from_old_installations() {
 }
 
 #[test]
+fn an_encryption_key_is_64_hex_digits_and_never_told() {
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191A1B1C1D1E1F";
+    assert_eq!(parse(None, &with_secrets(&[])).unwrap().encryption_key(), None);
+    let settings = parse(None, &with_secrets(&[("REDIS_ENCRYPTION_KEY", KEY)])).unwrap();
+    let expected: Vec<u8> = (0..32).collect();
+    assert_eq!(settings.encryption_key().map(Secret::expose), Some(&expected[..]));
+    let yaml = format!("redis: {{ encryption_key: '{KEY}' }}");
+    assert_eq!(parse(Some(&yaml), &with_secrets(&[])).unwrap().encryption_key(), settings.encryption_key());
+    for (bad, expected) in [
+        ("0001020304", "is not 64 hex digits"),
+        ("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fff", "is not 64 hex digits"),
+        ("+001+203+405+607+809+a0b+c0d+e0f+011+213+415+617+819+a1b+c1d+e1f", "is not 64 hex digits"),
+        ("é00102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1", "is not 64 hex digits"),
+        ("0000000000000000000000000000000000000000000000000000000000000000", "can be guessed"),
+    ] {
+        let problems = told(parse(None, &with_secrets(&[("REDIS_ENCRYPTION_KEY", bad)])));
+        assert_eq!(problems.len(), 1, "{bad}: {problems:?}");
+        assert!(problems[0].contains(expected) && problems[0].contains("`openssl rand -hex 32`"), "{problems:?}");
+        assert!(!problems[0].contains(bad), "{problems:?}");
+    }
+}
+
+#[test]
 fn a_file_is_checked_without_secrets_but_not_with_bad_ones() {
     assert!(Settings::check_file("node: a\n").is_empty());
     assert_eq!(Settings::check_file("mesh: { secret: short }\n").iter().count(), 1);

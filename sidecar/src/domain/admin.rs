@@ -28,11 +28,17 @@ impl AdminRules {
         }
     }
 
+    /// Whether `email` is the super administrator.
+    #[must_use]
+    pub fn is_super(&self, email: &Email) -> bool {
+        self.super_admin.as_ref() == Some(email)
+    }
+
     /// Whether the configuration makes `email` an administrator. A domain means exactly itself, no
     /// subdomain, and what stands behind the last `@`.
     #[must_use]
     pub fn names(&self, email: &Email) -> bool {
-        self.super_admin.as_ref() == Some(email) || self.emails.contains(email) || self.domains.contains(email.domain())
+        self.is_super(email) || self.emails.contains(email) || self.domains.contains(email.domain())
     }
 }
 
@@ -57,5 +63,6 @@ mod tests {
             assert_eq!(rules.names(&email(who)), expected, "{who}");
         }
         assert!(!AdminRules::default().names(&email("ann@b.org")));
+        assert!(rules.is_super(&email("Root@A.org")) && !rules.is_super(&email("ann@b.org")));
     }
 }

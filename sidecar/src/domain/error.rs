@@ -7,6 +7,8 @@
 use sekisho_protocol::Subject;
 use serde_json::{Value, json};
 
+use crate::domain::time::UnixSeconds;
+
 /// Why a call was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -36,6 +38,12 @@ pub enum Failure {
         /// Who asked.
         user: String,
     },
+    /// An administrator, but not the one who may do this.
+    #[error("only the super admin may do this, and {user} is not")]
+    SuperAdminOnly {
+        /// Who asked.
+        user: String,
+    },
     /// Somebody else's token.
     #[error("this token belongs to somebody else")]
     NotYourToken,
@@ -59,6 +67,35 @@ pub enum Failure {
     Overtaken {
         /// Whose ban it was about.
         subject: Subject,
+    },
+    /// No signing key with this id.
+    #[error("there is no signing key with this id")]
+    KeyNotFound,
+    /// A key can't go while it signs.
+    #[error("this key signs new tokens; rotate first")]
+    KeySigns,
+    /// A key can't go while its tokens live.
+    #[error("tokens of this key are valid until {until} (Unix seconds); to refuse them all, retire it now")]
+    KeyNeeded {
+        /// When it may go.
+        until: UnixSeconds,
+    },
+    /// No room for another key.
+    #[error("there are as many signing keys as filters know of one source; retire one first")]
+    TooManyKeys,
+    /// Somebody else changed the signing keys.
+    #[error("somebody else changed the signing keys in between; look at them and try again")]
+    KeysOvertaken,
+    /// No key under which private keys could be sealed.
+    #[error(
+        "private keys are kept sealed under REDIS_ENCRYPTION_KEY, which is not set; make one with `openssl rand -hex 32` and give it to every sidecar"
+    )]
+    NoEncryptionKey,
+    /// The private part of the key that signs can't be had.
+    #[error("tokens can't be signed: {cause}")]
+    KeyClosed {
+        /// For the log and the command line only.
+        cause: String,
     },
     /// No such address.
     #[error("there is nothing at this address")]
@@ -103,16 +140,23 @@ impl Failure {
             Self::Unauthenticated => Row(401, "unauthenticated", "Unauthorized"),
             Self::NoEmail => Row(403, "no_email", "Forbidden"),
             Self::AdminOnly { .. } => Row(403, "admin_only", "Forbidden"),
+            Self::SuperAdminOnly { .. } => Row(403, "super_admin_only", "Forbidden"),
             Self::NotYourToken => Row(403, "not_your_token", "Forbidden"),
             Self::ScopeNotHeld { .. } => Row(403, "scope_not_held", "Forbidden"),
             Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
             Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
+            Self::KeyNotFound => Row(404, "key_not_found", "Not Found"),
             Self::NoSuchPath => Row(404, "no_such_path", "Not Found"),
             Self::MethodNotAllowed => Row(405, "method_not_allowed", "Method Not Allowed"),
-            Self::Overtaken { .. } => Row(409, "overtaken", "Conflict"),
+            Self::Overtaken { .. } | Self::KeysOvertaken => Row(409, "overtaken", "Conflict"),
+            Self::KeySigns => Row(409, "key_signs", "Conflict"),
+            Self::KeyNeeded { .. } => Row(409, "key_needed", "Conflict"),
+            Self::TooManyKeys => Row(409, "too_many_keys", "Conflict"),
+            Self::NoEncryptionKey => Row(409, "no_encryption_key", "Conflict"),
             Self::TooLarge => Row(413, "too_large", "Content Too Large"),
             Self::NotJson => Row(415, "not_json", "Unsupported Media Type"),
             Self::Internal { .. } => Row(500, "internal", "Internal Server Error"),
+            Self::KeyClosed { .. } => Row(503, "key_closed", "Service Unavailable"),
             Self::Unavailable { .. } => Row(503, "unavailable", "Service Unavailable"),
         }
     }
@@ -134,6 +178,7 @@ impl Failure {
     pub fn detail(&self) -> String {
         match self {
             Self::Unavailable { .. } => "the state can't be reached now; try again shortly".to_owned(),
+            Self::KeyClosed { .. } => "tokens can't be signed now; the log of the sidecar says why".to_owned(),
             Self::Internal { .. } => "an internal error; the log of the sidecar says more".to_owned(),
             other => other.to_string(),
         }
@@ -195,6 +240,7 @@ mod tests {
         for failure in [
             Failure::Unavailable { cause: "redis://user:pass@host refused".into() },
             Failure::Internal { cause: "redis://user:pass@host refused".into() },
+            Failure::KeyClosed { cause: "redis://user:pass@host refused".into() },
         ] {
             assert!(!failure.body().to_string().contains("pass@host"), "{failure:?}");
             assert!(failure.to_string().contains("pass@host"), "the log shows it");

@@ -8,6 +8,7 @@ use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::{Epoch, Subject};
 
 use super::keyset::SourceName;
+use super::signing::Kid;
 use super::token::LIFE_MAX_S;
 
 pub mod position;
@@ -113,6 +114,13 @@ impl Mark {
         Self { issued_before: revision, ..Self::new(Kind::Keyset, source.as_str(), FOREVER) }
     }
 
+    /// The signing key of our own with this id was retired while its tokens could be alive. That has no end: whoever
+    /// has its private part chooses how long its tokens live.
+    #[must_use]
+    pub fn retired_signing_key(kid: &Kid) -> Self {
+        Self::new(Kind::Key, &signing_key_name(kid), FOREVER)
+    }
+
     /// What it is about.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -136,6 +144,12 @@ impl Mark {
     pub fn issued_before(&self) -> u64 {
         self.issued_before
     }
+}
+
+/// The name of a signing key of our own among all keys. The others' are hex, so it is nobody else's.
+#[must_use]
+pub fn signing_key_name(kid: &Kid) -> String {
+    format!("signing|{kid}")
 }
 
 /// When the revocation of a token that expires at `exp` may be forgotten (rule P10), Unix seconds.

@@ -20,15 +20,19 @@ use crate::service::admins::Admins;
 use crate::service::bans::Bans;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
+use crate::service::signing_keys::SigningKeys;
+use crate::service::signing_keys::jwks::Jwks;
 use crate::service::tokens::Tokens;
 
 pub mod admin_bans;
+pub mod admin_keys;
 pub mod admin_logout;
 pub mod admin_mesh;
 pub mod admin_tokens;
 pub mod answer;
 pub mod caller;
 pub mod document;
+pub mod jwks;
 pub mod request;
 pub mod tokens;
 
@@ -45,6 +49,10 @@ pub struct Api {
     pub bans: Bans,
     /// Tokens.
     pub tokens: Tokens,
+    /// The keys of our own with which tokens are signed.
+    pub signing_keys: SigningKeys,
+    /// Those keys, for everybody.
+    pub jwks: Jwks,
     /// Logging people out everywhere.
     pub logouts: Logouts,
     /// How far the filters are.
@@ -72,8 +80,11 @@ pub fn router(api: Api) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(CatchPanicLayer::custom(on_panic))
-                // Answers hold tokens and addresses; none is of use to a cache.
-                .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+                // Answers hold tokens and addresses; none is of use to a cache, unless it says so.
+                .layer(SetResponseHeaderLayer::if_not_present(
+                    header::CACHE_CONTROL,
+                    HeaderValue::from_static("no-store"),
+                ))
                 .layer(DefaultBodyLimit::max(BODY_MAX_BYTES)),
         )
 }
@@ -93,6 +104,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_bans::unban))
         .routes(routes!(admin_logout::logout_user))
         .routes(routes!(admin_mesh::show))
+        .routes(routes!(admin_keys::list, admin_keys::add))
+        .routes(routes!(admin_keys::rotate))
+        .routes(routes!(admin_keys::retire))
+        .routes(routes!(jwks::show))
 }
 
 /// Whether the API is up, as before. It says nothing about Redis: `/readyz` of the `ops` listener does.

@@ -45,4 +45,16 @@ impl Admins {
         let email = caller.email().map_err(|_| refused())?;
         if self.rules.names(email) || self.store.is_added(email).await? { Ok(()) } else { Err(refused()) }
     }
+
+    /// Lets the super administrator through, as [`Self::authorize`] does administrators.
+    ///
+    /// # Errors
+    /// Those of [`Self::authorize`]; [`Failure::SuperAdminOnly`] to every other administrator.
+    pub async fn authorize_super(&self, caller: &Caller) -> Result<(), Failure> {
+        self.authorize(caller).await?;
+        if caller.email().is_ok_and(|email| self.rules.is_super(email)) {
+            return Ok(());
+        }
+        Err(Failure::SuperAdminOnly { user: caller.name().to_owned() })
+    }
 }

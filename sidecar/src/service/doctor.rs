@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::domain::strength::Strength;
+use crate::service::change::Durability;
 use crate::service::feed::registry::Registry;
 use crate::service::readiness::VitalsProbe;
+use crate::service::signing_keys::SigningKeys;
 
 pub mod verdict;
 
@@ -65,6 +67,7 @@ pub struct Round {
 pub struct Doctor {
     probe: Arc<dyn VitalsProbe>,
     registry: Arc<dyn Registry>,
+    signing_keys: SigningKeys,
     web: Arc<dyn Web>,
     round: Round,
 }
@@ -72,14 +75,21 @@ pub struct Doctor {
 impl Doctor {
     /// Looks by means of these.
     #[must_use]
-    pub fn new(probe: Arc<dyn VitalsProbe>, registry: Arc<dyn Registry>, web: Arc<dyn Web>, round: Round) -> Self {
-        Self { probe, registry, web, round }
+    pub fn new(
+        probe: Arc<dyn VitalsProbe>,
+        registry: Arc<dyn Registry>,
+        signing_keys: SigningKeys,
+        web: Arc<dyn Web>,
+        round: Round,
+    ) -> Self {
+        Self { probe, registry, signing_keys, web, round }
     }
 
     /// What there is to say. `clock_ms` tells this machine's time, Unix milliseconds.
     pub async fn examine(&self, clock_ms: impl Fn() -> u64 + Send + Sync) -> Vec<Verdict> {
         let mut verdicts = self.examine_redis(clock_ms).await;
         verdicts.extend(self.round.secrets.iter().map(|(name, strength)| verdict::secret(name, strength)));
+        verdicts.push(self.examine_signing_keys().await);
         verdicts.push(self.examine_envoy().await);
         verdicts.push(match self.registry.roll().await {
             Ok(roll) => verdict::workers(&roll),
@@ -99,6 +109,17 @@ impl Doctor {
         match self.probe.vitals().await {
             Ok(vitals) => verdict::redis(&vitals, before, clock_ms()),
             Err(error) => vec![verdict::unknown("redis", &error)],
+        }
+    }
+
+    async fn examine_signing_keys(&self) -> Verdict {
+        let (ring, vitals) = tokio::join!(self.signing_keys.ring(), self.probe.vitals());
+        match ring {
+            Ok(ring) => {
+                let durability = vitals.map_or(Durability::Unknown, |vitals| vitals.durability);
+                verdict::signing_keys(&ring, &self.signing_keys.closed(&ring), durability)
+            }
+            Err(error) => verdict::unknown("signing keys", &error),
         }
     }
 

@@ -242,7 +242,7 @@ impl Tokens {
             issued_at,
             expires_at: issued_at.plus(self.lifetimes.choose(wish.expires_in)?),
         };
-        let token = self.issuer.sign(&grant)?;
+        let token = self.issuer.sign(&grant).await?;
         // A token that nobody could list or revoke must never leave.
         self.store.insert(&grant.record()).await?;
         Ok(Issued { token, grant })

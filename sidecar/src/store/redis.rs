@@ -14,6 +14,7 @@ pub mod keysets;
 pub mod not_before;
 pub mod notices;
 pub mod records;
+pub mod signing_keys;
 pub mod source;
 pub mod tokens;
 pub mod vitals;

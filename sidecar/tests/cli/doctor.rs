@@ -31,6 +31,7 @@ async fn what_is_missing_is_3_and_each_check_says_what_to_do() {
         ("clock", "ok"),
         ("SEKISHO_MESH_SECRET", "warn"),
         ("JWT_SECRET", "warn"),
+        ("signing keys", "ok"),
         ("envoy", "fail"),
         ("filters", "fail"),
         ("sidecar", "fail"),

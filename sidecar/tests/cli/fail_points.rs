@@ -82,3 +82,40 @@ async fn p8_an_unban_that_crashed_can_be_made_again() {
     crash(&redis, FailPoint::UnbanLifted, &["ban", "lift", "bob@x.org"]);
     assert_eq!(run(&["ban", "list", "--json"]).json()["count"], 0);
 }
+
+#[tokio::test]
+async fn p8_a_retired_key_whose_announcement_crashed_is_announced_by_the_next_sidecar() {
+    let redis = RedisServer::start().await;
+    let rotate = || {
+        let mut command = on(&redis.url(), &["keys", "rotate", "--algorithm", "ES256", "--json"]);
+        command.env("REDIS_ENCRYPTION_KEY", testing::ENCRYPTION_KEY);
+        run(command).json()["key"]["kid"].as_str().expect("a key").to_owned()
+    };
+    let recorded = async || -> (u64, String) {
+        let text: String = redis.client().shared().get("sekisho:keyset:{sekisho}").await.expect("a record");
+        let record: Value = serde_json::from_str(&text).expect("JSON");
+        (record["revision"].as_u64().expect("a revision"), text)
+    };
+    let announced = async || -> u64 {
+        let field = format!("keyset|{}", sekisho_sidecar::domain::keyset::SourceName::OWN);
+        let entry: String = redis.client().shared().hget("sekisho:{feed}:entries", field).await.expect("an entry");
+        let entry: Value = serde_json::from_str(&entry).expect("JSON");
+        entry["issued_before"].as_u64().expect("a revision")
+    };
+    let (stolen, second) = (rotate(), rotate());
+    crash(&redis, FailPoint::KeysetRecorded, &["keys", "retire", &stolen, "--now"]);
+    let (revision, text) = recorded().await;
+    assert!(!text.contains(&stolen) && announced().await < revision, "nobody was told");
+    let sidecar = Sidecar::start(&redis.url()).await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while announced().await < revision {
+        assert!(Instant::now() < deadline, "nobody is told");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(sidecar);
+    rotate();
+    crash(&redis, FailPoint::KeysetEntered, &["keys", "retire", &second, "--now"]);
+    let (revision, text) = recorded().await;
+    assert!(!text.contains(&second) && announced().await == revision, "everybody was told");
+    assert_eq!(run(on(&redis.url(), &["keys", "retire", &second, "--now"])).code, 1, "it is gone");
+}

@@ -125,3 +125,23 @@ impl FromRequestParts<Api> for Admin {
         Ok(Self(caller))
     }
 }
+
+/// The super administrator, with a credential for administration.
+pub struct SuperAdmin(Caller);
+
+impl SuperAdmin {
+    /// The administrator's name in answers and records.
+    pub fn name(&self) -> String {
+        self.0.name().to_owned()
+    }
+}
+
+impl FromRequestParts<Api> for SuperAdmin {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
+        api.admins.authorize_super(&caller).await?;
+        Ok(Self(caller))
+    }
+}

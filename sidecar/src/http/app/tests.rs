@@ -17,6 +17,7 @@ use crate::testing::{MESH_SECRET, RedisServer};
 
 mod bans;
 mod identity;
+mod keys;
 mod logout;
 mod mesh;
 mod tokens;
@@ -180,6 +181,10 @@ async fn the_description_is_served_and_names_every_call() {
         "/api/admin/sessions/revoke-user",
         "/api/admin/sessions/unban/{email}",
         "/api/admin/sessions/logout-user",
+        "/api/admin/keys",
+        "/api/admin/keys/rotate",
+        "/api/admin/keys/{kid}",
+        "/.well-known/jwks.json",
     ] {
         assert!(answer.body["paths"][path].is_object(), "{path}");
     }

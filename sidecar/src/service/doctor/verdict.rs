@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::domain::signing::ring::Ring;
 use crate::domain::strength::{STRONG_BITS, Strength};
 use crate::service::change::Durability;
 use crate::service::doctor::{Health, Verdict};
@@ -9,6 +10,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::registry::{Roll, Worker};
 use crate::service::mesh::Condition;
 use crate::service::readiness::Vitals;
+use crate::service::signing_keys::ClosedKey;
 
 /// Clocks may differ by so much, in milliseconds, before anything goes wrong.
 const SKEW_OK_MS: u64 = 1_000;
@@ -125,6 +127,30 @@ pub(super) fn secret(name: &'static str, strength: &Strength) -> Verdict {
         return Verdict::new(name, Health::Warn, format!("{length} bytes are fewer than 32; {make}"));
     }
     Verdict::new(name, Health::Ok, format!("{length} bytes, nothing speaks against them"))
+}
+
+/// The keys that sign tokens: this machine must be able to open those that sign or will, and Redis to keep them.
+pub(super) fn signing_keys(ring: &Ring, closed: &[ClosedKey], durability: Durability) -> Verdict {
+    const NAME: &str = "signing keys";
+    let signs = ring.signing().map_or_else(
+        || "JWT_SECRET signs with HS256".to_owned(),
+        |key| format!("{} signs with {}", key.kid, key.algorithm),
+    );
+    let counts = format!("{signs}; {} on record", ring.keys().len());
+    if !closed.is_empty() {
+        let is_needed = ring.signing().is_some_and(|key| closed.iter().any(|closed| closed.kid == key.kid));
+        let status = if is_needed { Health::Fail } else { Health::Warn };
+        let keys: Vec<String> = closed.iter().map(|closed| format!("{}: {}", closed.kid, closed.why)).collect();
+        let advice = "set REDIS_ENCRYPTION_KEY to what it was when the key was made, or let a new key sign with `sekisho keys rotate`";
+        return Verdict::new(NAME, status, format!("{counts}; {}; {advice}", keys.join("; ")));
+    }
+    if durability == Durability::Memory && !ring.keys().is_empty() {
+        let detail = format!(
+            "{counts}; nothing is persisted: a restart of Redis loses them, and every token that they signed is refused; set appendonly yes"
+        );
+        return Verdict::new(NAME, Health::Warn, detail);
+    }
+    Verdict::new(NAME, Health::Ok, counts)
 }
 
 /// Envoy, by the answer of its admin address.

@@ -101,7 +101,7 @@ impl Publisher {
 
     /// The highest revision of a source's keys that anybody was told of; 0 if none. This sidecar may remember what
     /// the store has lost.
-    pub(super) async fn announced(&self, source: &SourceName) -> Result<u64, StoreError> {
+    pub async fn announced(&self, source: &SourceName) -> Result<u64, StoreError> {
         let entry = self.feed.entry(Kind::Keyset, source.as_str()).await?;
         let in_store = entry.map_or(0, |entry| entry.issued_before);
         Ok(in_store.max(announced(&self.mirror, source)))

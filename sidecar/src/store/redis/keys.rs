@@ -28,6 +28,8 @@ pub(crate) const NOT_BEFORE_RECORD: &str = "sekisho:not_before:";
 /// + source, in braces, so that its keys share a slot: the source's keys, as JSON. With `:turn` whose turn it is to
 /// change them, with `:question` what was asked last about an unknown `kid`.
 pub(crate) const KEYSET: &str = "sekisho:keyset:";
+/// Hash: the keys of our own with which tokens are signed.
+pub(crate) const SIGNING_KEYS: &str = "sekisho:signing_keys";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 

@@ -4,7 +4,14 @@ use sekisho_protocol::{Epoch, ReplicaId};
 
 use super::*;
 use crate::domain::feed::{Stamp, Version};
+use crate::domain::seal::{KEY_BYTES, SealingKey};
+use crate::domain::signing::ring::RingVersion;
+use crate::domain::signing::{Algorithm, SigningKey, State};
+use crate::domain::time::UnixSeconds;
 use crate::service::feed::registry::Presence;
+use crate::service::signing_keys::vault::{Closed, Vault};
+
+const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
 fn vitals() -> Vitals {
     Vitals {
@@ -49,6 +56,27 @@ fn what_is_wrong_with_redis_is_said_and_what_to_do() {
         change(&mut vitals);
         let verdicts = redis(&vitals, 1_000_000, 1_000_000);
         assert_eq!(status_of(&verdicts, name), expected, "{name}: {vitals:?}");
+    }
+}
+
+#[test]
+fn a_signing_key_that_cannot_be_opened_or_kept_is_named() {
+    let vault = Vault::new(SealingKey::new(&[1; KEY_BYTES]));
+    let (signs, waits) = (vault.make(Algorithm::EdDsa, NOW).unwrap(), vault.make(Algorithm::Es256, NOW).unwrap());
+    let sealed = signs.state.sealed().unwrap().clone();
+    let signs = SigningKey { state: State::Signing { sealed, since: NOW }, ..signs };
+    let closed = |key: &SigningKey| ClosedKey { kid: key.kid.clone(), why: Closed::NoEncryptionKey };
+    let ring = Ring::new(RingVersion::default(), vec![signs.clone(), waits.clone()]);
+    for (what, ring, closed, durability, expected, named) in [
+        ("no keys", &Ring::default(), vec![], Durability::Memory, Health::Ok, "JWT_SECRET"),
+        ("all is well", &ring, vec![], Durability::EverySecond, Health::Ok, signs.kid.as_str()),
+        ("nothing is kept", &ring, vec![], Durability::Memory, Health::Warn, "appendonly yes"),
+        ("the one that signs", &ring, vec![closed(&signs)], Durability::Always, Health::Fail, "REDIS_ENCRYPTION_KEY"),
+        ("the one that waits", &ring, vec![closed(&waits)], Durability::Always, Health::Warn, waits.kid.as_str()),
+    ] {
+        let verdict = signing_keys(ring, &closed, durability);
+        assert_eq!(verdict.status, expected, "{what}: {}", verdict.detail);
+        assert!(verdict.detail.contains(named), "{what}: {}", verdict.detail);
     }
 }
 

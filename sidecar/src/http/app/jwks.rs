@@ -1,0 +1,62 @@
+//! `/.well-known/jwks.json`: the public keys of the tokens that the API issues (RFC 7517), for whoever verifies them
+//! without a filter. Nobody has to say who they are.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::domain::error::Failure;
+use crate::http::app::Api;
+use crate::http::app::answer::{Answer, Problem};
+
+/// A key is published long before it signs: five minutes of an older set refuse no token.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+/// The public keys of tokens that this API issues, as a JWK set (RFC 7517). Tokens signed with HS256 have none.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "keys", security(()),
+    responses((status = 200, description = "The keys", body = serde_json::Value),
+        (status = 304, description = "They are those of the `If-None-Match` header"),
+        (status = 503, description = "Redis can't be used now", body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Answer<Response> {
+    let document = api.jwks.document().await?;
+    let internal = |error: header::InvalidHeaderValue| Failure::Internal { cause: error.to_string() };
+    let etag = HeaderValue::from_str(&document.etag).map_err(internal)?;
+    let cached = [(header::CACHE_CONTROL, CACHE_CONTROL), (header::ETAG, etag)];
+    if is_known(&headers, &document.etag) {
+        return Ok((StatusCode::NOT_MODIFIED, cached).into_response());
+    }
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"))];
+    Ok((cached, json, document.body.clone()).into_response())
+}
+
+/// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2).
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = tags.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_the_keys_already_is_told_so() {
+        for (sent, expected) in [
+            (vec![], false),
+            (vec!["\"a\""], true),
+            (vec!["W/\"a\""], true),
+            (vec!["\"b\", \"a\""], true),
+            (vec!["\"b\"", "\"a\""], true),
+            (vec!["*"], true),
+            (vec!["\"b\""], false),
+            (vec!["a"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in &sent {
+                headers.append(header::IF_NONE_MATCH, value.parse().unwrap());
+            }
+            assert_eq!(is_known(&headers, "\"a\""), expected, "{sent:?}");
+        }
+    }
+}
