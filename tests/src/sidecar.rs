@@ -50,6 +50,7 @@ impl Sidecar {
             ("SEKISHO_MESH_SECRET", keys.mesh.clone()),
             ("JWT_SECRET", keys.jwt.clone()),
             ("REDIS_URL", redis_url.to_owned()),
+            ("REDIS_ENCRYPTION_KEY", keys.encryption.clone()),
             ("SUPER_ADMIN_EMAIL", crate::world::ADMIN.to_owned()),
             ("SEKISHO_ENVOY_ADMIN", format!("http://{envoy_admin}")),
         ];

@@ -50,12 +50,15 @@ pub struct Keys {
     pub jwt: String,
     /// Of the assertions for the upstream.
     pub upstream: String,
+    /// Under which private signing keys are sealed: 64 hex digits.
+    pub encryption: String,
 }
 
 impl Keys {
     fn new() -> Self {
         let key = |of: &str| format!("{of}: a secret of more than thirty-two bytes");
-        Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream") }
+        let encryption = (0..32_u8).map(|byte| format!("{byte:02x}")).collect();
+        Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream"), encryption }
     }
 
     /// The environment of Envoy. The secrets of the peers are the same in every world.

@@ -14,6 +14,7 @@ mod jwt;
 mod kill_switch;
 mod observability;
 mod ordering;
+mod own_keys;
 mod paths;
 mod peers;
 mod places;
