@@ -49,7 +49,8 @@ pub struct Target {
     pub name: String,
     /// Its `aud`.
     pub audience: String,
-    key: Secret,
+    /// The MAC once the key went in; none could not be, since HMAC takes keys of any length.
+    keyed: Option<Hmac<Sha256>>,
 }
 
 /// A signed assertion, and until when it is worth sending.
@@ -67,8 +68,8 @@ const RENEW_BEFORE_END_S: u64 = 15;
 impl Target {
     /// A target whose assertions are signed with HS256 under `key`.
     #[must_use]
-    pub fn new(name: String, audience: String, key: Secret) -> Self {
-        Self { name, audience, key }
+    pub fn new(name: String, audience: String, key: &Secret) -> Self {
+        Self { name, audience, keyed: Hmac::new_from_slice(key.expose()).ok() }
     }
 
     /// Signs an assertion about `identity` (RFC 7515 §3.1). None only if it cannot be written as
@@ -90,7 +91,7 @@ impl Target {
         let mut jwt = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
         jwt.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(&claims).ok()?, &mut jwt);
-        let mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).ok()?.chain_update(&jwt);
+        let mac = self.keyed.clone()?.chain_update(&jwt);
         jwt.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(mac.finalize().into_bytes(), &mut jwt);
         Some(jwt)
@@ -212,7 +213,7 @@ pub(crate) mod tests {
     }
 
     fn target(name: &str, audience: &str) -> Rc<Target> {
-        Rc::new(Target::new(name.into(), audience.into(), Secret::new(name.as_bytes().repeat(32))))
+        Rc::new(Target::new(name.into(), audience.into(), &Secret::new(name.as_bytes().repeat(32))))
     }
 
     fn claims(jwt: &str) -> IdentityClaims {
@@ -236,7 +237,7 @@ pub(crate) mod tests {
         assert!(Rc::ptr_eq(&first, &kept.get(&llm, &ann(), 2_014).unwrap()));
         assert_ne!(first, kept.get(&app, &ann(), 2_014).unwrap());
         assert_eq!(claims(&kept.get(&llm, &ann(), 2_015).unwrap()).iat, 2_015);
-        let same_name_new_key = Rc::new(Target::new("a".into(), "llm".into(), Secret::new(vec![9; 32])));
+        let same_name_new_key = Rc::new(Target::new("a".into(), "llm".into(), &Secret::new(vec![9; 32])));
         assert_ne!(kept.get(&llm, &ann(), 2_015).unwrap(), kept.get(&same_name_new_key, &ann(), 2_015).unwrap());
     }
 }

@@ -162,7 +162,7 @@ impl Parser<'_> {
                 None
             }
         };
-        Some(Rc::new(Target::new(name?, audience?, key?)))
+        Some(Rc::new(Target::new(name?, audience?, &key?)))
     }
 
     fn route(&mut self, path: &str, raw: RawRoute, common: &Common) -> Option<Route> {

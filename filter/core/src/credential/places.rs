@@ -67,6 +67,9 @@ impl Places {
                 edits.remove.push(if *name == USUAL { Cow::Borrowed(USUAL) } else { Cow::Owned(name.to_vec()) });
             }
         }
+        if self.cookies().next().is_none() {
+            return;
+        }
         if let Some(rest) = cookie::without(head, self.cookies()) {
             edits.remove.push(Cow::Borrowed(b"cookie"));
             if !rest.is_empty() {

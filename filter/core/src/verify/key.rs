@@ -40,7 +40,7 @@ pub struct Origin {
 
 #[derive(Debug)]
 enum Material {
-    Hmac(Secret),
+    Hmac(HmacKey),
     Public(PublicKey),
 }
 
@@ -61,7 +61,7 @@ impl VerifyingKey {
     /// A shared secret, for one algorithm.
     #[must_use]
     pub fn hmac(secret: Secret, algorithm: Algorithm) -> Self {
-        let material = Material::Hmac(secret);
+        let material = Material::Hmac(HmacKey::new(secret, algorithm));
         Self { id: None, algorithm: Some(algorithm), material, origin: None, withdrawn: Cell::new(false) }
     }
 
@@ -127,7 +127,7 @@ impl VerifyingKey {
     pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
         (&self.id, self.algorithm).hash(hasher);
         match &self.material {
-            Material::Hmac(secret) => secret.expose().hash(hasher),
+            Material::Hmac(key) => key.secret.expose().hash(hasher),
             Material::Public(key) => key.identity().hash(hasher),
         }
     }
@@ -149,10 +149,11 @@ impl VerifyingKey {
         now: Now,
     ) -> Outcome {
         match &self.material {
-            Material::Hmac(secret) => {
+            Material::Hmac(key) if Some(algorithm) == self.algorithm => {
                 crypto.count.count(algorithm, Verifier::Wasm);
-                Outcome::of(hmac_fits(algorithm, secret, text, signature))
+                Outcome::of(key.fits(text, signature))
             }
+            Material::Hmac(_) => Outcome::Differs,
             // Kinds of keys never mix, whoever asks.
             Material::Public(key) if key.family() != algorithm.family() => Outcome::Differs,
             Material::Public(key) => public_fits(algorithm, key, text, signature, crypto, now),
@@ -209,17 +210,47 @@ fn public_fits(
     Outcome::of(key.fits(algorithm, text, signature))
 }
 
-fn hmac_fits(algorithm: Algorithm, secret: &Secret, text: &[u8], signature: &[u8]) -> bool {
-    // HMAC takes keys of any length, so this cannot fail; if it did, nothing fits. `verify_slice` compares in
-    // constant time, and all of the tag.
-    fn fits<M: Mac + KeyInit>(secret: &Secret, text: &[u8], signature: &[u8]) -> bool {
-        <M as KeyInit>::new_from_slice(secret.expose())
-            .is_ok_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
+/// A shared secret and the state of its MAC once the key went in: two blocks of hashing less for each token.
+#[derive(Debug)]
+struct HmacKey {
+    secret: Secret,
+    keyed: Keyed,
+}
+
+#[derive(Debug)]
+enum Keyed {
+    Sha256(Hmac<Sha256>),
+    Sha384(Hmac<Sha384>),
+    Sha512(Hmac<Sha512>),
+    /// The algorithm is none of HMAC's, so nothing fits.
+    Nothing,
+}
+
+impl HmacKey {
+    fn new(secret: Secret, algorithm: Algorithm) -> Self {
+        // HMAC takes keys of any length, so none of these can fail; if one did, nothing would fit.
+        fn keyed<M: KeyInit>(secret: &Secret, of: impl Fn(M) -> Keyed) -> Keyed {
+            M::new_from_slice(secret.expose()).map_or(Keyed::Nothing, of)
+        }
+        let keyed = match algorithm {
+            Algorithm::Hs256 => keyed(&secret, Keyed::Sha256),
+            Algorithm::Hs384 => keyed(&secret, Keyed::Sha384),
+            Algorithm::Hs512 => keyed(&secret, Keyed::Sha512),
+            _ => Keyed::Nothing,
+        };
+        Self { secret, keyed }
     }
-    match algorithm {
-        Algorithm::Hs256 => fits::<Hmac<Sha256>>(secret, text, signature),
-        Algorithm::Hs384 => fits::<Hmac<Sha384>>(secret, text, signature),
-        Algorithm::Hs512 => fits::<Hmac<Sha512>>(secret, text, signature),
-        _ => false,
+
+    /// Compares in constant time, and all of the tag.
+    fn fits(&self, text: &[u8], signature: &[u8]) -> bool {
+        fn fits<M: Mac + Clone>(keyed: &M, text: &[u8], signature: &[u8]) -> bool {
+            keyed.clone().chain_update(text).verify_slice(signature).is_ok()
+        }
+        match &self.keyed {
+            Keyed::Sha256(keyed) => fits(keyed, text, signature),
+            Keyed::Sha384(keyed) => fits(keyed, text, signature),
+            Keyed::Sha512(keyed) => fits(keyed, text, signature),
+            Keyed::Nothing => false,
+        }
     }
 }
