@@ -121,12 +121,12 @@ fn fixtures() -> Value {
 }
 
 /// The token of this algorithm.
-fn made(algorithm: Algorithm) -> String {
+pub(crate) fn made(algorithm: Algorithm) -> String {
     fixtures()["tokens"][algorithm.as_str()].as_str().unwrap().to_owned()
 }
 
 /// The public key of this name, with its name as `kid`.
-fn jwk(name: &str) -> Value {
+pub(crate) fn jwk(name: &str) -> Value {
     fixtures()["keys"][name].clone()
 }
 

@@ -15,6 +15,7 @@ use crate::verify::host::NoHost;
 use crate::verify::tests::{claims, sign, token};
 
 mod checks;
+mod keys;
 mod places;
 mod replica;
 mod requests;
