@@ -1,7 +1,7 @@
 # Each target is one script; the scripts say what they do and why. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test test-kill-switch e2e bench-ban wasm prove clean
+.PHONY: help up down check test test-kill-switch e2e bench-ban fuzz wasm prove clean
 
 help: ## list the targets
 	@scripts/help
@@ -26,6 +26,9 @@ e2e: ## the end-to-end stories only
 
 bench-ban: ## how fast bans hold, and what a million of them cost: figures and targets
 	@scripts/bench-ban
+
+fuzz: ## ten minutes of made-up input for each part that reads what strangers write
+	@scripts/fuzz
 
 wasm: ## build the filter to .sekisho/plugin.wasm
 	@scripts/build-wasm

@@ -6,6 +6,8 @@
 mod config;
 mod feed;
 mod head;
+mod jwks;
+mod token;
 
 /// A target.
 pub struct Target {
@@ -20,6 +22,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "head", run: head::run },
     Target { name: "config", run: config::run },
     Target { name: "feed", run: feed::run },
+    Target { name: "token", run: token::run },
+    Target { name: "jwks", run: jwks::run },
 ];
 
 /// Runs the target with this name.
