@@ -72,7 +72,7 @@ pub struct Mark {
     kind: Kind,
     name: String,
     until: u64,
-    issued_before: u64,
+    floor: u64,
 }
 
 /// The largest leeway that a filter's provider may grant a token behind its `exp`.
@@ -97,7 +97,7 @@ impl Mark {
     /// Any kind of mark, as it stands in the store. `until` is cut to [`FOREVER`].
     #[must_use]
     pub fn new(kind: Kind, name: &str, until: u64) -> Self {
-        Self { kind, name: fold(kind, name), until: until.min(FOREVER), issued_before: 0 }
+        Self { kind, name: fold(kind, name), until: until.min(FOREVER), floor: 0 }
     }
 
     /// The subject's tokens from before a Unix second are invalid, for as long as one of them could be
@@ -105,13 +105,13 @@ impl Mark {
     #[must_use]
     pub fn not_before(subject: &Subject, issued_before: u64) -> Self {
         let until = not_before_end(issued_before);
-        Self { issued_before, ..Self::new(Kind::NotBefore, subject.as_str(), until) }
+        Self { floor: issued_before, ..Self::new(Kind::NotBefore, subject.as_str(), until) }
     }
 
     /// Of the keys of a source this revision is in force.
     #[must_use]
     pub fn keyset(source: &SourceName, revision: u64) -> Self {
-        Self { issued_before: revision, ..Self::new(Kind::Keyset, source.as_str(), FOREVER) }
+        Self { floor: revision, ..Self::new(Kind::Keyset, source.as_str(), FOREVER) }
     }
 
     /// The signing key of our own with this id was retired while its tokens could be alive. That has no end: whoever
@@ -139,10 +139,11 @@ impl Mark {
         self.until
     }
 
-    /// For [`Kind::NotBefore`]: tokens issued before this Unix second are invalid. Else 0.
+    /// What lies below is not valid any more, and the number only ever grows. For [`Kind::NotBefore`] the Unix
+    /// second at which a token was issued, for [`Kind::Keyset`] the revision of a source's keys. Else 0.
     #[must_use]
-    pub fn issued_before(&self) -> u64 {
-        self.issued_before
+    pub fn floor(&self) -> u64 {
+        self.floor
     }
 }
 
@@ -174,6 +175,12 @@ pub fn fold(kind: Kind, name: &str) -> String {
         }
         Kind::Token | Kind::Session | Kind::Key | Kind::Block | Kind::Keyset => name.to_owned(),
     }
+}
+
+/// Whether the marks of a kind have a [floor](Mark::floor): a later one never lowers it, and nothing lifts it.
+#[must_use]
+pub fn has_floor(kind: Kind) -> bool {
+    matches!(kind, Kind::NotBefore | Kind::Keyset)
 }
 
 /// The word for a kind in the store's keys and fields. Never change one.
@@ -212,7 +219,7 @@ mod tests {
     fn p10_a_not_before_outlives_the_longest_token_from_before_it() {
         let ann = Subject::try_from("ann@x.org".to_owned()).unwrap();
         let mark = Mark::not_before(&ann, 1_000);
-        assert_eq!((mark.issued_before(), mark.until()), (1_000, 1_000 + LIFE_MAX_S + 360));
+        assert_eq!((mark.floor(), mark.until()), (1_000, 1_000 + LIFE_MAX_S + 360));
         let longest_lived = Mark::revoked_token("t", 999 + LIFE_MAX_S);
         assert!(mark.until() > longest_lived.until());
         assert_eq!(Mark::not_before(&ann, u64::from(u32::MAX) - 1).until(), FOREVER);

@@ -11,6 +11,7 @@ use sekisho_protocol::PROTOCOL;
 use sekisho_protocol::Subject;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
 use sekisho_protocol::feed::Kind;
+use sekisho_protocol::keyset::KeysHeld;
 
 use crate::domain::feed::position::{Position, Verdict};
 use crate::domain::feed::state::State;
@@ -18,6 +19,7 @@ use crate::domain::feed::write::Says;
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
+use crate::service::keysets::publish::announced;
 use crate::service::metrics::{CheckOutcome, Metrics};
 
 /// What the records say about a subject and a token.
@@ -55,6 +57,9 @@ pub enum Inability {
     /// The store may have lost records, and what is remembered of them is not written back yet (rule P2).
     #[error("the store lost data, or another one answers; the feed is being loaded anew")]
     OtherEpoch,
+    /// The keys that verified the token are not the source's present ones; a check under those can decide.
+    #[error("the filter's keys are older than those announced")]
+    OutdatedKeys,
     /// The records cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,6 +93,10 @@ impl Checks {
         if position.judge(Some(&stamp)) != Verdict::Continues {
             return Err(Inability::OtherEpoch);
         }
+        let outdated = |held: &KeysHeld| announced(&self.mirror, &held.source) > held.revision;
+        if request.keys.as_ref().is_some_and(outdated) {
+            return Err(Inability::OutdatedKeys);
+        }
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| held_against(state, request, now)).ok_or(Inability::NotLoaded)?;
         let decision = deny(request, standing, held).map_or(CheckDecision::Allow, CheckDecision::Deny);
@@ -107,14 +116,14 @@ fn deny(request: &CheckRequest, records: Standing, feed: Standing) -> Option<Den
 /// What the feed holds against the subject and its token.
 fn held_against(state: &State, request: &CheckRequest, now: u64) -> Standing {
     let holding = |kind, name| match state.holding(kind, name, now) {
-        Some(Says::Holds { until, issued_before }) => Some((until, issued_before)),
+        Some(Says::Holds { until, floor }) => Some((until, floor)),
         _ => None,
     };
     let subject = request.subject.as_str();
     Standing {
         banned_until: holding(Kind::Ban, subject).map(|(until, _)| until),
         token_revoked: request.token_id.as_ref().is_some_and(|id| holding(Kind::Token, id).is_some()),
-        issued_before: holding(Kind::NotBefore, subject).map(|(_, issued_before)| issued_before),
+        issued_before: holding(Kind::NotBefore, subject).map(|(_, floor)| floor),
     }
 }
 

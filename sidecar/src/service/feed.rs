@@ -21,7 +21,7 @@ pub mod source;
 #[async_trait]
 pub trait Feed: Send + Sync {
     /// Makes `mark` hold from now on; it replaces what held for the same kind and name. Only a
-    /// not-before that holds is never lowered: the later moment, and the later end, stand.
+    /// [floor](Mark::floor) that holds is never lowered: the higher one, and the later end, stand.
     async fn put(&self, mark: &Mark) -> Result<Stamp, StoreError>;
 
     /// Makes `mark` hold, if what holds now is still `present`; none: if nothing does. Otherwise
@@ -29,7 +29,7 @@ pub trait Feed: Send + Sync {
     async fn put_over(&self, mark: &Mark, present: Option<LiveEntry>) -> Result<Written, StoreError>;
 
     /// Makes nothing hold for `name` any more, if what holds still has the version `expected`.
-    /// Otherwise somebody wrote later, and what they wrote stands; and so does a not-before always.
+    /// Otherwise somebody wrote later, and what they wrote stands; and so does a floor always.
     async fn lift(&self, kind: Kind, name: &str, expected: Version) -> Result<Lifted, StoreError>;
 
     /// What holds for `name`, if anything does now.
@@ -64,8 +64,8 @@ pub struct LiveEntry {
     pub version: Version,
     /// Unix seconds at which it ends; [`sekisho_protocol::feed::FOREVER`] if never.
     pub until: u64,
-    /// For [`Kind::NotBefore`]: tokens from before this Unix second are invalid. Else 0.
-    pub issued_before: u64,
+    /// See [`Mark::floor`].
+    pub floor: u64,
 }
 
 /// A ban in a list.

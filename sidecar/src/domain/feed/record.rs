@@ -10,8 +10,8 @@ use super::{Mark, revocation_end};
 pub struct Record {
     /// When it ends, Unix seconds; [`FOREVER`] if never.
     pub end: u64,
-    /// For [`Kind::NotBefore`]: tokens from before this Unix second are invalid. Else 0.
-    pub issued_before: u64,
+    /// See [`Mark::floor`].
+    pub floor: u64,
 }
 
 /// A record's end is computed from what is left of its life, which is asked for some milliseconds
@@ -22,7 +22,7 @@ impl Record {
     /// A record that ends at a Unix second, and says nothing else.
     #[must_use]
     pub const fn until(end: u64) -> Self {
-        Self { end, issued_before: 0 }
+        Self { end, floor: 0 }
     }
 
     /// A record that has `left_ms` milliseconds left at `now_ms` (Unix milliseconds). Its end is rounded
@@ -41,17 +41,17 @@ impl Record {
             Kind::Token => revocation_end(self.end),
             _ => self.end,
         };
-        Mark { issued_before: self.issued_before, ..Mark::new(kind, name, until) }
+        Mark { floor: self.floor, ..Mark::new(kind, name, until) }
     }
 
     /// Whether an entry says what the record says: a ban until the same moment, a revocation at least as
     /// long, a not-before at least as long and of at least as many tokens.
     #[must_use]
-    pub fn agrees_with(self, kind: Kind, until: u64, issued_before: u64) -> bool {
+    pub fn agrees_with(self, kind: Kind, until: u64, floor: u64) -> bool {
         let lasts = until.saturating_add(TOLERANCE_S) >= self.end;
         match kind {
             Kind::Token => lasts,
-            Kind::NotBefore => lasts && issued_before >= self.issued_before,
+            Kind::NotBefore => lasts && floor >= self.floor,
             _ => until.abs_diff(self.end) <= TOLERANCE_S,
         }
     }
@@ -85,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_not_before_agrees_with_one_that_is_as_long_and_bars_as_many_tokens() {
-        let record = Record { end: 1_000, issued_before: 500 };
-        for (until, issued_before, expected) in
+        let record = Record { end: 1_000, floor: 500 };
+        for (until, floor, expected) in
             [(1_000, 500, true), (1_200, 501, true), (998, 500, true), (997, 500, false), (1_000, 499, false)]
         {
-            let agrees = record.agrees_with(Kind::NotBefore, until, issued_before);
-            assert_eq!(agrees, expected, "{until} {issued_before}");
+            let agrees = record.agrees_with(Kind::NotBefore, until, floor);
+            assert_eq!(agrees, expected, "{until} {floor}");
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_feed_says_of_the_same_tokens_as_the_record() {
-        let mark = Record { end: 1_000, issued_before: 500 }.mark(Kind::NotBefore, "Ann@x.org");
-        assert_eq!((mark.name(), mark.until(), mark.issued_before()), ("ann@x.org", 1_000, 500));
+        let mark = Record { end: 1_000, floor: 500 }.mark(Kind::NotBefore, "Ann@x.org");
+        assert_eq!((mark.name(), mark.until(), mark.floor()), ("ann@x.org", 1_000, 500));
     }
 }

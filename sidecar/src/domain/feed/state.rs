@@ -209,7 +209,7 @@ impl State {
 }
 
 fn entry(digest: Digest, kind: Kind, says: Says, now: u64) -> Option<Entry> {
-    let Says::Holds { until, issued_before } = says else { return None };
+    let Says::Holds { until, floor } = says else { return None };
     if until <= now {
         return None;
     }
@@ -220,15 +220,15 @@ fn entry(digest: Digest, kind: Kind, says: Says, now: u64) -> Option<Entry> {
         Kind::Session => Entry::Session(bar),
         Kind::Key => Entry::Key(bar),
         Kind::Block => Entry::Block(bar),
-        Kind::NotBefore => Entry::NotBefore { digest, issued_before, until },
-        Kind::Keyset => Entry::Keyset { digest, revision: issued_before },
+        Kind::NotBefore => Entry::NotBefore { digest, issued_before: floor, until },
+        Kind::Keyset => Entry::Keyset { digest, revision: floor },
     })
 }
 
 /// Of two entries under one digest, the one that must not be lost. A filter keeps one entry per
 /// digest and has every hit confirmed, so the one that bars more and longer is safe.
 fn stronger(one: Entry, other: Entry) -> Entry {
-    let strength = |entry: &Entry| (!matches!(entry, Entry::NotBefore { .. }), entry.until());
+    let strength = |entry: &Entry| (!matches!(entry, Entry::NotBefore { .. } | Entry::Keyset { .. }), entry.until());
     if strength(&other) > strength(&one) { other } else { one }
 }
 

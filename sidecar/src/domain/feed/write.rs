@@ -28,8 +28,8 @@ pub enum Says {
     Holds {
         /// When it ends.
         until: u64,
-        /// For [`Kind::NotBefore`]: tokens from before this Unix second are invalid. Else 0.
-        issued_before: u64,
+        /// See [`Mark::floor`].
+        floor: u64,
     },
     /// It was lifted at a Unix second.
     Lifted {
@@ -57,6 +57,6 @@ impl Says {
 
 impl From<&Mark> for Says {
     fn from(mark: &Mark) -> Self {
-        Self::Holds { until: mark.until(), issued_before: mark.issued_before() }
+        Self::Holds { until: mark.until(), floor: mark.floor() }
     }
 }

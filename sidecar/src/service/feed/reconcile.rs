@@ -10,9 +10,9 @@ use sekisho_protocol::feed::Kind;
 use super::mirror::Mirror;
 use super::source::{Deed, Records};
 use super::{Feed, Lifted, LiveEntry, Written};
-use crate::domain::feed::fold;
 use crate::domain::feed::record::Record;
 use crate::domain::feed::write::Says;
+use crate::domain::feed::{fold, has_floor};
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
@@ -92,7 +92,7 @@ impl Reconciler {
         record: Record,
         entry: Option<LiveEntry>,
     ) -> Result<Settled, StoreError> {
-        if entry.is_some_and(|entry| record.agrees_with(kind, entry.until, entry.issued_before)) {
+        if entry.is_some_and(|entry| record.agrees_with(kind, entry.until, entry.floor)) {
             return Ok(Settled::Agreed);
         }
         // Every sidecar hears of the record; the first one writes.
@@ -125,11 +125,11 @@ impl Reconciler {
     fn mirror_agrees(&self, kind: Kind, name: &str, record: Record) -> bool {
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| state.holding(kind, name, now)).flatten();
-        matches!(held, Some(Says::Holds { until, issued_before }) if record.agrees_with(kind, until, issued_before))
+        matches!(held, Some(Says::Holds { until, floor }) if record.agrees_with(kind, until, floor))
     }
 }
 
 /// Whether what holds can be taken back by deleting its record.
 fn can_be_lifted(kind: Kind) -> bool {
-    kind != Kind::NotBefore
+    !has_floor(kind)
 }

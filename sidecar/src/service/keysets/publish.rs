@@ -18,6 +18,8 @@ use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
 
+/// After so long a turn ends by itself in which nothing is done but to read and to write.
+pub const TURN_LIFE: Duration = Duration::from_secs(5);
 /// How often somebody who waits for their turn looks whether it has come.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -103,17 +105,17 @@ impl Publisher {
     /// the store has lost.
     pub async fn announced(&self, source: &SourceName) -> Result<u64, StoreError> {
         let entry = self.feed.entry(Kind::Keyset, source.as_str()).await?;
-        let in_store = entry.map_or(0, |entry| entry.issued_before);
-        Ok(in_store.max(announced(&self.mirror, source)))
+        let in_store = entry.map_or(0, |entry| entry.floor);
+        Ok(in_store.max(announced(&self.mirror, source.as_str())))
     }
 }
 
 /// The highest revision of a source's keys that this sidecar's copy of the feed tells of; 0 if none.
 #[must_use]
-pub fn announced(mirror: &Mirror, source: &SourceName) -> u64 {
-    let held = mirror.look(|state, _| state.holding(Kind::Keyset, source.as_str(), 0)).flatten();
+pub fn announced(mirror: &Mirror, source: &str) -> u64 {
+    let held = mirror.look(|state, _| state.holding(Kind::Keyset, source, 0)).flatten();
     match held {
-        Some(Says::Holds { issued_before, .. }) => issued_before,
+        Some(Says::Holds { floor, .. }) => floor,
         _ => 0,
     }
 }

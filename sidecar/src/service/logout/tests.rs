@@ -45,7 +45,7 @@ impl World {
 
     async fn entry(&self) -> u64 {
         let entry = self.sidecars[0].feed.entry(Kind::NotBefore, "ann@x.org").await.unwrap();
-        entry.unwrap().issued_before
+        entry.unwrap().floor
     }
 }
 
@@ -84,7 +84,7 @@ async fn two_sidecars_with_different_clocks_never_lower_each_others_moment() {
         let deadline = Instant::now() + Duration::from_secs(5);
         let holds = || {
             let held = sidecar.mirror.look(|state, _| state.holding(Kind::NotBefore, "ann@x.org", now.get()));
-            matches!(held.flatten(), Some(Says::Holds { issued_before, .. }) if issued_before == highest)
+            matches!(held.flatten(), Some(Says::Holds { floor, .. }) if floor == highest)
         };
         while !holds() {
             assert!(Instant::now() < deadline, "a sidecar does not hear of it");

@@ -62,11 +62,11 @@ impl RedisFeed {
 
     /// Makes `says` the last word about a name.
     async fn append(&self, kind: Kind, name: &str, says: Says, expected: Expected) -> Result<Written, StoreError> {
-        let (until, issued_before, _) = entry::numbers(says);
+        let (until, floor, _) = entry::numbers(says);
         let mut redis = self.redis.shared();
         let mut call = APPEND.key(EPOCH);
         call.key(VERSION).key(STREAM).key(ENTRIES).key(BANS);
-        call.arg(kind_word(kind)).arg(name).arg(until).arg(issued_before);
+        call.arg(kind_word(kind)).arg(name).arg(until).arg(floor);
         call.arg(expected.argument());
         // Twice: on a Redis that is new or lost everything, the first write begins an epoch.
         for _ in 0..2 {
@@ -162,9 +162,7 @@ impl Feed for RedisFeed {
 
 fn live(write: &Write, now: u64) -> Option<LiveEntry> {
     match write.says {
-        Says::Holds { until, issued_before } if now < until => {
-            Some(LiveEntry { version: write.version, until, issued_before })
-        }
+        Says::Holds { until, floor } if now < until => Some(LiveEntry { version: write.version, until, floor }),
         _ => None,
     }
 }

@@ -62,7 +62,7 @@ impl RedisRecords {
         for (key, left) in keys.iter().zip(lefts) {
             let record = ending(time, number(key, left)?);
             let value = if has_value { answers.next().and_then(|value| issued_before(key, value)) } else { Some(0) };
-            records.push(record.zip(value).map(|(record, issued_before)| Record { issued_before, ..record }));
+            records.push(record.zip(value).map(|(record, floor)| Record { floor, ..record }));
         }
         Ok(records)
     }

@@ -22,7 +22,7 @@ fn empty() -> State {
 }
 
 fn put(version: u64, name: &str, until: u64) -> Write {
-    write(version, name, Says::Holds { until, issued_before: 0 })
+    write(version, name, Says::Holds { until, floor: 0 })
 }
 
 fn lift(version: u64, name: &str) -> Write {
@@ -131,7 +131,7 @@ fn names_that_share_a_digest_do_not_free_each_other() {
     let mut state = empty();
     state.apply(put(1, "ann", NOW + 10), NOW).unwrap();
     // No two names with one digest are known, so the second is filed by hand.
-    let twin = Filed { version: Version::new(0), says: Says::Holds { until: NOW + 99, issued_before: 0 } };
+    let twin = Filed { version: Version::new(0), says: Says::Holds { until: NOW + 99, floor: 0 } };
     state.filed.insert((digest("ann"), Kind::Ban, "twin".into()), twin);
     let bar = |until| Entry::Ban(Bar { digest: digest("ann"), until });
     state.apply(lift(2, "ann"), NOW).unwrap();
@@ -178,7 +178,7 @@ fn a_sweep_is_done_in_steps_of_bounded_length_and_forgets_all_the_same() {
 fn a_sweep_gets_past_names_that_share_a_digest() {
     let mut state = empty();
     for name in ["ann", "bob", "cid", "dan"] {
-        let over = Filed { version: Version::new(0), says: Says::Holds { until: NOW, issued_before: 0 } };
+        let over = Filed { version: Version::new(0), says: Says::Holds { until: NOW, floor: 0 } };
         state.filed.insert((digest("ann"), Kind::Ban, name.into()), over);
     }
     assert_eq!(state.sweep(digest("ann"), 1, NOW), None);

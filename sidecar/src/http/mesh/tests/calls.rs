@@ -66,7 +66,7 @@ async fn p8_a_feed_entry_bars_even_without_its_record() {
 async fn tokens_from_before_a_moment_are_refused() {
     let world = World::start().await;
     for (before, expected) in [(1_000, json!("allow")), (1_001, json!({"deny": "token_revoked"}))] {
-        let mark = Record { end: later(), issued_before: before }.mark(Kind::NotBefore, "ann@x");
+        let mark = Record { end: later(), floor: before }.mark(Kind::NotBefore, "ann@x");
         let stamp = world.services.feed.put(&mark).await.unwrap();
         world.until_version(stamp.version.get()).await;
         assert_eq!(world.decide("ann@x", Some("t")).await["decision"], expected, "issued before {before}");

@@ -22,7 +22,7 @@ fn ban(address: &str, until: UnixSeconds) -> Ban {
 }
 
 fn entry(name: &str, until: UnixSeconds) -> BanEntry {
-    BanEntry { name: name.into(), entry: LiveEntry { version: Version::new(1), until: until.get(), issued_before: 0 } }
+    BanEntry { name: name.into(), entry: LiveEntry { version: Version::new(1), until: until.get(), floor: 0 } }
 }
 
 #[tokio::test]

@@ -17,7 +17,9 @@ struct Value {
     version: u64,
     /// 0: lifted.
     until: u64,
-    issued_before: u64,
+    /// Named after the first kind that had one.
+    #[serde(rename = "issued_before")]
+    floor: u64,
     lifted_at: u64,
 }
 
@@ -32,7 +34,7 @@ pub(crate) fn parse(field: &str, value: &str) -> Result<Write, StoreError> {
     let (word, name) = field.split_once('|').ok_or_else(|| corrupt("the field is not kind|name"))?;
     let kind = kind_of_word(word).ok_or_else(|| corrupt("the kind is unknown; is another sidecar newer?"))?;
     let value: Value = serde_json::from_str(value).map_err(|error| corrupt(&error.to_string()))?;
-    let says = says(value.until, value.issued_before, value.lifted_at);
+    let says = says(value.until, value.floor, value.lifted_at);
     Ok(Write { version: Version::new(value.version), kind, name: name.to_owned(), says })
 }
 
@@ -53,16 +55,16 @@ pub(crate) fn of_stream(id: &StreamId) -> Result<Write, StoreError> {
     })
 }
 
-/// The numbers `until`, `issued_before` and `lifted_at` by which scripts are told what a write says.
+/// The numbers `until`, `floor` and `lifted_at` by which scripts are told what a write says.
 pub(crate) fn numbers(says: Says) -> (u64, u64, u64) {
     match says {
-        Says::Holds { until, issued_before } => (until, issued_before, 0),
+        Says::Holds { until, floor } => (until, floor, 0),
         Says::Lifted { at } => (0, 0, at),
     }
 }
 
-fn says(until: u64, issued_before: u64, lifted_at: u64) -> Says {
-    if until == 0 { Says::Lifted { at: lifted_at } } else { Says::Holds { until, issued_before } }
+fn says(until: u64, floor: u64, lifted_at: u64) -> Says {
+    if until == 0 { Says::Lifted { at: lifted_at } } else { Says::Holds { until, floor } }
 }
 
 /// The epoch with this id.

@@ -1,5 +1,5 @@
 -- Writes to the feed, if what holds for the name is what the caller expects.
--- ARGV: kind, name, until (0: lift), issued_before, expected: 'any', 'none' (nothing holds), or a version.
+-- ARGV: kind, name, until (0: lift), floor, expected: 'any', 'none' (nothing holds), or a version.
 local epoch = redis.call('HGET', KEYS[1], 'id')
 if not epoch or redis.call('EXISTS', KEYS[2]) == 0 then
   return {'NOEPOCH', epoch or '', '0'}
@@ -11,7 +11,7 @@ local replication_id = string.match(redis.call('INFO', 'replication'), 'master_r
 if redis.call('HGET', KEYS[1], 'lineage') ~= run_id .. '/' .. replication_id then
   return {'NOEPOCH', epoch, '0'}
 end
-local kind, name, until_s, issued_before, expected = unpack(ARGV)
+local kind, name, until_s, floor, expected = unpack(ARGV)
 local now = redis.call('TIME')[1]
 if expected ~= 'any' then
   local present = redis.call('HGET', KEYS[4], kind .. '|' .. name) or '"version":0,"until":0,'
@@ -23,10 +23,10 @@ if expected ~= 'any' then
 end
 local lifted_at = '0'
 if until_s == '0' then
-  if kind == 'not_before' then
+  if has_floor(kind) then
     -- Nothing lifts one.
     return {'OVERTAKEN', epoch, '0'}
   end
   lifted_at = now
 end
-return {'DONE', epoch, write(kind, name, until_s, issued_before, lifted_at, '0')}
+return {'DONE', epoch, write(kind, name, until_s, floor, lifted_at, '0')}

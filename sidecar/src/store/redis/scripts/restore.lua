@@ -1,15 +1,15 @@
 -- Writes back what a sidecar holds from before the present epoch (rule P2), unless the feed knows
--- something newer about the name: a write of this epoch, or the same or a later one of the old. Of a
--- not-before nothing is newer than what bars more tokens, or for longer.
--- ARGV: epoch, base, kind, name, until (0: lift), issued_before, lifted_at, version in the old epoch.
-local epoch, base, kind, name, until_s, issued_before, lifted_at, mine = unpack(ARGV)
+-- something newer about the name: a write of this epoch, or the same or a later one of the old. Of two
+-- with a floor, the higher one and the one that lasts longer is newer.
+-- ARGV: epoch, base, kind, name, until (0: lift), floor, lifted_at, version in the old epoch.
+local epoch, base, kind, name, until_s, floor, lifted_at, mine = unpack(ARGV)
 if redis.call('HGET', KEYS[1], 'id') ~= epoch then
   return 'OTHER'
 end
 local present = redis.call('HGET', KEYS[4], kind .. '|' .. name)
-if present and kind == 'not_before' then
-  local ends, before = string.match(present, '"until":(%d+),"issued_before":(%d+),')
-  if tonumber(ends) >= tonumber(until_s) and tonumber(before) >= tonumber(issued_before) then
+if present and has_floor(kind) then
+  local ends, present_floor = string.match(present, '"until":(%d+),"issued_before":(%d+),')
+  if tonumber(ends) >= tonumber(until_s) and tonumber(present_floor) >= tonumber(floor) then
     return 'NEWER'
   end
 elseif present then
@@ -24,4 +24,4 @@ elseif present then
     return 'NEWER'
   end
 end
-return write(kind, name, until_s, issued_before, lifted_at, mine)
+return write(kind, name, until_s, floor, lifted_at, mine)

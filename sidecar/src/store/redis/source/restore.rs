@@ -44,11 +44,11 @@ pub(super) async fn restore(
 ) -> Result<usize, StoreError> {
     let mut pipe = redis::pipe();
     for write in held {
-        let (until, issued_before, lifted_at) = entry::numbers(write.says);
+        let (until, floor, lifted_at) = entry::numbers(write.says);
         let mut call = RESTORE.key(EPOCH);
         call.key(VERSION).key(STREAM).key(ENTRIES).key(BANS).arg(epoch.id.as_str()).arg(epoch.base.get());
         call.arg(kind_word(write.kind)).arg(&write.name);
-        call.arg(until).arg(issued_before).arg(lifted_at).arg(write.version.get());
+        call.arg(until).arg(floor).arg(lifted_at).arg(write.version.get());
         pipe.invoke_script(&call);
     }
     // A pipeline names scripts by their digest only, and Redis may have been restarted.
@@ -75,8 +75,8 @@ pub(super) async fn restore(
 async fn restore_not_befores(redis: &mut MultiplexedConnection, held: &[Write]) -> Result<(), StoreError> {
     let mut pipe = redis::pipe();
     for write in held.iter().filter(|write| write.kind == Kind::NotBefore) {
-        if let Says::Holds { until, issued_before } = write.says {
-            pipe.invoke_script(&not_before::restore(&write.name, issued_before, until)).ignore();
+        if let Says::Holds { until, floor } = write.says {
+            pipe.invoke_script(&not_before::restore(&write.name, floor, until)).ignore();
         }
     }
     if pipe.is_empty() {

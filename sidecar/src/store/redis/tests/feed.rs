@@ -5,6 +5,7 @@ use sekisho_protocol::feed::Kind;
 use super::*;
 use crate::domain::feed::Version;
 use crate::domain::feed::record::Record;
+use crate::domain::keyset::SourceName;
 use crate::service::feed::{Feed, Lifted, Written};
 use crate::store::redis::feed::RedisFeed;
 
@@ -98,7 +99,7 @@ async fn of_two_that_write_over_the_same_only_one_does() {
 async fn a_not_before_that_holds_is_raised_and_never_lowered() {
     let (_server, feed) = start().await;
     let now = UnixSeconds::now().get();
-    let mark = |issued_before, until| Record { end: until, issued_before }.mark(Kind::NotBefore, "Ann@x");
+    let mark = |floor, until| Record { end: until, floor }.mark(Kind::NotBefore, "Ann@x");
     for (put, expected) in [
         ((now, now + 60), (now, now + 60)),
         ((now - 5, now + 90), (now, now + 90)),
@@ -107,11 +108,11 @@ async fn a_not_before_that_holds_is_raised_and_never_lowered() {
     ] {
         feed.put(&mark(put.0, put.1)).await.unwrap();
         let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
-        assert_eq!((entry.issued_before, entry.until), expected, "after {put:?}");
+        assert_eq!((entry.floor, entry.until), expected, "after {put:?}");
         let written = feed.put_over(&mark(now - 9, now + 1), Some(entry)).await.unwrap();
         assert!(matches!(written, Written::Done(_)));
         let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
-        assert_eq!((entry.issued_before, entry.until), expected, "reconciling lowers nothing either");
+        assert_eq!((entry.floor, entry.until), expected, "reconciling lowers nothing either");
     }
 }
 
@@ -119,11 +120,11 @@ async fn a_not_before_that_holds_is_raised_and_never_lowered() {
 async fn a_not_before_that_has_ended_is_replaced() {
     let (_server, feed) = start().await;
     let now = UnixSeconds::now().get();
-    for (issued_before, until) in [(now + 99, now - 1), (now, now + 60)] {
-        feed.put(&Record { end: until, issued_before }.mark(Kind::NotBefore, "ann@x")).await.unwrap();
+    for (floor, until) in [(now + 99, now - 1), (now, now + 60)] {
+        feed.put(&Record { end: until, floor }.mark(Kind::NotBefore, "ann@x")).await.unwrap();
     }
     let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
-    assert_eq!((entry.issued_before, entry.until), (now, now + 60));
+    assert_eq!((entry.floor, entry.until), (now, now + 60));
 }
 
 #[tokio::test]
@@ -132,6 +133,18 @@ async fn nothing_lifts_a_not_before() {
     let stamp = feed.put(&Mark::not_before(&subject("ann@x"), later())).await.unwrap();
     assert_eq!(feed.lift(Kind::NotBefore, "ann@x", stamp.version).await.unwrap(), Lifted::Overtaken);
     assert!(feed.entry(Kind::NotBefore, "ann@x").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn p8_a_revision_that_was_announced_is_never_taken_back() {
+    let (_server, feed) = start().await;
+    let google = SourceName::parse("google").unwrap();
+    for (revision, expected) in [(1_700_000_000_007, 1_700_000_000_007), (9, 1_700_000_000_007)] {
+        let stamp = feed.put(&Mark::keyset(&google, revision)).await.unwrap();
+        assert_eq!(feed.lift(Kind::Keyset, "google", stamp.version).await.unwrap(), Lifted::Overtaken);
+        let entry = feed.entry(Kind::Keyset, "google").await.unwrap().unwrap();
+        assert_eq!((entry.floor, entry.until), (expected, FOREVER));
+    }
 }
 
 #[tokio::test]

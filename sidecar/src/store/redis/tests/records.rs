@@ -64,12 +64,12 @@ async fn p8_a_logout_on_record_without_an_entry_or_with_a_lower_one_gets_one() {
         let key = format!("sekisho:not_before:{name}");
         let _: String = raw(&server, &["SET", &key, &moment.to_string(), "EXAT", &end]).await;
     }
-    let lower = Record { end: now + 600, issued_before: now }.mark(Kind::NotBefore, "bob@x");
+    let lower = Record { end: now + 600, floor: now }.mark(Kind::NotBefore, "bob@x");
     feed.put(&lower).await.unwrap();
     assert_eq!(walk(&reconciler).await.unwrap(), 2);
     for (name, moment) in [("ann@x", now), ("bob@x", now + 5)] {
         let entry = feed.entry(Kind::NotBefore, name).await.unwrap().unwrap();
-        assert_eq!(entry.issued_before, moment, "{name}");
+        assert_eq!(entry.floor, moment, "{name}");
         assert!(entry.until.abs_diff(now + 600) <= 1, "{name}: {entry:?}");
     }
     assert_eq!(walk(&reconciler).await.unwrap(), 0, "once is enough");
@@ -93,7 +93,7 @@ async fn a_logout_that_cannot_be_read_keeps_a_walk_from_nobody_else() {
     let _: i64 = raw(&server, &["SADD", "sekisho:not_before:bob@x", "7"]).await;
     let _: String = raw(&server, &["SET", "sekisho:not_before:eve@x", "1700", "EX", "600"]).await;
     assert_eq!(walk(&reconciler).await.unwrap(), 1);
-    assert_eq!(feed.entry(Kind::NotBefore, "eve@x").await.unwrap().unwrap().issued_before, 1_700);
+    assert_eq!(feed.entry(Kind::NotBefore, "eve@x").await.unwrap().unwrap().floor, 1_700);
 }
 
 #[tokio::test]

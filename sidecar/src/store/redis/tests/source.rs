@@ -9,6 +9,7 @@ use crate::domain::feed::Version;
 use crate::domain::feed::position::{EpochRecord, Verdict};
 use crate::domain::feed::record::Record;
 use crate::domain::feed::write::{Says, Write};
+use crate::domain::keyset::SourceName;
 use crate::service::feed::Feed;
 use crate::service::feed::source::FeedSource;
 use crate::store::redis::feed::RedisFeed;
@@ -21,12 +22,12 @@ async fn start() -> (RedisServer, RedisFeed, RedisFeedSource) {
 }
 
 fn live(version: u64, name: &str, until: u64) -> Write {
-    let says = Says::Holds { until, issued_before: 0 };
+    let says = Says::Holds { until, floor: 0 };
     Write { version: Version::new(version), kind: Kind::Ban, name: name.into(), says }
 }
 
-fn not_before(version: u64, issued_before: u64, until: u64) -> Write {
-    let says = Says::Holds { until, issued_before };
+fn not_before(version: u64, floor: u64, until: u64) -> Write {
+    let says = Says::Holds { until, floor };
     Write { kind: Kind::NotBefore, says, ..live(version, "ann@x", 0) }
 }
 
@@ -143,7 +144,7 @@ async fn p2_a_logout_that_redis_lost_is_written_back_with_its_moment() {
     let held = [not_before(10, 1_700, later())];
     assert_eq!(source.restore(&held, &epoch).await.unwrap(), 1);
     let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
-    assert_eq!((entry.issued_before, entry.until), (1_700, later_of(&held[0])));
+    assert_eq!((entry.floor, entry.until), (1_700, later_of(&held[0])));
     assert_eq!(raw::<u64>(&server, &["GET", "sekisho:not_before:ann@x"]).await, 1_700);
     assert!((595..=600).contains(&life(&server, "sekisho:not_before:ann@x").await));
     assert_eq!(source.restore(&held, &epoch).await.unwrap(), 0, "twice does nothing");
@@ -159,7 +160,7 @@ async fn p2_of_two_memories_of_a_logout_the_higher_wins_whichever_is_newer() {
             source.restore(&memories[index..=index], &epoch).await.unwrap();
         }
         let entry = feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap();
-        assert_eq!((entry.issued_before, entry.until), (1_700, later_of(&memories[1])), "{order:?}");
+        assert_eq!((entry.floor, entry.until), (1_700, later_of(&memories[1])), "{order:?}");
         assert_eq!(raw::<u64>(&server, &["GET", "sekisho:not_before:ann@x"]).await, 1_700, "{order:?}");
     }
 }
@@ -168,11 +169,28 @@ async fn p2_of_two_memories_of_a_logout_the_higher_wins_whichever_is_newer() {
 async fn p2_a_logout_of_the_new_epoch_by_a_slower_clock_does_not_hide_the_lost_one() {
     let (server, feed, mut source) = start().await;
     let epoch = begin(&mut source, 50).await;
-    feed.put(&Record { end: later(), issued_before: 1_600 }.mark(Kind::NotBefore, "ann@x")).await.unwrap();
+    feed.put(&Record { end: later(), floor: 1_600 }.mark(Kind::NotBefore, "ann@x")).await.unwrap();
     let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "1600", "EX", "600"]).await;
     assert_eq!(source.restore(&[not_before(10, 1_700, later())], &epoch).await.unwrap(), 1);
-    assert_eq!(feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap().issued_before, 1_700);
+    assert_eq!(feed.entry(Kind::NotBefore, "ann@x").await.unwrap().unwrap().floor, 1_700);
     assert_eq!(raw::<u64>(&server, &["GET", "sekisho:not_before:ann@x"]).await, 1_700);
+}
+
+#[tokio::test]
+async fn p2_a_revision_that_redis_lost_is_written_back_unless_a_higher_one_was_announced() {
+    for (announced, expected) in [(None, 1_700), (Some(1_600), 1_700), (Some(1_800), 1_800)] {
+        let (server, feed, mut source) = start().await;
+        let epoch = begin(&mut source, 50).await;
+        for revision in announced {
+            feed.put(&Mark::keyset(&SourceName::parse("google").unwrap(), revision)).await.unwrap();
+        }
+        let says = Says::Holds { until: FOREVER, floor: 1_700 };
+        let held = [Write { kind: Kind::Keyset, name: "google".into(), says, ..live(10, "", 0) }];
+        source.restore(&held, &epoch).await.unwrap();
+        assert_eq!(feed.entry(Kind::Keyset, "google").await.unwrap().unwrap().floor, expected, "{announced:?}");
+        let records: Vec<String> = raw(&server, &["KEYS", "sekisho:keyset:*"]).await;
+        assert!(records.is_empty(), "the keys are not in the feed");
+    }
 }
 
 #[tokio::test]
@@ -236,7 +254,7 @@ async fn an_entry_of_a_kind_that_is_unknown_is_an_error_and_never_skipped() {
             "sekisho:{feed}:stream",
             "2-0",
             "kind",
-            "keyset",
+            "role",
             "name",
             "k",
             "until",
