@@ -48,8 +48,8 @@ impl Program for Sekisho {
 
     fn doctor(&self, settings: &Settings, services: &Services) -> Doctor {
         let (probe, registry) = (Arc::clone(&services.probe), Arc::clone(&services.registry));
-        let web = Arc::new(HttpWeb::default());
-        Doctor::new(probe, registry, services.signing_keys.clone(), web, compose::round(settings))
+        let (keys, keysets) = (services.signing_keys.clone(), services.keysets.clone());
+        Doctor::new(probe, registry, keys, keysets, Arc::new(HttpWeb::default()), compose::round(settings))
     }
 
     fn openapi(&self) -> anyhow::Result<String> {
@@ -103,6 +103,9 @@ impl App {
             Arc::clone(&services.registry),
             self.closing.clone(),
         ));
+        for source in services.keysets.names() {
+            running.spawn(jobs::keysets::run(services.keysets.clone(), source.clone(), self.closing.clone()));
+        }
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
     }
@@ -114,6 +117,7 @@ impl App {
             secret: settings.mesh().secret.clone(),
             polls: services.polls.clone(),
             checks: services.checks.clone(),
+            keysets: services.keysets.clone(),
             activities: services.activities.clone(),
         })
     }
@@ -128,6 +132,7 @@ impl App {
             jwks: services.jwks.clone(),
             logouts: services.logouts.clone(),
             mesh: services.mesh.clone(),
+            keysets: services.keysets.clone(),
             admins: services.admins.clone(),
             verifier: Arc::new(Verifier::new(settings.mesh().secret.expose())),
         })

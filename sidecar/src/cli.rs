@@ -20,6 +20,7 @@ mod ban;
 mod config;
 mod doctor;
 mod duration;
+mod key_sources;
 mod keys;
 mod logout;
 mod mesh;
@@ -167,7 +168,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Token(command) => token::run(command, &program.connect(&load()?)?.tokens, output).await?,
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
-        Command::Keys(command) => keys::run(command, &program.connect(&load()?)?.signing_keys, output).await?,
+        Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,
         Command::Doctor => {

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use sekisho_protocol::Email;
 
+use crate::domain::keyset::source::Source;
+
+mod key_sources;
 pub mod problem;
 mod reader;
 pub mod secret;
@@ -17,7 +20,7 @@ pub use problem::{Problem, Problems};
 pub use secret::Secret;
 
 use reader::Reader;
-use sources::Key;
+use sources::{Form, Key};
 
 /// Fewest bytes of `JWT_SECRET`: HMAC-SHA256's own output length (RFC 7518 §3.2).
 pub const JWT_SECRET_MIN_BYTES: usize = 32;
@@ -31,6 +34,7 @@ pub struct Settings {
     encryption_key: Option<Secret>,
     tokens: Tokens,
     admins: Admins,
+    key_sources: Vec<Source>,
     log: Log,
     node: String,
     doctor: Doctor,
@@ -114,11 +118,15 @@ pub struct Doctor {
 }
 
 const fn key(path: &'static str, env: &'static str) -> Key {
-    Key { path, env, secret: false }
+    Key { path, env, form: Form::Text }
 }
 
 const fn secret(path: &'static str, env: &'static str) -> Key {
-    Key { path, env, secret: true }
+    Key { path, env, form: Form::Secret }
+}
+
+const fn structure(path: &'static str, env: &'static str) -> Key {
+    Key { path, env, form: Form::Json }
 }
 
 /// Every setting there is.
@@ -142,6 +150,7 @@ const KEYS: &[Key] = &[
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),
+    structure("key_sources", "SEKISHO_KEY_SOURCES"),
     key("log.filter", "SEKISHO_LOG"),
     key("log.format", "SEKISHO_LOG_FORMAT"),
     key("node", "SEKISHO_NODE"),
@@ -183,6 +192,7 @@ impl Settings {
             encryption_key: sections::encryption_key(&mut reader),
             tokens: sections::tokens(&mut reader),
             admins: sections::admins(&mut reader),
+            key_sources: key_sources::read(&mut reader),
             log: sections::log(&mut reader),
             node: sections::node(&mut reader, listen.ops),
             doctor: sections::doctor(&mut reader, listen.ops),
@@ -245,6 +255,12 @@ impl Settings {
     #[must_use]
     pub fn admins(&self) -> &Admins {
         &self.admins
+    }
+
+    /// Where the keys of identity providers come from.
+    #[must_use]
+    pub fn key_sources(&self) -> &[Source] {
+        &self.key_sources
     }
 
     /// What is logged, and how.

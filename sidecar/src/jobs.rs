@@ -1,5 +1,5 @@
 //! What runs beside the listeners: following the feed, watching and reconciling the records, sweeping, surveying
-//! the filters, and looking after the signing keys.
+//! the filters, and looking after keys: the signing keys, and those of identity providers.
 //!
 //! A job never ends by itself. What goes wrong is logged once, when it begins and when it is over.
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub mod follow;
+pub mod keysets;
 pub mod reconcile;
 pub mod signing_keys;
 pub mod survey;

@@ -17,4 +17,6 @@ pub mod service;
 pub mod store;
 
 #[cfg(test)]
+pub(crate) mod test_provider;
+#[cfg(test)]
 pub(crate) mod testing;

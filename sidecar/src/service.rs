@@ -34,6 +34,8 @@ use feed::polls::Polls;
 use feed::reconcile::Reconciler;
 use feed::registry::Registry;
 use feed::source::Records;
+use keysets::Keysets;
+use keysets::publish::Publisher;
 use logout::Logouts;
 use mesh::Mesh;
 use metrics::Metrics;
@@ -59,6 +61,10 @@ pub struct Services {
     pub admins: Admins,
     /// The feed, to be written to.
     pub feed: Arc<dyn Feed>,
+    /// The keys of those who issue tokens.
+    pub keysets: Keysets,
+    /// Puts keys on record and announces them.
+    pub publisher: Publisher,
     /// Who has heard of a change.
     pub acknowledgements: Acknowledgements,
     /// Which filters listen.

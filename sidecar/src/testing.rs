@@ -46,6 +46,11 @@ impl RedisServer {
         panic!("redis-server does not start; is it installed?");
     }
 
+    /// The same server, for somebody who does not end it.
+    pub(crate) fn neighbour(&self) -> Self {
+        Self { child: None, folder: tempfile::tempdir().expect("a temporary folder"), port: self.port }
+    }
+
     fn launch(&mut self, settings: &[&str]) {
         // `setpriv` lets the kernel end the server even if the test is killed.
         let child = Command::new("setpriv")

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::client::keys::HttpKeys;
 use crate::config::Settings;
 use crate::domain::admin::AdminRules;
 use crate::domain::seal::SealingKey;
@@ -22,6 +23,7 @@ use crate::service::feed::census::Census;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
+use crate::service::keysets::Keysets;
 use crate::service::keysets::publish::Publisher;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
@@ -63,6 +65,16 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let issuer = Issuer::new(secret, key_store.clone(), vault, issuer, audience);
     let lifetimes = Lifetimes { default_s: tokens.default_expires_in_s, max_s: tokens.max_expires_in_s };
     let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
+    let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
+    let publisher = Publisher::new(keyset_store.clone(), feed.clone(), mirror.clone());
+    let keysets = Keysets::new(
+        settings.key_sources(),
+        keyset_store,
+        Arc::new(HttpKeys::default()),
+        publisher.clone(),
+        mirror.clone(),
+        metrics.clone(),
+    );
     let polls = Polls::new(
         mirror.clone(),
         census.clone(),
@@ -91,6 +103,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
         jwks: Jwks::new(key_store),
         logouts,
         admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
+        keysets,
+        publisher,
         acknowledgements,
         polls,
         checks: Checks::new(mirror.clone(), records.clone(), metrics.clone()),

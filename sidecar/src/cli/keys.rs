@@ -3,17 +3,20 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::cli::Exit;
 use crate::cli::output::{Output, change_text, with_change};
+use crate::cli::{Exit, key_sources};
 use crate::domain::signing::ring::{Ring, When};
 use crate::domain::signing::{Algorithm, HS256, Kid, SigningKey, State, Successor};
 use crate::domain::time::UnixSeconds;
-use crate::service::signing_keys::{Patience, Rotated, SigningKeys};
+use crate::service::Services;
+use crate::service::signing_keys::{Patience, Rotated};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List the keys of the token API, the oldest first, and say which one signs.
     List,
+    /// List the identity providers whose keys the filters use, and their keys.
+    Sources,
     /// Make a key. It is published at once and waits to sign.
     Add {
         /// EdDSA or ES256.
@@ -40,10 +43,11 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(command: Command, keys: &SigningKeys, output: &Output) -> Result<(), Exit> {
-    let now = UnixSeconds::now();
+pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
+    let (keys, now) = (&services.signing_keys, UnixSeconds::now());
     match command {
         Command::List => list(&keys.ring().await?, now, output),
+        Command::Sources => key_sources::run(&services.keysets, output).await?,
         Command::Add { algorithm } => {
             let added = keys.add(algorithm, now).await?;
             let (key, change) = (&added.key, &added.change);

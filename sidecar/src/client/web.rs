@@ -4,31 +4,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::reason;
 use crate::service::doctor::Web;
 
 /// A healthy neighbour answers much sooner.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks over HTTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HttpWeb {
-    client: reqwest::Client,
+    client: Result<reqwest::Client, String>,
+}
+
+impl Default for HttpWeb {
+    fn default() -> Self {
+        // A system without certificate authorities has no client.
+        Self { client: reqwest::Client::builder().build().map_err(|error| reason(&error)) }
+    }
 }
 
 #[async_trait]
 impl Web for HttpWeb {
     async fn get(&self, url: &str) -> Result<(u16, String), String> {
-        let answer = self.client.get(url).timeout(TIMEOUT).send().await.map_err(|error| reason(&error))?;
+        let client = self.client.as_ref().map_err(Clone::clone)?;
+        let answer = client.get(url).timeout(TIMEOUT).send().await.map_err(|error| reason(&error))?;
         let status = answer.status().as_u16();
         Ok((status, answer.text().await.map_err(|error| reason(&error))?))
     }
-}
-
-/// The innermost cause: the outer ones only say that there was a request.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() }
 }

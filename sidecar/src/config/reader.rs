@@ -112,10 +112,14 @@ impl Reader {
         secret
     }
 
-    /// Notes what is wrong with a setting, at the place where it stands or should stand.
-    pub(super) fn wrong(&mut self, path: &'static str, message: impl Into<String>) {
+    /// Where a setting stands or should stand.
+    pub(super) fn place(&self, path: &'static str) -> String {
         let default = || self.keys.iter().find(|key| key.path == path).map_or(path, |key| key.env).to_owned();
-        let place = self.found.get(path).map_or_else(default, |found| found.place.clone());
-        self.problems.push(place, message);
+        self.found.get(path).map_or_else(default, |found| found.place.clone())
+    }
+
+    /// Notes what is wrong with a setting, at its place.
+    pub(super) fn wrong(&mut self, path: &'static str, message: impl Into<String>) {
+        self.problems.push(self.place(path), message);
     }
 }

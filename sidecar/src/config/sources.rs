@@ -12,8 +12,24 @@ use super::problem::Problems;
 pub(super) struct Key {
     pub(super) path: &'static str,
     pub(super) env: &'static str,
-    /// Whether it may also come from a file, as `NAME_FILE` or `path_file`, and must not be shown.
-    pub(super) secret: bool,
+    pub(super) form: Form,
+}
+
+/// What a setting looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A text, a number, or a list of texts.
+    Text,
+    /// A text that must not be shown; it may also come from a file, as `NAME_FILE` or `path_file`.
+    Secret,
+    /// Anything: JSON in the environment, and in the file as it stands there.
+    Json,
+}
+
+impl Key {
+    fn is_secret(&self) -> bool {
+        self.form == Form::Secret
+    }
 }
 
 /// A setting's text, and where it stands.
@@ -39,14 +55,14 @@ pub(super) fn collect(
         let of_file = |path: &str| file.get(path).cloned();
         let file_variable = format!("{}_FILE", key.env);
         let file_path = format!("{}_file", key.path);
-        let setting = match (env(key.env), key.secret.then(|| env(&file_variable)).flatten()) {
+        let setting = match (env(key.env), key.is_secret().then(|| env(&file_variable)).flatten()) {
             (Some(_), Some(_)) => {
                 problems.push(key.env, format!("set either {} or {file_variable}, not both", key.env));
                 None
             }
             (Some(text), None) => Some(Found { place: key.env.to_owned(), text }),
             (None, Some(path)) => read(&file_variable, &path, problems),
-            (None, None) => match (of_file(key.path), key.secret.then(|| of_file(&file_path)).flatten()) {
+            (None, None) => match (of_file(key.path), key.is_secret().then(|| of_file(&file_path)).flatten()) {
                 (Some(text), _) => Some(Found { place: key.path.to_owned(), text }),
                 (None, Some(path)) => read(&file_path, &path, problems),
                 (None, None) => None,
@@ -68,7 +84,7 @@ fn read(place: &str, path: &str, problems: &mut Problems) -> Option<Found> {
     }
 }
 
-/// The file's scalars by dotted path; lists joined by commas, as the environment writes them.
+/// The file's values by dotted path, as the environment writes them: lists joined by commas, structures as JSON.
 fn flatten(text: &str, keys: &[Key], problems: &mut Problems) -> BTreeMap<String, String> {
     let mut flat = BTreeMap::new();
     match serde_norway::from_str::<Value>(text) {
@@ -82,10 +98,15 @@ fn flatten(text: &str, keys: &[Key], problems: &mut Problems) -> BTreeMap<String
 
 fn walk(path: &str, value: &Value, keys: &[Key], flat: &mut BTreeMap<String, String>, problems: &mut Problems) {
     let known = |path: &str| {
-        keys.iter().any(|key| key.path == path || (key.secret && path.strip_suffix("_file") == Some(key.path)))
+        keys.iter().any(|key| key.path == path || (key.is_secret() && path.strip_suffix("_file") == Some(key.path)))
     };
     let section = |path: &str| path.is_empty() || keys.iter().any(|key| key.path.starts_with(&format!("{path}.")));
+    let is_structure = keys.iter().any(|key| key.path == path && key.form == Form::Json);
     match value {
+        _ if is_structure && !value.is_null() => match serde_json::to_string(value) {
+            Ok(json) => drop(flat.insert(path.to_owned(), json)),
+            Err(error) => problems.push(path, format!("has no form in JSON: {error}")),
+        },
         Value::Mapping(mapping) if section(path) => {
             for (name, inner) in mapping {
                 let Some(name) = name.as_str() else {

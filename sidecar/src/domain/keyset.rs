@@ -1,10 +1,17 @@
 //! Sets of public keys, pure: whose they are, what is on record about a set, and when it counts as changed.
 //! Nothing here knows where keys come from.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 use sekisho_protocol::keyset::{Jwk, KEYS_MAX, SOURCE_MAX_BYTES, Standing};
 use serde::{Deserialize, Serialize};
+
+pub mod discovery;
+pub mod schedule;
+pub mod set;
+pub mod source;
 
 /// The name of a source of keys: 1 to 128 ASCII letters, digits, `.`, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +94,8 @@ pub struct KeysetRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Origin {
+    /// What the configuration said where the set is, when an attempt was made last.
+    pub place: Option<String>,
     /// When the set was last fetched, or found unchanged: Unix milliseconds; 0 if never.
     pub fetched_at_ms: u64,
     /// From when on it is to be fetched again, Unix milliseconds.
@@ -114,21 +123,54 @@ impl KeysetRecord {
         if self.origin.failure.is_some() { Standing::Unreachable } else { Standing::Current }
     }
 
+    /// How long ago the set was fetched, or found unchanged; none if it never was.
+    #[must_use]
+    pub fn age(&self, now_ms: u64) -> Option<Duration> {
+        let fetched_at_ms = self.origin.fetched_at_ms;
+        (fetched_at_ms > 0).then(|| Duration::from_millis(now_ms.saturating_sub(fetched_at_ms)))
+    }
+
     /// Whether one of the keys has this `kid`.
     #[must_use]
     pub fn has_kid(&self, kid: &str) -> bool {
         self.keys.iter().any(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// Puts `keys` in place of the present ones, which had at most the revision `announced` by the feed. The
-    /// revision becomes a higher one if they differ, or if the feed announced one that is not on record.
+    /// Whether these are the present keys, in whatever order.
+    #[must_use]
+    pub fn has_just(&self, keys: &[Jwk]) -> bool {
+        self.revision > 0 && self.keys.iter().collect::<HashSet<_>>() == keys.iter().collect::<HashSet<_>>()
+    }
+
+    /// Puts `keys` in place of the present ones. The revision becomes a higher one if they differ, or if the feed
+    /// `announced` one that is not on record.
     pub fn replace_keys(&mut self, mut keys: Vec<Jwk>, announced: u64, now_ms: u64) {
         keys.truncate(KEYS_MAX);
-        if self.revision == 0 || self.revision < announced || self.keys != keys {
+        if !self.has_just(&keys) || self.revision < announced {
             self.revision = now_ms.max(self.revision.max(announced).saturating_add(1));
             self.keys = keys;
         }
     }
+}
+
+impl Origin {
+    /// An attempt succeeded at `now_ms`; the next one is to be made `next_in` later.
+    pub fn succeeded(&mut self, now_ms: u64, next_in: Duration) {
+        (self.failure, self.failures) = (None, 0);
+        self.fetched_at_ms = now_ms;
+        self.refresh_at_ms = after(now_ms, next_in);
+    }
+
+    /// An attempt failed at `now_ms`, because of what the sentence `why` says. `chance`: see [`schedule`].
+    pub fn failed(&mut self, now_ms: u64, why: String, chance: f64) {
+        self.failures = self.failures.saturating_add(1);
+        self.failure = Some(why);
+        self.refresh_at_ms = after(now_ms, schedule::after_failures(self.failures, chance));
+    }
+}
+
+fn after(now_ms: u64, wait: Duration) -> u64 {
+    now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

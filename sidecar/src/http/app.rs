@@ -18,6 +18,7 @@ use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 use crate::service::admins::Admins;
 use crate::service::bans::Bans;
+use crate::service::keysets::Keysets;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
 use crate::service::signing_keys::SigningKeys;
@@ -25,6 +26,7 @@ use crate::service::signing_keys::jwks::Jwks;
 use crate::service::tokens::Tokens;
 
 pub mod admin_bans;
+pub mod admin_key_sources;
 pub mod admin_keys;
 pub mod admin_logout;
 pub mod admin_mesh;
@@ -57,6 +59,8 @@ pub struct Api {
     pub logouts: Logouts,
     /// How far the filters are.
     pub mesh: Mesh,
+    /// The keys of those who issue tokens.
+    pub keysets: Keysets,
     /// Who may administer.
     pub admins: Admins,
     /// Who calls.
@@ -108,6 +112,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_keys::rotate))
         .routes(routes!(admin_keys::retire))
         .routes(routes!(jwks::show))
+        .routes(routes!(admin_key_sources::list))
 }
 
 /// Whether the API is up, as before. It says nothing about Redis: `/readyz` of the `ops` listener does.

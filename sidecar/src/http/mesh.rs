@@ -1,4 +1,4 @@
-//! The `mesh` listener: the three conversations with filters. Every call carries the mesh secret; to
+//! The `mesh` listener: the four conversations with filters. Every call carries the mesh secret; to
 //! whoever does not, everything looks the same.
 
 use std::time::Duration;
@@ -19,10 +19,12 @@ use crate::http::bearer;
 use crate::service::activity::Activities;
 use crate::service::checks::Checks;
 use crate::service::feed::polls::Polls;
+use crate::service::keysets::Keysets;
 
 pub mod activity;
 pub mod check;
 pub mod feed;
+pub mod keys;
 pub mod refusal;
 
 use refusal::Refusal;
@@ -31,7 +33,7 @@ use refusal::Refusal;
 const CHECK_MAX_BYTES: usize = 16 * 1024;
 /// Largest activity report: a thousand subjects and a thousand outcomes.
 const REPORT_MAX_BYTES: usize = 2 * 1024 * 1024;
-/// Far longer than a filter waits for a decision.
+/// Far longer than a filter waits for a decision, and longer than any question for keys.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any poll is held.
 const POLL_TIMEOUT: Duration = Duration::from_secs(40);
@@ -45,6 +47,8 @@ pub struct Mesh {
     pub polls: Polls,
     /// Decisions.
     pub checks: Checks,
+    /// The keys of those who issue tokens.
+    pub keysets: Keysets,
     /// What filters saw.
     pub activities: Activities,
 }
@@ -58,6 +62,7 @@ pub fn router(mesh: Mesh) -> Router {
     Router::new()
         .route(path::FEED, get(feed::poll).delete(feed::goodbye).layer(slow))
         .route(path::CHECK, check)
+        .route(path::KEYS, get(keys::keys).layer(quick))
         .route(path::ACTIVITY, activity)
         .fallback(async || Refusal::NoSuchPath)
         .method_not_allowed_fallback(async || Refusal::NoSuchPath)

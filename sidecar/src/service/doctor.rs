@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::domain::strength::Strength;
 use crate::service::change::Durability;
 use crate::service::feed::registry::Registry;
+use crate::service::keysets::Keysets;
 use crate::service::readiness::VitalsProbe;
 use crate::service::signing_keys::SigningKeys;
 
@@ -68,6 +69,7 @@ pub struct Doctor {
     probe: Arc<dyn VitalsProbe>,
     registry: Arc<dyn Registry>,
     signing_keys: SigningKeys,
+    keysets: Keysets,
     web: Arc<dyn Web>,
     round: Round,
 }
@@ -79,10 +81,11 @@ impl Doctor {
         probe: Arc<dyn VitalsProbe>,
         registry: Arc<dyn Registry>,
         signing_keys: SigningKeys,
+        keysets: Keysets,
         web: Arc<dyn Web>,
         round: Round,
     ) -> Self {
-        Self { probe, registry, signing_keys, web, round }
+        Self { probe, registry, signing_keys, keysets, web, round }
     }
 
     /// What there is to say. `clock_ms` tells this machine's time, Unix milliseconds.
@@ -95,6 +98,10 @@ impl Doctor {
             Ok(roll) => verdict::workers(&roll),
             Err(error) => verdict::unknown("filters", &error),
         });
+        match self.keysets.overview().await {
+            Ok(sources) => verdicts.extend(sources.iter().filter_map(verdict::keys)),
+            Err(error) => verdicts.push(verdict::unknown("keys", &error)),
+        }
         for url in &self.round.sidecars {
             let url = url.trim_end_matches('/');
             let (ready, alive) = (format!("{url}/readyz"), format!("{url}/healthz"));

@@ -48,6 +48,9 @@ struct Inner {
     acknowledgements: Family<AcknowledgementLabels, Counter>,
     acknowledgement_time: Histogram,
     verifications: Family<VerificationLabels, Counter>,
+    keyset_fetches: Family<FetchLabels, Counter>,
+    keyset_keys: Family<SourceLabels, Gauge>,
+    keyset_age: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     outcomes: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -73,6 +76,38 @@ impl EncodeLabelValue for PollAnswer {
             Self::None => "none",
         })
     }
+}
+
+/// How an attempt to fetch the keys of a source ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FetchOutcome {
+    /// The keys are others than before.
+    Changed,
+    /// They are the same.
+    Unchanged,
+    /// They could not be fetched, or cannot be used.
+    Failed,
+}
+
+impl EncodeLabelValue for FetchOutcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        encoder.write_str(match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchLabels {
+    source: String,
+    outcome: FetchOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: String,
 }
 
 /// How a check ended.
@@ -174,6 +209,9 @@ impl Default for Metrics {
             acknowledgements: Family::default(),
             acknowledgement_time: Histogram::new(ACKNOWLEDGEMENT_BOUNDS_S),
             verifications: Family::default(),
+            keyset_fetches: Family::default(),
+            keyset_keys: Family::default(),
+            keyset_age: Family::default(),
             outcomes: Mutex::default(),
         };
         inner.register();
@@ -209,6 +247,7 @@ impl Inner {
             self.pages_cut.clone(),
         );
         self.register_mesh();
+        self.register_keysets();
     }
 
     fn register_mesh(&mut self) {
@@ -229,7 +268,36 @@ impl Inner {
     }
 }
 
+impl Inner {
+    fn register_keysets(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "keyset_fetches",
+            "Attempts of this sidecar to fetch the keys of a source, by outcome",
+            self.keyset_fetches.clone(),
+        );
+        registry.register("keyset_keys", "Keys of a source that are in force", self.keyset_keys.clone());
+        registry.register(
+            "keyset_age_seconds",
+            "Time since the keys of a source were fetched, or found unchanged, by any sidecar; -1 if never",
+            self.keyset_age.clone(),
+        );
+    }
+}
+
 impl Metrics {
+    /// Counts an attempt to fetch the keys of a source.
+    pub fn keyset_fetch(&self, source: &str, outcome: FetchOutcome) {
+        self.0.keyset_fetches.get_or_create(&FetchLabels { source: source.to_owned(), outcome }).inc();
+    }
+
+    /// Takes over how many keys a source has, and when they were fetched.
+    pub fn keyset(&self, source: &str, keys: usize, age: Option<Duration>) {
+        let labels = SourceLabels { source: source.to_owned() };
+        self.0.keyset_keys.get_or_create(&labels).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.0.keyset_age.get_or_create(&labels).set(age.map_or(-1.0, |age| age.as_secs_f64()));
+    }
+
     /// Counts a poll.
     pub fn poll(&self, answer: PollAnswer) {
         self.0.polls.get_or_create(&PollLabels { answer }).inc();

@@ -19,6 +19,7 @@ use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
 
 mod calls;
+mod keys;
 mod loss;
 mod pages;
 mod polls;
@@ -44,6 +45,11 @@ impl World {
 
     async fn with(settings: &[(&str, &str)]) -> Self {
         Self::unloaded(RedisServer::start().await, settings).await.loaded().await
+    }
+
+    /// Another sidecar, on the same Redis.
+    async fn beside(&self, settings: &[(&str, &str)]) -> Self {
+        Self::unloaded(self.redis.neighbour(), settings).await.loaded().await
     }
 
     async fn loaded(self) -> Self {

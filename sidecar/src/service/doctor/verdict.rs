@@ -1,5 +1,6 @@
 //! Judgements: from what was found to how it is and what to do. Pure.
 
+use sekisho_protocol::keyset::Standing;
 use serde::Deserialize;
 
 use crate::domain::signing::ring::Ring;
@@ -8,6 +9,7 @@ use crate::service::change::Durability;
 use crate::service::doctor::{Health, Verdict};
 use crate::service::error::StoreError;
 use crate::service::feed::registry::{Roll, Worker};
+use crate::service::keysets::overview::Overview;
 use crate::service::mesh::Condition;
 use crate::service::readiness::Vitals;
 use crate::service::signing_keys::ClosedKey;
@@ -197,6 +199,25 @@ pub(super) fn workers(roll: &Roll) -> Verdict {
     }
     let status = if silent.is_empty() { Health::Ok } else { Health::Warn };
     Verdict::new(NAME, status, counts)
+}
+
+/// The keys of an identity provider; nothing to say of our own.
+pub(super) fn keys(source: &Overview) -> Option<Verdict> {
+    let (name, place, origin) = (&source.source, source.place.as_ref()?, &source.record.origin);
+    let verdict = |status, detail| Some(Verdict::new("keys", status, detail));
+    let age = source.age.map_or_else(|| "never".to_owned(), |age| format!("{} s ago", age.as_secs()));
+    let count = source.record.keys.len();
+    let left_out = match origin.left_out {
+        0 => String::new(),
+        some => format!(", and {some} that cannot be used: see the sidecars' logs"),
+    };
+    let have = format!("{name} ({place}): {count} keys{left_out}, fetched {age}");
+    match (source.standing, &origin.failure) {
+        (Standing::Current, _) => verdict(Health::Ok, have),
+        (_, Some(failure)) if count > 0 => verdict(Health::Warn, format!("{have}; the last attempt failed: {failure}")),
+        (_, Some(failure)) => verdict(Health::Fail, format!("{name} ({place}) has no keys: {failure}")),
+        (_, None) => verdict(Health::Fail, format!("{name} ({place}) was never asked; start `sekisho serve` with it")),
+    }
 }
 
 /// How many there are, and who: a few of them by name. Names come from outside, so they are escaped.

@@ -40,7 +40,7 @@ impl World {
         let store = RedisKeysets::new(self.redis.client());
         let record = store.look(&SourceName::own()).await.unwrap().record.unwrap_or_default();
         let entry = self.one.feed.entry(Kind::Keyset, SourceName::OWN).await.unwrap();
-        assert_eq!(entry.map_or(0, |entry| entry.issued_before), record.revision, "what is on record is announced");
+        assert_eq!(entry.map_or(0, |entry| entry.floor), record.revision, "what is on record is announced");
         (record.keys.into_iter().filter_map(|key| key.kid).collect(), record.revision)
     }
 

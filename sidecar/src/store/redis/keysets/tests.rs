@@ -1,8 +1,20 @@
 //! The records of keysets, on a real Redis.
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
 use sekisho_protocol::keyset::Jwk;
 
 use super::*;
+use crate::domain::keyset::Origin;
+use crate::domain::keyset::source::{Place, Source};
+use crate::service::feed::mirror::Mirror;
+use crate::service::keysets::Keysets;
+use crate::service::keysets::origin::{Document, Effort, Fetched, KeyOrigin, Unfetched};
+use crate::service::keysets::publish::Publisher;
+use crate::service::metrics::Metrics;
+use crate::store::redis::feed::RedisFeed;
+use crate::test_provider::key;
 use crate::testing::RedisServer;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -76,4 +88,100 @@ async fn what_cannot_be_read_is_an_error() {
         let _: () = redis.set("sekisho:keyset:{google}", text).await.unwrap();
         assert!(matches!(store.look(&google()).await, Err(StoreError::Corrupt { .. })), "{text}");
     }
+}
+
+/// The file of one machine.
+struct OneFile(Mutex<Result<Document, Unfetched>>);
+
+impl OneFile {
+    fn write(&self, kid: &str, modified_at_ms: u64) {
+        let body = serde_json::json!({"keys": [key(kid)]}).to_string().into_bytes();
+        *self.0.lock().unwrap() = Ok(Document { body, modified_at_ms: Some(modified_at_ms), ..Document::default() });
+    }
+
+    fn remove(&self) {
+        *self.0.lock().unwrap() = Err(Unfetched("no such file".into()));
+    }
+}
+
+#[async_trait]
+impl KeyOrigin for OneFile {
+    async fn fetch(&self, _: &Place, _: &Origin, _: Effort) -> Result<Fetched, Unfetched> {
+        self.0.lock().unwrap().clone().map(Fetched::Document)
+    }
+}
+
+/// A sidecar on a machine of its own.
+struct Machine {
+    file: Arc<OneFile>,
+    keysets: Keysets,
+}
+
+impl Machine {
+    fn new(server: &RedisServer, kid: &str, modified_at_ms: u64) -> Self {
+        let (store, feed) = (Arc::new(RedisKeysets::new(server.client())), Arc::new(RedisFeed::new(server.client())));
+        let publisher = Publisher::new(store.clone(), feed, Mirror::default());
+        let source = Source {
+            name: google(),
+            place: Place::File(PathBuf::from("/etc/keys.json")),
+            refresh: LONG,
+            refetch_interval: LONG,
+            timeout: LONG,
+        };
+        let file = Arc::new(OneFile(Mutex::new(Ok(Document::default()))));
+        file.write(kid, modified_at_ms);
+        let keysets = Keysets::new(&[source], store, file.clone(), publisher, Mirror::default(), Metrics::default());
+        Self { file, keysets }
+    }
+
+    /// What is on record once this one has looked at its file.
+    async fn look(&self) -> KeysetRecord {
+        self.keysets.tend(&google()).await.unwrap();
+        let all = self.keysets.overview().await.unwrap();
+        all.into_iter().find(|source| source.source == google()).unwrap().record
+    }
+
+    async fn sees(&self, kid: &str) {
+        assert!(self.look().await.has_kid(kid), "{kid}");
+    }
+}
+
+#[tokio::test]
+async fn of_different_files_the_one_that_was_changed_last_counts_and_nobody_undoes_it() {
+    let server = RedisServer::start().await;
+    let (a, b) = (Machine::new(&server, "1", 100), Machine::new(&server, "1", 100));
+    a.sees("1").await;
+    let first = b.look().await;
+    a.file.write("2", 200);
+    a.sees("2").await;
+    for _ in 0..3 {
+        b.sees("2").await;
+        a.sees("2").await;
+    }
+    b.file.write("2", 205);
+    assert!(b.look().await.revision > first.revision);
+    let settled = a.look().await;
+    // Whoever starts with an old file does not bring it back; whoever starts with a new one does.
+    assert_eq!(Machine::new(&server, "1", 150).look().await.revision, settled.revision);
+    let d = Machine::new(&server, "3", 300);
+    d.sees("3").await;
+    a.sees("3").await;
+    // Back to a copy from before: its date is old, but it was changed.
+    a.file.write("1", 100);
+    a.sees("1").await;
+    for machine in [&b, &d, &a] {
+        machine.sees("1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_one_machine_lacks_is_in_nobodys_way() {
+    let server = RedisServer::start().await;
+    let (a, b) = (Machine::new(&server, "1", 100), Machine::new(&server, "1", 100));
+    a.file.remove();
+    assert_eq!(a.look().await.origin.failure.as_deref(), Some("no such file"), "there is no other");
+    b.sees("1").await;
+    let record = b.look().await;
+    assert_eq!(a.look().await, record);
+    assert_eq!(record.origin.failure, None);
 }

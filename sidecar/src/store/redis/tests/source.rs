@@ -181,7 +181,7 @@ async fn p2_a_revision_that_redis_lost_is_written_back_unless_a_higher_one_was_a
     for (announced, expected) in [(None, 1_700), (Some(1_600), 1_700), (Some(1_800), 1_800)] {
         let (server, feed, mut source) = start().await;
         let epoch = begin(&mut source, 50).await;
-        for revision in announced {
+        if let Some(revision) = announced {
             feed.put(&Mark::keyset(&SourceName::parse("google").unwrap(), revision)).await.unwrap();
         }
         let says = Says::Holds { until: FOREVER, floor: 1_700 };

@@ -1,0 +1,79 @@
+//! Which keys of a set are used.
+
+use serde_json::json;
+
+use super::*;
+
+/// A good key of each kind, from RFC 7517 appendix A.1 and RFC 8037 appendix A.2.
+fn rsa(kid: &str) -> Value {
+    json!({"kty": "RSA", "kid": kid, "e": "AQAB", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"})
+}
+
+fn ec(kid: &str) -> Value {
+    json!({"kty": "EC", "kid": kid, "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
+}
+
+fn ed25519(kid: &str) -> Value {
+    json!({"kty": "OKP", "kid": kid, "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+}
+
+fn with(mut key: Value, name: &str, value: Value) -> Value {
+    key[name] = value;
+    key
+}
+
+fn selected(keys: &[Value]) -> Result<Selection, UnusableSet> {
+    select(json!({ "keys": keys }).to_string().as_bytes())
+}
+
+#[test]
+fn keys_of_every_kind_are_taken_in_their_order() {
+    let taken = selected(&[rsa("r"), ec("e"), ed25519("o")]).unwrap();
+    assert_eq!(taken.keys.iter().map(|key| key.kid.as_deref().unwrap()).collect::<Vec<_>>(), ["r", "e", "o"]);
+    assert!(taken.left_out.is_empty());
+}
+
+#[test]
+fn what_is_of_no_use_is_left_out_and_told() {
+    for (key, expected) in [
+        (json!({"kty": "oct", "kid": "x"}), "`kty`"),
+        (with(rsa("x"), "kty", json!("DSA")), "`kty`"),
+        (with(rsa("x"), "use", json!("enc")), "verifies nothing"),
+        (with(rsa("x"), "d", json!("AQAB")), "`d` of a private"),
+        (with(ec("x"), "d", json!(null)), "`d` of a private"),
+        (json!({"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}), "`k` of a private or secret"),
+        (with(ec("x"), "x", json!(7)), "no text"),
+        (json!("x"), "no JSON object"),
+    ] {
+        let taken = selected(&[ec("a"), key.clone(), ec("b")]).unwrap();
+        assert_eq!(taken.keys.len(), 2, "{key}");
+        let told: Vec<String> = taken.left_out.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].starts_with("keys[1]") && told[0].contains(expected), "{key}: {told:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_there_twice_counts_once_and_too_many_are_left_out() {
+    assert_eq!(selected(&[ec("a"), ec("a")]).unwrap().keys.len(), 1);
+    let many: Vec<Value> = (0..70).map(|n| ec(&n.to_string())).collect();
+    let taken = selected(&many).unwrap();
+    assert_eq!((taken.keys.len(), taken.left_out.len()), (KEYS_MAX, 6));
+}
+
+#[test]
+fn what_is_no_set_is_of_no_use() {
+    for (body, expected) in [
+        ("<html>".to_owned(), "not a JSON object with a list `keys`"),
+        ("[]".to_owned(), "not a JSON object"),
+        (r#"{"keys":{}}"#.to_owned(), "not a JSON object"),
+        (format!(r#"{{"keys":{}}}"#, "[".repeat(100_000)), "not a JSON object"),
+        (r#"{"keys":[]}"#.to_owned(), "none of its 0 keys can be used"),
+        (
+            json!({"keys": [{"kty": "x", "kid": "a\nb"}]}).to_string(),
+            r"none of its 1 keys can be used; keys[0] (`a\nb`): `kty`",
+        ),
+    ] {
+        let error = select(body.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
