@@ -38,11 +38,14 @@ def key_of(wanted):
 def shown(key, form):
     if form is FORMATS["oct"]:
         return {"private": form.to_jwk(key, as_dict=True)}
-    # PyJWT adds what a key is for; that is left to whoever publishes it.
-    jwk = lambda of: {name: value for name, value in form.to_jwk(of, as_dict=True).items() if name != "key_ops"}
     public = key.public_key()
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return {"private": jwk(key), "public": jwk(public), "pem": pem}
+    return {"private": jwk(key, form), "public": jwk(public, form), "pem": pem}
+
+
+def jwk(key, form):
+    # PyJWT adds what a key is for; that is left to whoever publishes it.
+    return {name: value for name, value in form.to_jwk(key, as_dict=True).items() if name != "key_ops"}
 
 
 def main():
