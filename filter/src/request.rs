@@ -181,7 +181,7 @@ fn edit(edits: &Edits, may_be_there: impl Fn(&str) -> bool) -> HostResult<()> {
     for name in &edits.remove {
         host::remove_header(Map::RequestHeaders, name)?;
     }
-    for (name, value) in &edits.set {
+    for (name, value) in edits.settings() {
         if may_be_there(name) {
             host::set_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
         } else {

@@ -17,7 +17,7 @@ use crate::config::{HostUse, Policy};
 use crate::credential::{self, Credential, NoCredential, query};
 use crate::denial::{Denial, Inability, Malformed};
 use crate::head::{self, Head, Pairs};
-use crate::identity::{Edits, Verified};
+use crate::identity::{Caller, Edits, Verified};
 use crate::live::Stream;
 use crate::path;
 use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteId};
@@ -261,7 +261,7 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
 /// Rule E1: what a client could have forged goes, on public routes, too.
 fn strip(head: &Head<'_>) -> Edits {
     let mut edits =
-        Edits { remove: head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect(), set: Vec::new() };
+        Edits { remove: head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect(), ..Edits::default() };
     if head.upgrade_nominates {
         edits.set.push(("connection".into(), "Upgrade".into()));
     }
@@ -314,10 +314,12 @@ fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
 
 fn admit(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     let target = flow.protected().and_then(|protected| protected.target.as_ref());
-    let Some(headers) = flow.verified.headers(target, now.unix_s) else {
-        return Verdict::CannotTell(Inability::Host);
+    let assertion = match target.map(|target| flow.verified.assertion(target, now.unix_s)) {
+        Some(None) => return Verdict::CannotTell(Inability::Host),
+        Some(assertion) => assertion,
+        None => None,
     };
-    flow.edits.set.extend(headers);
+    flow.edits.caller = Some(Caller { verified: Rc::clone(&flow.verified), assertion });
     shared.activity.admitted(&flow.verified, now.unix_s);
     let is_cut = flow.protected().is_none_or(|protected| protected.on_ban == OnBan::Cut);
     let Flow { policy, route, verified, edits } = flow;

@@ -1,7 +1,7 @@
 //! Who a request belongs to, and how its upstream is told.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -116,6 +116,8 @@ impl Assertions {
         let renew_at_s = now_s + MAX_LIFETIME_S - RENEW_BEFORE_END_S;
         self.0.retain(|kept| now_s < kept.renew_at_s && !Rc::ptr_eq(&kept.target, target));
         if self.0.len() < Self::MAX {
+            // Most have one target.
+            self.0.reserve_exact(1);
             self.0.push(Assertion { jwt: Rc::clone(&jwt), target: Rc::clone(target), renew_at_s });
         }
         Some(jwt)
@@ -123,56 +125,74 @@ impl Assertions {
 }
 
 /// What is kept of a credential once it was verified, shared by its cache entry and the requests
-/// that carry it.
+/// that carry it. There may be ten thousand of them in a worker, so nothing is in it twice.
 #[derive(Debug)]
 pub struct Verified {
     /// Whom it belongs to.
     pub identity: Identity,
     /// What verified it: a token is worth as much as its key (rule E8).
     pub key: Rc<VerifyingKey>,
-    headers: Vec<Header>,
+    /// The scopes as a header has them.
+    scopes: Box<str>,
     assertions: RefCell<Assertions>,
+    was_shown: Cell<bool>,
 }
-
-/// A header to set. Made once for each credential, so that a request allocates none.
-pub type Header = (Cow<'static, str>, Rc<str>);
 
 impl Verified {
     /// Prepares everything that a request of this identity will need.
     #[must_use]
     pub fn new(identity: Identity, key: Rc<VerifyingKey>) -> Rc<Self> {
-        let headers = headers(&identity);
-        Rc::new(Self { identity, key, headers, assertions: RefCell::default() })
+        let scopes = identity.scopes.join(" ").into();
+        Rc::new(Self { identity, key, scopes, assertions: RefCell::default(), was_shown: Cell::default() })
     }
 
-    /// The headers that tell an upstream who asks. None only if an assertion cannot be made.
+    /// An assertion about the identity for `target`. None only if it cannot be made.
+    ///
+    /// It is kept from the second request on: many credentials are shown once.
     #[must_use]
-    pub fn headers(&self, target: Option<&Rc<Target>>, now_s: u64) -> Option<Vec<Header>> {
-        let mut headers = Vec::with_capacity(self.headers.len() + 2);
-        headers.extend_from_slice(&self.headers);
-        if let Some(target) = target {
-            let mut assertions = self.assertions.try_borrow_mut().ok()?;
-            headers.push((Cow::Borrowed(HEADER), assertions.get(target, &self.identity, now_s)?));
+    pub fn assertion(&self, target: &Rc<Target>, now_s: u64) -> Option<Rc<str>> {
+        if !self.was_shown.replace(true) {
+            return target.sign(&self.identity, now_s).map(Rc::from);
         }
-        Some(headers)
+        self.assertions.try_borrow_mut().ok()?.get(target, &self.identity, now_s)
+    }
+
+    /// The headers that tell an upstream who asks.
+    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let Identity { subject, email, token_id, .. } = &self.identity;
+        let scopes = Some(&*self.scopes).filter(|scopes| !scopes.is_empty());
+        [
+            ("x-forwarded-email", email.as_ref().map(Email::as_str)),
+            ("x-forwarded-user", Some(subject.as_str())),
+            ("x-sekisho-subject", Some(subject.as_str())),
+            ("x-sekisho-method", Some(Method::Jwt.as_str())),
+            ("x-sekisho-token-id", token_id.as_deref()),
+            ("x-sekisho-scopes", scopes),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
     }
 }
 
-fn headers(identity: &Identity) -> Vec<Header> {
-    let named = |name, value: &str| (Cow::Borrowed(name), Rc::from(value));
-    let email = identity.email.as_ref().map(|email| named("x-forwarded-email", email.as_str()));
-    let mut headers: Vec<Header> = email.into_iter().collect();
-    headers.extend([
-        named("x-forwarded-user", identity.subject.as_str()),
-        named("x-sekisho-subject", identity.subject.as_str()),
-        named("x-sekisho-method", Method::Jwt.as_str()),
-    ]);
-    headers.extend(identity.token_id.as_deref().map(|id| named("x-sekisho-token-id", id)));
-    if !identity.scopes.is_empty() {
-        headers.push((Cow::Borrowed("x-sekisho-scopes"), identity.scopes.join(" ").into()));
-    }
-    headers
+/// A header to set.
+pub type Header = (Cow<'static, str>, Rc<str>);
+
+/// Who an upstream is told that the request is from.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose credential it showed.
+    pub verified: Rc<Verified>,
+    /// The assertion about it, for routes that send one.
+    pub assertion: Option<Rc<str>>,
 }
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.verified, &other.verified) && self.assertion == other.assertion
+    }
+}
+
+impl Eq for Caller {}
 
 /// What becomes of a request's headers. Removals come before settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -181,6 +201,18 @@ pub struct Edits {
     pub remove: Vec<Cow<'static, [u8]>>,
     /// Each replaces what was there.
     pub set: Vec<Header>,
+    /// Whose headers are set besides.
+    pub caller: Option<Caller>,
+}
+
+impl Edits {
+    /// Every header to set, once.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        let caller = self.caller.as_ref();
+        let assertion = caller.and_then(|caller| Some((HEADER, &**caller.assertion.as_ref()?)));
+        let set = self.set.iter().map(|(name, value)| (&**name, &**value));
+        set.chain(caller.into_iter().flat_map(|caller| caller.verified.headers())).chain(assertion)
+    }
 }
 
 #[cfg(test)]
