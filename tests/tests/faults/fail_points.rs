@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e::load::request;
 use e2e::world::ADMIN;
-use e2e::{Answer, Plan, User, World, poll, story_in};
+use e2e::{Answer, Plan, Token, User, World, poll, story_in};
 use redis::cmd;
 use reqwest::Method;
 use sekisho_sidecar::failpoint::FailPoint;
@@ -57,9 +57,11 @@ async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
 /// Somebody with a token that the token API knows, banned already where the point asks for it.
 async fn somebody(world: &World, point: FailPoint) -> Result<User> {
     let email = world.user().email;
-    let name = json!({"token_name": "a story"});
-    let minted = world.call_at(&world.b, &email, Method::POST, "/api/token/generate", Some(&name)).await?;
-    let id = minted.json_with(200)?["token_id"].as_str().context("no id")?.to_owned();
+    if let FailPoint::KeysetRecorded | FailPoint::KeysetEntered = point {
+        let token = signed_by_a_former_key(world, &email).await?;
+        return Ok(User { email, token });
+    }
+    let id = mint(world, &email).await?.id().to_owned();
     // Issued so long ago that a logout concerns it.
     let earlier = e2e::token::now() - 10;
     let token = world.token_of(&email).claim("jti", id).claim("iat", earlier).claim("nbf", earlier);
@@ -71,6 +73,8 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::TokenEntered
         | FailPoint::NotBeforeRecorded
         | FailPoint::NotBeforeEntered
+        | FailPoint::KeysetRecorded
+        | FailPoint::KeysetEntered
         | FailPoint::ReconcilePut => {}
         FailPoint::UnbanRemoved
         | FailPoint::UnbanLifted
@@ -85,6 +89,27 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
     Ok(user)
 }
 
+/// A token of a key that signed before the one that signs now.
+async fn signed_by_a_former_key(world: &World, email: &str) -> Result<Token> {
+    let rotate = async || {
+        let (path, body) = ("/api/admin/keys/rotate", json!({"algorithm": "ES256"}));
+        world.call_at(&world.b, ADMIN, Method::POST, path, Some(&body)).await?.json_with(200)
+    };
+    rotate().await?;
+    let token = mint(world, email).await?;
+    rotate().await?;
+    // A key that signed nothing would go by itself later, and A would reach the point with that.
+    mint(world, email).await?;
+    Ok(token)
+}
+
+/// A token that the token API makes.
+async fn mint(world: &World, email: &str) -> Result<Token> {
+    let name = json!({"token_name": "a story"});
+    let minted = world.call_at(&world.b, email, Method::POST, "/api/token/generate", Some(&name)).await?;
+    Token::minted(minted.json_with(200)?["token"].as_str().context("no token")?)
+}
+
 /// Does what makes A reach the point. What it answers is of no interest: it crashes.
 async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
     match point {
@@ -97,6 +122,10 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         FailPoint::NotBeforeRecorded | FailPoint::NotBeforeEntered => {
             let (path, body) = ("/api/admin/sessions/logout-user", json!({"user_email": user.email}));
             drop(world.call_at(&world.a, ADMIN, Method::POST, path, Some(&body)).await);
+        }
+        FailPoint::KeysetRecorded | FailPoint::KeysetEntered => {
+            let path = format!("/api/admin/keys/{}?now=true", user.token.header("kid").context("no kid")?);
+            drop(world.call_at(&world.a, ADMIN, Method::DELETE, &path, None).await);
         }
         FailPoint::ReconcilePut => {
             // Every sidecar hears of what other programs write, and the first one files it.

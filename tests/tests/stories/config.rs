@@ -26,12 +26,12 @@ const FILTER: &[Case] = &[
     (
         "an identity without a key",
         |p| remove(&mut p["identities"][1], "hs256_secret_env"),
-        &["identities[1]", "routes[3].identity"],
+        &["identities[1]", "routes[4].identity"],
     ),
     (
         "an identity with two keys",
         |p| p["identities"][1]["key"] = "mesh".into(),
-        &["identities[1]", "routes[3].identity"],
+        &["identities[1]", "routes[4].identity"],
     ),
     ("an upstream with the app's key", app_key_for_upstream, &["identities[1].key"]),
     ("the app with an upstream's key", upstream_key_for_app, &["identities[0].hs256_secret_env"]),
@@ -40,7 +40,7 @@ const FILTER: &[Case] = &[
     ("prefixes that match nothing", prefixes, &["routes[0].prefix", "routes[2].prefix", "routes[3].prefix"]),
     ("words that are none", words, &["routes[1].on_unavailable", "routes[2].access", "routes[3].answers"]),
     ("a public route with an identity", |p| p["routes"][2]["identity"] = "upstream".into(), &["routes[2].identity"]),
-    ("an identity that nobody is", |p| p["routes"][3]["identity"] = "upstraem".into(), &["routes[3].identity"]),
+    ("an identity that nobody is", |p| p["routes"][3]["identity"] = "upstraem".into(), &["routes[4].identity"]),
     ("the same route twice", |p| twice(&mut p["routes"]), &["routes"]),
     ("99 trusted hops", |p| p["trusted_hops"] = 99.into(), &["trusted_hops"]),
     (

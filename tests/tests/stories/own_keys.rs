@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What is told to A reaches the workers only through Redis and B.
-static SPLIT: Shared = Shared::in_turn(|| Plan { roles: Roles::Split, policy: with_own_keys, ..Plan::default() });
+static SPLIT: Shared = Shared::in_turn(|| Plan { roles: Roles::Split, ..Plan::default() });
 
 /// How many clients ask for tokens and use them at once.
 const CLIENTS: usize = 6;
@@ -24,11 +24,6 @@ const CLIENTS: usize = 6;
 const BETWEEN: u64 = 300;
 const KEYS: &str = "/api/admin/keys";
 const JWKS: &str = "/.well-known/jwks.json";
-
-/// The tokens that the API mints may be signed with keys of its own as well.
-fn with_own_keys(policy: &mut Value) {
-    policy["providers"][0]["key_source"] = "sekisho".into();
-}
 
 #[test]
 fn rotations_under_load_refuse_no_request_and_tokens_from_before_go_on() {
