@@ -16,6 +16,7 @@ pub mod provider;
 mod public;
 mod rules;
 mod signer;
+mod tag;
 
 use std::rc::Rc;
 

@@ -4,15 +4,14 @@ use std::cell::Cell;
 use std::hash::{Hash as _, Hasher};
 use std::rc::Rc;
 
-use hmac::{Hmac, KeyInit, Mac};
 use sekisho_protocol::Digest;
 use sekisho_protocol::activity::Verifier;
 use sekisho_protocol::keyset::KeysHeld;
-use sha2::{Sha256, Sha384, Sha512};
 
 use super::algorithm::{Algorithm, Family};
 use super::crypto::Crypto;
 use super::public::PublicKey;
+use super::tag::HmacKey;
 use crate::feed::Announced;
 use crate::secret::Secret;
 use crate::time::Now;
@@ -127,7 +126,7 @@ impl VerifyingKey {
     pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
         (&self.id, self.algorithm).hash(hasher);
         match &self.material {
-            Material::Hmac(key) => key.secret.expose().hash(hasher),
+            Material::Hmac(key) => key.fingerprint(hasher),
             Material::Public(key) => key.identity().hash(hasher),
         }
     }
@@ -149,13 +148,12 @@ impl VerifyingKey {
         now: Now,
     ) -> Outcome {
         match &self.material {
-            Material::Hmac(key) if Some(algorithm) == self.algorithm => {
+            // Kinds of keys never mix, whoever asks.
+            _ if !self.is_for(algorithm, Some(&[algorithm])) => Outcome::Differs,
+            Material::Hmac(key) => {
                 crypto.count.count(algorithm, Verifier::Wasm);
                 Outcome::of(key.fits(text, signature))
             }
-            Material::Hmac(_) => Outcome::Differs,
-            // Kinds of keys never mix, whoever asks.
-            Material::Public(key) if key.family() != algorithm.family() => Outcome::Differs,
             Material::Public(key) => public_fits(algorithm, key, text, signature, crypto, now),
         }
     }
@@ -208,49 +206,4 @@ fn public_fits(
     }
     crypto.count.count(algorithm, Verifier::Wasm);
     Outcome::of(key.fits(algorithm, text, signature))
-}
-
-/// A shared secret and the state of its MAC once the key went in: two blocks of hashing less for each token.
-#[derive(Debug)]
-struct HmacKey {
-    secret: Secret,
-    keyed: Keyed,
-}
-
-#[derive(Debug)]
-enum Keyed {
-    Sha256(Hmac<Sha256>),
-    Sha384(Hmac<Sha384>),
-    Sha512(Hmac<Sha512>),
-    /// The algorithm is none of HMAC's, so nothing fits.
-    Nothing,
-}
-
-impl HmacKey {
-    fn new(secret: Secret, algorithm: Algorithm) -> Self {
-        // HMAC takes keys of any length, so none of these can fail; if one did, nothing would fit.
-        fn keyed<M: KeyInit>(secret: &Secret, of: impl Fn(M) -> Keyed) -> Keyed {
-            M::new_from_slice(secret.expose()).map_or(Keyed::Nothing, of)
-        }
-        let keyed = match algorithm {
-            Algorithm::Hs256 => keyed(&secret, Keyed::Sha256),
-            Algorithm::Hs384 => keyed(&secret, Keyed::Sha384),
-            Algorithm::Hs512 => keyed(&secret, Keyed::Sha512),
-            _ => Keyed::Nothing,
-        };
-        Self { secret, keyed }
-    }
-
-    /// Compares in constant time, and all of the tag.
-    fn fits(&self, text: &[u8], signature: &[u8]) -> bool {
-        fn fits<M: Mac + Clone>(keyed: &M, text: &[u8], signature: &[u8]) -> bool {
-            keyed.clone().chain_update(text).verify_slice(signature).is_ok()
-        }
-        match &self.keyed {
-            Keyed::Sha256(keyed) => fits(keyed, text, signature),
-            Keyed::Sha384(keyed) => fits(keyed, text, signature),
-            Keyed::Sha512(keyed) => fits(keyed, text, signature),
-            Keyed::Nothing => false,
-        }
-    }
 }

@@ -19,6 +19,8 @@ mod edges;
 mod header;
 mod host;
 mod keys;
+#[cfg(not(target_arch = "wasm32"))]
+mod property;
 mod provider;
 mod vectors;
 

@@ -107,7 +107,7 @@ fn rfc_8725_2_1_a_public_key_is_no_secret_and_a_secret_no_public_key() {
     for known in [der.unwrap().spki().to_vec(), key.to_string().into_bytes(), key["n"].to_string().into_bytes()] {
         let claims = json!({"iss": "https://issuer.example", "aud": "litellm-api", "sub": "x", "exp": NOW + 10});
         let forged = sign(r#"{"alg":"HS256","kid":"rsa"}"#, &claims.to_string(), &known);
-        assert_eq!(of_keys(&[key.clone()]).verify(&forged).err(), refused(Invalid::Algorithm));
+        assert_eq!(of_keys(std::slice::from_ref(&key)).verify(&forged).err(), refused(Invalid::Algorithm));
         let mut both = Desk::with(json!({"jwks": {"keys": [key]}, "hs256_secret_env": "JWT"}));
         assert_eq!(both.verify(&forged).err(), refused(Invalid::Signature));
     }
