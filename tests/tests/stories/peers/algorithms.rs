@@ -11,7 +11,7 @@ use e2e::{World, poll, story};
 use super::{BY_HOST, IN_WASM, ask};
 
 /// What Envoy's `verify_signature` is good for.
-const OF_THE_HOST: [&str; 5] = ["RS256", "RS384", "RS512", "ES256", "ES384"];
+const OF_THE_HOST: [&str; 6] = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"];
 /// How many signatures were looked at, by algorithm and by who did it.
 const VERIFICATIONS: &str = "sekisho_filter_verifications_total";
 /// In which time a worker's counts have arrived at a sidecar.
