@@ -20,7 +20,6 @@ mod ban;
 mod config;
 mod doctor;
 mod duration;
-mod key_sources;
 mod keys;
 mod logout;
 mod mesh;

@@ -13,6 +13,9 @@ use sekisho_sidecar::{config, store};
 #[path = "../src/testing.rs"]
 mod testing;
 
+#[path = "serve/tls.rs"]
+mod tls;
+
 use testing::{JWT_SECRET, MESH_SECRET, RedisServer};
 
 /// A sidecar that runs until the test ends.

@@ -3,20 +3,22 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::cli::Exit;
 use crate::cli::output::{Output, change_text, with_change};
-use crate::cli::{Exit, key_sources};
 use crate::domain::signing::ring::{Ring, When};
 use crate::domain::signing::{Algorithm, HS256, Kid, SigningKey, State, Successor};
 use crate::domain::time::UnixSeconds;
 use crate::service::Services;
+use crate::service::keysets::overview::Overview;
 use crate::service::signing_keys::{Patience, Rotated};
+
+mod sources;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the keys of the token API, the oldest first, and say which one signs.
+    /// List the keys of the token API, the oldest first, and say which one signs; and the identity providers with
+    /// the keys that they publish.
     List,
-    /// List the identity providers whose keys the filters use, and their keys.
-    Sources,
     /// Make a key. It is published at once and waits to sign.
     Add {
         /// EdDSA or ES256.
@@ -46,8 +48,7 @@ pub(super) enum Command {
 pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
     let (keys, now) = (&services.signing_keys, UnixSeconds::now());
     match command {
-        Command::List => list(&keys.ring().await?, now, output),
-        Command::Sources => key_sources::run(&services.keysets, output).await?,
+        Command::List => list(&keys.ring().await?, &services.keysets.overview().await?, now, output),
         Command::Add { algorithm } => {
             let added = keys.add(algorithm, now).await?;
             let (key, change) = (&added.key, &added.change);
@@ -93,12 +94,13 @@ fn show_rotation(rotated: &Rotated, output: &Output) -> Result<(), Exit> {
     Err(Exit::NotReady)
 }
 
-fn list(ring: &Ring, now: UnixSeconds, output: &Output) {
+fn list(ring: &Ring, providers: &[Overview], now: UnixSeconds, output: &Output) {
     let signing = ring.signing();
     output.result(
         || {
             let secret = signing.is_none().then(|| "JWT_SECRET  HS256  signing".to_owned());
-            secret.into_iter().chain(ring.keys().iter().map(|key| line(key, now))).collect::<Vec<_>>().join("\n")
+            let keys = ring.keys().iter().map(|key| line(key, now));
+            secret.into_iter().chain(keys).chain(providers.iter().map(sources::text)).collect::<Vec<_>>().join("\n")
         },
         || {
             let algorithm = signing.map_or(HS256, |key| key.algorithm.name());
@@ -106,6 +108,7 @@ fn list(ring: &Ring, now: UnixSeconds, output: &Output) {
                 "signs": {"algorithm": algorithm, "kid": signing.map(|key| &key.kid)},
                 "count": ring.keys().len(),
                 "keys": ring.keys().iter().map(key_json).collect::<Vec<_>>(),
+                "sources": providers.iter().map(sources::json).collect::<Vec<_>>(),
             })
         },
     );

@@ -26,7 +26,6 @@ use crate::service::signing_keys::jwks::Jwks;
 use crate::service::tokens::Tokens;
 
 pub mod admin_bans;
-pub mod admin_key_sources;
 pub mod admin_keys;
 pub mod admin_logout;
 pub mod admin_mesh;
@@ -112,7 +111,6 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_keys::rotate))
         .routes(routes!(admin_keys::retire))
         .routes(routes!(jwks::show))
-        .routes(routes!(admin_key_sources::list))
 }
 
 /// Whether the API is up, as before. It says nothing about Redis: `/readyz` of the `ops` listener does.

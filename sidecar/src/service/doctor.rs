@@ -99,8 +99,8 @@ impl Doctor {
             Err(error) => verdict::unknown("filters", &error),
         });
         match self.keysets.overview().await {
-            Ok(sources) => verdicts.extend(sources.iter().filter_map(verdict::keys)),
-            Err(error) => verdicts.push(verdict::unknown("keys", &error)),
+            Ok(sources) => verdicts.extend(sources.iter().map(verdict::provider_keys)),
+            Err(error) => verdicts.push(verdict::unknown("provider keys", &error)),
         }
         for url in &self.round.sidecars {
             let url = url.trim_end_matches('/');

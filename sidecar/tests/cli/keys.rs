@@ -1,5 +1,7 @@
 //! The signing keys.
 
+use redis::AsyncCommands;
+
 use super::*;
 use testing::ENCRYPTION_KEY;
 
@@ -121,4 +123,30 @@ async fn a_bad_value_is_wrong_usage() {
         let ended = sealed(&redis, arguments);
         assert_eq!(ended.code, 2, "{arguments:?}: {}", ended.err);
     }
+}
+
+#[tokio::test]
+async fn identity_providers_and_their_keys_are_listed_and_the_doctor_looks_at_them() {
+    let redis = RedisServer::start().await;
+    let sources = r#"[{"name":"idp","issuer":"https://idp.x.org"}]"#;
+    let with_source = |arguments: &[&str]| {
+        let mut command = on(&redis.url(), arguments);
+        command.env("SEKISHO_KEY_SOURCES", sources);
+        run(command)
+    };
+    let listed = with_source(&["keys", "list"]).out;
+    assert_eq!(listed.lines().last(), Some("idp  issuer https://idp.x.org  unknown, revision 0, 0 keys"));
+    let record = r#"{"revision":7,"keys":[{"kty":"EC","kid":"a\u001b[2J","crv":"P-256","alg":"ES256"}],"origin":{"fetched_at_ms":1,"failure":"timed out"}}"#;
+    let _: () = redis.client().shared().set("sekisho:keyset:{idp}", record).await.expect("an answer");
+    let listed = with_source(&["keys", "list"]).out;
+    for expected in ["unreachable, revision 7, 1 keys, fetched", "  failing: timed out", r"  a\u{1b}[2J  P-256  ES256"]
+    {
+        assert!(listed.contains(expected), "{listed}");
+    }
+    let json = with_source(&["keys", "list", "--json"]).json();
+    assert_eq!((&json["sources"][0]["revision"], &json["sources"][0]["keys"][0]["crv"]), (&7.into(), &"P-256".into()));
+    let report = with_source(&["doctor", "--json"]).json();
+    let checks = report["checks"].as_array().expect("checks");
+    let found = checks.iter().find(|check| check["name"] == "provider keys").expect("a verdict");
+    assert_eq!(found["status"], "warn", "{found}");
 }

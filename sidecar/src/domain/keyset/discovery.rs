@@ -7,7 +7,7 @@ use url::Url;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsuitable {
     /// Not what either standard describes.
-    #[error("the answer is not a JSON object with texts `issuer` and `jwks_uri`")]
+    #[error("it is no metadata: a JSON object with texts `issuer` and `jwks_uri`")]
     Form,
     /// It is somebody else's (RFC 8414 §3.3): believed, one issuer could speak for another.
     #[error("it is the metadata of the issuer `{0}`, and the configured one must be the same to the letter")]

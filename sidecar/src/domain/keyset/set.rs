@@ -44,7 +44,7 @@ impl fmt::Display for LeftOut {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableSet {
     /// It is not what RFC 7517 §5 describes.
-    #[error("the answer is not a JSON object with a list `keys`")]
+    #[error("it is no set of keys: a JSON object with a list `keys`")]
     Form,
     /// There is nothing in it that could verify a token.
     #[error("none of its {0} keys can be used{first}", first = .1.as_ref().map_or_else(String::new, |first| format!("; {first}")))]

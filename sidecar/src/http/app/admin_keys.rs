@@ -16,14 +16,20 @@ use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Eff
 use crate::http::app::caller::{Admin, SuperAdmin};
 use crate::http::app::request::{Json, PathPart, Query};
 use crate::service::change::Change;
+use crate::service::keysets::overview::Overview;
 use crate::service::signing_keys::{Announced, Patience, Rotated};
 
-/// Lists the signing keys, the oldest first.
+mod sources;
+
+use sources::SourceInfo;
+
+/// Lists the signing keys, the oldest first, and the identity providers with the keys that they publish.
 #[utoipa::path(get, path = "/api/admin/keys", tag = "keys",
     responses((status = 200, description = "The keys", body = KeyList), AdminRefusals))]
 pub(super) async fn list(State(api): State<Api>, _: Admin) -> Answer<JsonBody<KeyList>> {
     let ring = api.signing_keys.ring().await.map_err(Failure::from)?;
-    Ok(JsonBody(KeyList::from(&ring)))
+    let sources = api.keysets.overview().await.map_err(Failure::from)?;
+    Ok(JsonBody(KeyList::new(&ring, sources)))
 }
 
 /// Makes a key. It is published at once and waits to sign.
@@ -119,6 +125,8 @@ pub(crate) struct KeyList {
     signs: Signer,
     keys: Vec<KeyInfo>,
     count: usize,
+    /// The identity providers whose keys verify tokens, too, by name.
+    sources: Vec<SourceInfo>,
 }
 
 /// What signs new tokens.
@@ -136,12 +144,13 @@ impl Signer {
     }
 }
 
-impl From<&Ring> for KeyList {
-    fn from(ring: &Ring) -> Self {
+impl KeyList {
+    fn new(ring: &Ring, sources: Vec<Overview>) -> Self {
         Self {
             signs: Signer::new(ring.signing()),
             keys: ring.keys().iter().map(KeyInfo::from).collect(),
             count: ring.keys().len(),
+            sources: sources.into_iter().map(SourceInfo::from).collect(),
         }
     }
 }

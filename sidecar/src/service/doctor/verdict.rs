@@ -201,10 +201,10 @@ pub(super) fn workers(roll: &Roll) -> Verdict {
     Verdict::new(NAME, status, counts)
 }
 
-/// The keys of an identity provider; nothing to say of our own.
-pub(super) fn keys(source: &Overview) -> Option<Verdict> {
-    let (name, place, origin) = (&source.source, source.place.as_ref()?, &source.record.origin);
-    let verdict = |status, detail| Some(Verdict::new("keys", status, detail));
+/// The keys of an identity provider.
+pub(super) fn provider_keys(source: &Overview) -> Verdict {
+    let (name, place, origin) = (&source.source, &source.place, &source.record.origin);
+    let verdict = |status, detail| Verdict::new("provider keys", status, detail);
     let age = source.age.map_or_else(|| "never".to_owned(), |age| format!("{} s ago", age.as_secs()));
     let count = source.record.keys.len();
     let left_out = match origin.left_out {

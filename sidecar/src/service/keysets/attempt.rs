@@ -63,7 +63,7 @@ impl Inner {
         let fetching = timeout(source.timeout, self.origin.fetch(&source.place, &known, effort));
         let fetched = match fetching.await {
             Ok(fetched) => fetched.map_err(|unfetched| unfetched.0),
-            Err(_) => Err(format!("no answer within {} ms", source.timeout.as_millis())),
+            Err(_) => Err(format!("timed out: no answer within {} ms", source.timeout.as_millis())),
         };
         let (after, left_out) = folded(&before, source, why, fetched, announced);
         self.publisher.write(turn, &after).await?;

@@ -14,13 +14,13 @@ use crate::service::error::StoreError;
 pub struct Overview {
     /// Its name.
     pub source: SourceName,
-    /// Where its keys come from; none of our own.
-    pub place: Option<String>,
+    /// Where its keys come from.
+    pub place: String,
     /// How it is doing; unknown as long as nobody has tried.
     pub standing: Standing,
     /// What is on record.
     pub record: KeysetRecord,
-    /// How long ago its keys were fetched, or found unchanged; none if they never were, and of our own.
+    /// How long ago its keys were fetched, or found unchanged; none if they never were.
     pub age: Option<Duration>,
 }
 
@@ -37,19 +37,20 @@ impl Overview {
 }
 
 impl Keysets {
-    /// All sources of the configuration, and our own keys, by name.
+    /// All sources of the configuration, by name.
     ///
     /// # Errors
     /// The store cannot be reached.
     pub async fn overview(&self) -> Result<Vec<Overview>, StoreError> {
         let (mut all, now_ms) = (Vec::new(), now_ms());
         for tended in self.0.tended.values() {
+            let Some(source) = &tended.source else { continue };
             let found = self.0.store.look(&tended.name).await?.record;
             let standing = found.as_ref().map_or(Standing::Unknown, KeysetRecord::standing);
             let record = found.unwrap_or_default();
             all.push(Overview {
                 source: tended.name.clone(),
-                place: tended.source.as_ref().map(|source| source.place.to_string()),
+                place: source.place.to_string(),
                 standing,
                 age: record.age(now_ms),
                 record,

@@ -43,6 +43,10 @@ fn what_is_of_no_use_is_left_out_and_told() {
         (with(ec("x"), "d", json!(null)), "`d` of a private"),
         (json!({"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}), "`k` of a private or secret"),
         (with(ec("x"), "x", json!(7)), "no text"),
+        (with(ec("x"), "x", json!("AAAA")), ""),
+        (with(rsa("x"), "n", json!("AQAB")), ""),
+        (with(ed25519("x"), "crv", json!("X25519")), "`crv`"),
+        (with(rsa("x"), "alg", json!("RSA-OAEP")), "`alg`"),
         (json!("x"), "no JSON object"),
     ] {
         let taken = selected(&[ec("a"), key.clone(), ec("b")]).unwrap();
@@ -63,10 +67,10 @@ fn a_key_that_is_there_twice_counts_once_and_too_many_are_left_out() {
 #[test]
 fn what_is_no_set_is_of_no_use() {
     for (body, expected) in [
-        ("<html>".to_owned(), "not a JSON object with a list `keys`"),
-        ("[]".to_owned(), "not a JSON object"),
-        (r#"{"keys":{}}"#.to_owned(), "not a JSON object"),
-        (format!(r#"{{"keys":{}}}"#, "[".repeat(100_000)), "not a JSON object"),
+        ("<html>".to_owned(), "a JSON object with a list `keys`"),
+        ("[]".to_owned(), "it is no set of keys"),
+        (r#"{"keys":{}}"#.to_owned(), "it is no set of keys"),
+        (format!(r#"{{"keys":{}}}"#, "[".repeat(100_000)), "it is no set of keys"),
         (r#"{"keys":[]}"#.to_owned(), "none of its 0 keys can be used"),
         (
             json!({"keys": [{"kty": "x", "kid": "a\nb"}]}).to_string(),

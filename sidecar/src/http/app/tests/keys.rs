@@ -33,7 +33,7 @@ async fn jwks(world: &World, etag: Option<&str>) -> Answer {
 async fn keys_are_added_rotated_listed_and_retired_by_the_super_admin() {
     let world = world().await;
     let none = world.root(Method::GET, KEYS, None).await;
-    assert_eq!(none.body, json!({"signs": {"algorithm": "HS256", "kid": null}, "keys": [], "count": 0}));
+    assert_eq!(none.body, json!({"signs": {"algorithm": "HS256", "kid": null}, "keys": [], "count": 0, "sources": []}));
 
     let added = world.root(Method::POST, KEYS, Some(json!({"algorithm": "ES256"}))).await;
     assert_eq!(added.status, StatusCode::OK, "{}", added.body);
@@ -187,4 +187,25 @@ async fn whoever_asks_for_a_token_is_not_told_why_it_can_not_be_signed() {
     assert!(!answer.body.to_string().contains(field.trim_start_matches("key|")), "{}", answer.body);
     let list = world.user(Method::GET, "/api/token/list", None).await;
     assert_eq!(list.body["count"], 0, "nothing is on record of a token that never was");
+}
+
+#[tokio::test]
+async fn identity_providers_are_listed_with_their_keys_and_what_is_wrong() {
+    let sources = r#"[{"name":"idp","issuer":"https://idp.x.org"},{"name":"new","file":"/nowhere"}]"#;
+    let world = World::with(&[("SEKISHO_KEY_SOURCES", sources)]).await;
+    let key = crate::test_provider::key("a");
+    let origin = json!({"fetched_at_ms": 1, "failure": "timed out", "left_out": 2});
+    let record = json!({"revision": 7, "keys": [key], "origin": origin}).to_string();
+    let _: () = world.redis.client().shared().set("sekisho:keyset:{idp}", record).await.unwrap();
+    let listed = world.root(Method::GET, KEYS, None).await.body["sources"].take();
+    assert!(listed[0]["age_s"].as_u64().unwrap() > 1_000_000);
+    let of_it = ["age_s", "failure", "keys", "left_out", "place", "revision", "source", "standing"];
+    assert_eq!(keys(&listed[0]), of_it);
+    let shown =
+        |n: usize| json!([listed[n]["source"], listed[n]["place"], listed[n]["standing"], listed[n]["revision"]]);
+    assert_eq!(shown(0), json!(["idp", "issuer https://idp.x.org", "unreachable", 7]));
+    assert_eq!(listed[0]["keys"], json!([{"kid": "a", "kty": "EC", "crv": "P-256", "alg": "ES256"}]));
+    assert_eq!((&listed[0]["failure"], &listed[0]["left_out"]), (&json!("timed out"), &json!(2)));
+    assert_eq!(shown(1), json!(["new", "file /nowhere", "unknown", 0]));
+    assert_eq!((listed.as_array().unwrap().len(), &listed[1]["age_s"]), (2, &Value::Null));
 }

@@ -4,6 +4,7 @@ use sekisho_protocol::{Epoch, ReplicaId};
 
 use super::*;
 use crate::domain::feed::{Stamp, Version};
+use crate::domain::keyset::{KeysetRecord, SourceName};
 use crate::domain::seal::{KEY_BYTES, SealingKey};
 use crate::domain::signing::ring::RingVersion;
 use crate::domain::signing::{Algorithm, SigningKey, State};
@@ -175,5 +176,33 @@ fn a_sidecar_must_be_ready_and_of_our_version() {
         let verdict = sidecar("http://127.0.0.1:9402", ready, alive);
         assert_eq!(verdict.status, expected, "{what}");
         assert!(what != "not ready" || verdict.detail.contains("feed: is old"), "{}", verdict.detail);
+    }
+}
+
+#[test]
+fn each_providers_keys_are_judged_by_whether_there_are_any_and_whether_they_can_be_fetched() {
+    let key = sekisho_protocol::keyset::Jwk::default();
+    for (standing, keys, failure, left_out, expected, text) in [
+        (Standing::Current, 2, None, 0, Health::Ok, "idp (issuer https://idp): 2 keys, fetched 7 s ago"),
+        (
+            Standing::Current,
+            1,
+            None,
+            3,
+            Health::Ok,
+            "1 keys, and 3 that cannot be used: see the sidecars' logs, fetched",
+        ),
+        (Standing::Unreachable, 2, Some("no answer"), 0, Health::Warn, "7 s ago; the last attempt failed: no answer"),
+        (Standing::Unreachable, 0, Some("no answer"), 0, Health::Fail, "has no keys: no answer"),
+        (Standing::Unknown, 0, None, 0, Health::Fail, "was never asked; start `sekisho serve` with it"),
+    ] {
+        let mut record = KeysetRecord { keys: vec![key.clone(); keys], ..KeysetRecord::default() };
+        record.origin.failure = failure.map(str::to_owned);
+        record.origin.left_out = left_out;
+        let (source, place) = (SourceName::parse("idp").unwrap(), "issuer https://idp".to_owned());
+        let age = Some(std::time::Duration::from_secs(7));
+        let verdict = provider_keys(&Overview { source, place, standing, record, age });
+        assert_eq!((verdict.name, verdict.status), ("provider keys", expected), "{verdict:?}");
+        assert!(verdict.detail.contains(text), "{verdict:?}");
     }
 }
