@@ -39,8 +39,8 @@ const FILTER: &[Case] = &[
     ("a host in upper case", |p| p["routes"][1]["host"] = "Sekisho.localhost".into(), &["routes[1].host"]),
     ("prefixes that match nothing", prefixes, &["routes[0].prefix", "routes[2].prefix", "routes[3].prefix"]),
     ("words that are none", words, &["routes[1].on_unavailable", "routes[2].access", "routes[3].answers"]),
-    ("a public route with an identity", |p| p["routes"][2]["identity"] = "upstream".into(), &["routes[2].identity"]),
-    ("an identity that nobody is", |p| p["routes"][3]["identity"] = "upstraem".into(), &["routes[4].identity"]),
+    ("a public route with an identity", |p| p["routes"][3]["identity"] = "upstream".into(), &["routes[3].identity"]),
+    ("an identity that nobody is", |p| p["routes"][4]["identity"] = "upstraem".into(), &["routes[4].identity"]),
     ("the same route twice", |p| twice(&mut p["routes"]), &["routes"]),
     ("99 trusted hops", |p| p["trusted_hops"] = 99.into(), &["trusted_hops"]),
     (
