@@ -26,7 +26,15 @@ const { exportJWK, generateKeyPair } = await installed("jose");
 const { Provider } = await installed("oidc-provider");
 
 const ISSUER = `http://127.0.0.1:${options.port}`;
-const CLIENT = { client_id: "stories", client_secret: "known to every story" };
+const CLIENT = {
+  client_id: "stories",
+  client_secret: "known to every story",
+  token_endpoint_auth_method: "client_secret_post",
+  grant_types: ["client_credentials"],
+  redirect_uris: [],
+  response_types: [],
+  id_token_signed_response_alg: options.algorithm,
+};
 const AUDIENCE = "urn:sekisho:stories";
 const LIFETIME_S = 600;
 
@@ -46,8 +54,7 @@ function become(published, signing) {
   writeFileSync(options.keys, JSON.stringify(keys));
   const provider = new Provider(ISSUER, {
     jwks: { keys: published },
-    clients: [{ ...CLIENT, grant_types: ["client_credentials"], redirect_uris: [], response_types: [],
-                token_endpoint_auth_method: "client_secret_post" }],
+    clients: [CLIENT],
     scopes: ["api:read", "api:write"],
     features: {
       devInteractions: { enabled: false },

@@ -269,6 +269,9 @@ async fn provider_of(plan: &Plan, folder: &Path) -> Result<Option<Provider>> {
     let provider = Provider::new(folder, source.algorithm)?;
     if source.running {
         provider.start().await?;
+        if source.found == Found::InFile {
+            provider.write_keys().await?;
+        }
     }
     Ok(Some(provider))
 }

@@ -131,6 +131,23 @@ impl Provider {
         format!("{}/jwks", self.issuer())
     }
 
+    /// The file into which [`Self::write_keys`] writes.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("provider-jwks.json")
+    }
+
+    /// Puts what it publishes now in place of what is in the file, in one step.
+    ///
+    /// # Errors
+    /// It does not answer, or the file cannot be written.
+    pub async fn write_keys(&self) -> Result<()> {
+        let answer = Answer::of(self.client.get(self.jwks_uri()).send().await?).await?;
+        let new = self.file().with_extension("new");
+        std::fs::write(&new, answer.json_with(200)?.to_string())?;
+        Ok(std::fs::rename(new, self.file())?)
+    }
+
     /// An address on another host. Whoever asks there is noted under `elsewhere`.
     #[must_use]
     pub fn elsewhere(&self) -> String {

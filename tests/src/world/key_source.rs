@@ -6,7 +6,9 @@ use crate::peers::Provider;
 use crate::peers::provider::AUDIENCE;
 
 /// How long nobody asks a provider again because of an unknown `kid`, in seconds.
-pub const REFETCH_INTERVAL_S: u64 = 2;
+pub const REFETCH_INTERVAL_S: u64 = 1;
+/// How long an attempt to fetch keys may take, in milliseconds.
+const TIMEOUT_MS: u64 = 1_000;
 /// The name of the source, and of the provider in the filter's configuration.
 const NAME: &str = "provider";
 
@@ -28,16 +30,21 @@ pub enum Found {
     ByDiscovery,
     /// Where the keys are.
     ByJwksUri,
+    /// In which file the keys are: [`Provider::write_keys`] puts them there.
+    InFile,
 }
 
 impl KeySource {
     /// The sidecars' file of settings.
     #[must_use]
     pub fn settings(self, provider: &Provider) -> Value {
-        let mut source = json!({"name": NAME, "allow_http": true, "refetch_interval_s": REFETCH_INTERVAL_S});
+        let mut source = json!({
+            "name": NAME, "allow_http": true, "refetch_interval_s": REFETCH_INTERVAL_S, "timeout_ms": TIMEOUT_MS,
+        });
         match self.found {
             Found::ByDiscovery => source["issuer"] = provider.issuer().into(),
             Found::ByJwksUri => source["jwks_uri"] = provider.jwks_uri().into(),
+            Found::InFile => source["file"] = provider.file().to_string_lossy().into(),
         }
         json!({"key_sources": [source]})
     }

@@ -9,13 +9,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::peers::Provider;
+use e2e::peers::provider::Use;
+use e2e::token::now_ms;
 use e2e::wire::{Connection, RawRequest};
+use e2e::world::key_source::REFETCH_INTERVAL_S;
 use e2e::world::{Found, KeySource};
-use e2e::{Answer, Plan, Shared, World, poll, story};
+use e2e::{Answer, Plan, Shared, World, poll, story, story_in};
 
 /// In which time a change at the provider has arrived everywhere once somebody asked for it, or once it could be
 /// asked again: retries become slower with each failure.
 const SETTLED: Duration = Duration::from_secs(30);
+
+/// How much later than the provider the sidecars and the workers may end an interval.
+const MARGIN_MS: u64 = 250;
 
 /// The sidecars know who the provider is, and find its keys by its description.
 static DISCOVERED: Shared = Shared::in_turn(|| with_provider("RS256", Found::ByDiscovery));
@@ -28,10 +34,10 @@ fn with_provider(algorithm: &'static str, found: Found) -> Plan {
 
 #[test]
 fn a_providers_keys_are_found_by_its_description_and_by_one_sidecar_only() {
-    story(&DISCOVERED, async |world| {
+    story_in(with_provider("EdDSA", Found::ByDiscovery), async |world| {
         expect_tokens_to_pass(world).await?;
-        let discoveries = world.provider()?.visits_to("discovery").await?;
-        ensure!((1..=2).contains(&discoveries), "{discoveries} requests for the description");
+        let provider = world.provider()?;
+        assert_eq!((provider.visits_to("discovery").await?, provider.visits_to("jwks").await?), (1, 1));
         Ok(())
     });
 }
@@ -41,6 +47,24 @@ fn a_providers_keys_are_found_where_the_sidecars_are_told() {
     story(&LOCATED, async |world| {
         expect_tokens_to_pass(world).await?;
         assert_eq!(world.provider()?.visits_to("discovery").await?, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_providers_keys_are_read_from_a_file_and_read_anew_when_it_changes() {
+    story_in(with_provider("ES256", Found::InFile), async |world| {
+        expect_tokens_to_pass(world).await?;
+        let provider = world.provider()?;
+        provider.rotate(Use::AtOnce).await?;
+        let new = token(provider, "new@provider.example").await?;
+        let answer = ask_anew(world, &new).await?;
+        ensure!(answer.status == 401, "{answer:?}");
+
+        provider.write_keys().await?;
+        poll::until("the new key is known", SETTLED, async || ask_anew(world, &new).await?.received()).await?;
+        // Asked by this story alone: for what is on its way to the file.
+        assert_eq!(provider.visits_to("jwks").await?, 2);
         Ok(())
     });
 }
@@ -73,6 +97,22 @@ fn request(token: &str) -> Vec<u8> {
 
 async fn token(provider: &Provider, email: &str) -> Result<String> {
     provider.issuance().token(email).await
+}
+
+/// Waits until nothing of the story before is left: new tokens pass everywhere, and the next unknown `kid` will
+/// move the sidecars to ask the provider.
+async fn settle(world: &World) -> Result<()> {
+    until_new_tokens_pass(world).await?;
+    until_the_provider_may_be_asked(world).await
+}
+
+/// Waits until nobody has asked the provider for so long that an unknown `kid` is worth a question.
+async fn until_the_provider_may_be_asked(world: &World) -> Result<()> {
+    poll::until_true("the interval is over", SETTLED, async || {
+        let last = world.provider()?.visits().await?.last().map_or(0, |visit| visit.at_ms);
+        Ok(now_ms() > last + REFETCH_INTERVAL_S * 1_000 + MARGIN_MS)
+    })
+    .await
 }
 
 /// Waits until a token that was not seen before passes everywhere.

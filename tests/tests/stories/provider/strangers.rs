@@ -10,54 +10,53 @@ use e2e::peers::{Maker, Minted};
 use e2e::token::now;
 use e2e::wire::Connection;
 use e2e::world::key_source::REFETCH_INTERVAL_S;
-use e2e::{World, story};
+use e2e::{World, poll, story};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{DISCOVERED, ask, ask_anew, request, token, until_new_tokens_pass};
+use super::{DISCOVERED, ask, ask_anew, request, settle, token};
 
 /// How many forgeries there are, each with a `kid` of its own.
 const FORGERIES: usize = 2_000;
-/// How many are sent at the same time.
-const SENDERS: usize = 16;
+/// How many connections each worker has.
+const CONNECTIONS: usize = 8;
 /// How long the flood lasts at least: several intervals.
 const FLOOD: Duration = Duration::from_secs(4 * REFETCH_INTERVAL_S);
-/// What the clocks of this process and the provider's may differ in what they call a moment.
-const SLACK_MS: u64 = 50;
+/// In which time a key that was just published is known, flood or not.
+const SEEN: Duration = Duration::from_secs(REFETCH_INTERVAL_S + 3);
 
 #[test]
 fn a_flood_of_unknown_keys_costs_the_provider_one_request_in_each_interval() {
     story(&DISCOVERED, async |world| {
         let provider = world.provider()?;
-        until_new_tokens_pass(world).await?;
-        let before = provider.visits().await?.len();
+        settle(world).await?;
+        let (before, begun) = (provider.visits().await?.len(), Instant::now());
         let refused = flood(world, &forgeries(&provider.issuer())?).await?;
         ensure!(refused >= FORGERIES, "{refused} refusals");
 
         let visits = provider.visits().await?.split_off(before);
-        ensure!(!visits.is_empty(), "nobody asked the provider for the keys that were unknown");
-        for pair in visits.windows(2) {
-            let [earlier, later] = pair else { continue };
-            let apart_ms = later.at_ms.saturating_sub(earlier.at_ms);
-            ensure!(apart_ms + SLACK_MS >= REFETCH_INTERVAL_S * 1_000, "{apart_ms} ms apart: {visits:?}");
-        }
+        // Not by the gaps between them: a request may take longer than the next one to arrive.
+        let intervals = begun.elapsed().as_secs() / REFETCH_INTERVAL_S;
+        ensure!(visits.len() >= 2, "the provider was not asked again: {visits:?}");
+        ensure!(visits.len() as u64 <= intervals + 1, "more than once in each of {intervals} intervals: {visits:?}");
         ensure!(visits.iter().all(|Visit { what, .. }| what == "jwks"), "{visits:?}");
         Ok(())
     });
 }
 
 #[test]
-fn a_rotation_in_the_middle_of_a_flood_is_still_seen() {
+fn a_rotation_in_the_middle_of_a_flood_is_seen_within_an_interval() {
     story(&DISCOVERED, async |world| {
         let provider = world.provider()?;
-        until_new_tokens_pass(world).await?;
+        settle(world).await?;
         let forgeries = forgeries(&provider.issuer())?;
         let flood = flood(world, &forgeries);
         let rotation = async {
             provider.rotate(Use::AtOnce).await?;
             let fresh = token(provider, "fresh@provider.example").await?;
-            ask_anew(world, &fresh).await?.received().context("a good token in the flood")
+            // Until then nobody can tell it from the forgeries.
+            poll::until("the new key is known", SEEN, async || ask_anew(world, &fresh).await?.received()).await
         };
         let (refused, passed) = tokio::join!(flood, rotation);
         ensure!(refused? >= FORGERIES, "too few refusals");
@@ -65,14 +64,16 @@ fn a_rotation_in_the_middle_of_a_flood_is_still_seen() {
     });
 }
 
-/// Sends the forgeries again and again, over both workers, for as long as the flood lasts: how many were refused.
+/// Sends the forgeries again and again, to every worker alike, for as long as the flood lasts: how many were refused.
 /// None passes, and no answer but 401 comes, since who could tell has told.
 async fn flood(world: &World, forgeries: &[String]) -> Result<usize> {
+    let connections = world.connections_by_worker(CONNECTIONS).await?;
+    let shares = forgeries.chunks(forgeries.len().div_ceil(connections.len()));
     let (mut senders, until) = (JoinSet::new(), Instant::now() + FLOOD);
-    for share in forgeries.chunks(forgeries.len().div_ceil(SENDERS)) {
-        let (share, to) = (share.to_vec(), world.envoy.edge());
+    for ((_, mut connection), share) in connections.into_iter().zip(shares) {
+        let share = share.to_vec();
         senders.spawn(async move {
-            let (mut connection, mut refused) = (Connection::open(to).await?, 0);
+            let mut refused = 0;
             while refused < share.len() || Instant::now() < until {
                 for token in &share {
                     let answer = connection.send(&request(token)).await?;
