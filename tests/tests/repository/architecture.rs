@@ -113,7 +113,12 @@ const PACKAGES: &[(&str, &[&str])] = &[
         "filter/core/Cargo.toml",
         &[
             "base64",
+            "ed25519-dalek",
             "hmac",
+            "p256",
+            "p384",
+            "p521",
+            "rsa",
             "sekisho-protocol",
             "serde",
             "serde_json",

@@ -6,3 +6,4 @@
 mod architecture;
 mod compose;
 mod source;
+mod tokens;

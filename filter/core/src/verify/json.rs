@@ -1,5 +1,5 @@
 //! JSON as tokens may hold it: read once, borrowed where it can be, and refused where two readers could read it
-//! differently (RFC 8725 §2.4) or where it would take one too deep.
+//! differently (RFC 7515 §4, RFC 7519 §4) or where it would take one too deep.
 
 use std::borrow::Cow;
 use std::cell::Cell;

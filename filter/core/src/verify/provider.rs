@@ -94,7 +94,7 @@ impl Provider {
 
     /// Feeds everything that decides about a token into `hasher` (rule E8).
     pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (&self.issuers, &self.source, &self.algorithms, &self.rules).hash(hasher);
+        (&self.issuers, &self.source, &self.algorithms, &self.rules, self.keys.len()).hash(hasher);
         self.keys.iter().for_each(|key| key.fingerprint(hasher));
     }
 

@@ -117,7 +117,7 @@ fn scopes_may_stand_in_one_text() {
 }
 
 #[test]
-fn rfc_8725_2_4_a_repeated_member_is_refused_at_any_depth() {
+fn rfc_7519_4_a_repeated_member_is_refused_at_any_depth() {
     let payload = claims().to_string();
     for more in [r#"{"exp":1,"#, r#"{"iss":"sekisho","#, r#"{"x":{"a":1,"a":1},"#, r#"{"x":[{"a":1,"b":2,"a":3}],"#] {
         let token = sign(r#"{"alg":"HS256"}"#, &payload.replacen('{', more, 1), KEY);

@@ -75,7 +75,7 @@ fn what_this_verifier_does_not_understand_is_refused_with_its_own_reason() {
 }
 
 #[test]
-fn rfc_8725_2_4_a_repeated_header_parameter_is_refused() {
+fn rfc_7515_4_a_repeated_header_parameter_is_refused() {
     for header in [
         r#"{"alg":"none","alg":"HS256"}"#,
         r#"{"alg":"HS256","alg":"HS256"}"#,
