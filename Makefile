@@ -1,7 +1,7 @@
 # Each target is one script; the scripts say what they do and why. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test test-kill-switch e2e bench-ban fuzz wasm prove clean
+.PHONY: help up down check test test-kill-switch e2e bench bench-ban fuzz wasm prove clean
 
 help: ## list the targets
 	@scripts/help
@@ -23,6 +23,9 @@ test-kill-switch: ## the long tests of bans and revocations: the protocol's mode
 
 e2e: ## the end-to-end stories only
 	@scripts/e2e
+
+bench: ## Sekisho beside what people use now, in one Envoy: figures and targets; writes docs/performance.md
+	@scripts/bench
 
 bench-ban: ## how fast bans hold, and what a million of them cost: figures and targets
 	@scripts/bench-ban

@@ -1,26 +1,27 @@
 //! Figures and how they are printed: one line each, `name: value unit`, and
 //! `target NAME: VALUE ≤ LIMIT ok|MISSED` for what they are held against.
 
+use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
 /// Durations of one thing that was done many times.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Samples(Vec<Duration>);
+pub struct Samples(Vec<Duration>);
 
 impl Samples {
     /// Adds one.
-    pub(crate) fn push(&mut self, sample: Duration) {
+    pub fn push(&mut self, sample: Duration) {
         self.0.push(sample);
     }
 
     /// Adds those of another run.
-    pub(crate) fn extend(&mut self, other: Self) {
+    pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
     /// The duration that so many percent of all do not exceed (nearest rank), in milliseconds; 0 without any.
-    pub(crate) fn percentile_ms(&self, percent: usize) -> f64 {
+    pub fn percentile_ms(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let rank = (sorted.len() * percent).div_ceil(100);
@@ -28,12 +29,12 @@ impl Samples {
     }
 
     /// The longest, in milliseconds.
-    pub(crate) fn max_ms(&self) -> f64 {
+    pub fn max_ms(&self) -> f64 {
         self.percentile_ms(100)
     }
 
     /// Prints how many there are, the median, the 99th percentile and the longest.
-    pub(crate) fn print(&self, name: &str) {
+    pub fn print(&self, name: &str) {
         count(&format!("{name}_samples"), self.0.len());
         figure(&format!("{name}_p50"), self.percentile_ms(50), "ms");
         figure(&format!("{name}_p99"), self.percentile_ms(99), "ms");
@@ -42,32 +43,64 @@ impl Samples {
 }
 
 /// Milliseconds, with fractions.
-pub(crate) fn ms(duration: Duration) -> f64 {
+pub fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
 /// Prints a measured figure.
-pub(crate) fn figure(name: &str, value: f64, unit: &str) {
+pub fn figure(name: &str, value: f64, unit: &str) {
     line(&format!("{name}: {value:.2} {unit}"));
 }
 
 /// Prints a number of things.
-pub(crate) fn count(name: &str, value: impl std::fmt::Display) {
+pub fn count(name: &str, value: impl std::fmt::Display) {
     line(&format!("{name}: {value} count"));
 }
 
+/// Something that a figure is held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// What was measured, with its unit.
+    pub value: String,
+    /// What it may be at most, with its unit.
+    pub limit: String,
+    /// Whether it is not more.
+    pub is_kept: bool,
+}
+
+impl Target {
+    /// A target for a figure with fractions.
+    #[must_use]
+    pub fn new(name: &str, value: f64, limit: f64, unit: &str) -> Self {
+        let text = |number: f64| format!("{number:.2} {unit}");
+        Self { name: name.to_owned(), value: text(value), limit: text(limit), is_kept: value <= limit }
+    }
+
+    /// Prints it.
+    pub fn print(&self) {
+        line(&format!("target {self}"));
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, limit, is_kept } = self;
+        write!(f, "{name}: {value} ≤ {limit} {}", if *is_kept { "ok" } else { "MISSED" })
+    }
+}
+
 /// Prints whether a duration in milliseconds keeps its limit.
-pub(crate) fn target_ms(name: &str, value: f64, limit: f64) {
-    verdict(name, &format!("{value:.2} ms"), &format!("{limit:.0} ms"), value <= limit);
+pub fn target_ms(name: &str, value: f64, limit: f64) {
+    let (value, limit, is_kept) = (format!("{value:.2} ms"), format!("{limit:.0} ms"), value <= limit);
+    Target { name: name.to_owned(), value, limit, is_kept }.print();
 }
 
 /// Prints whether a number keeps its limit.
-pub(crate) fn target(name: &str, value: u64, limit: u64) {
-    verdict(name, &value.to_string(), &limit.to_string(), value <= limit);
-}
-
-fn verdict(name: &str, value: &str, limit: &str, is_kept: bool) {
-    line(&format!("target {name}: {value} ≤ {limit} {}", if is_kept { "ok" } else { "MISSED" }));
+pub fn target(name: &str, value: u64, limit: u64) {
+    Target { name: name.to_owned(), value: value.to_string(), limit: limit.to_string(), is_kept: value <= limit }
+        .print();
 }
 
 /// Nobody who reads the figures is told twice that nobody reads them.

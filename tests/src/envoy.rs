@@ -258,6 +258,14 @@ impl Envoy {
         Answer::of(self.client.get(format!("http://{}{path}", self.ports.admin())).send().await?).await
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn process_id(&self) -> Result<u32> {
+        self.process.with(|process| process.id()).await
+    }
+
     /// Kills it, as a crash would.
     ///
     /// # Errors

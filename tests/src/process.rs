@@ -51,6 +51,14 @@ impl Process {
         output_of(&self.log)
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().with_context(|| format!("{} has ended already", self.name))
+    }
+
     /// An error that ends a wait, if the child has ended.
     ///
     /// # Errors

@@ -112,6 +112,14 @@ impl RedisServer {
         self.process.take().await?.terminate().await
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn process_id(&self) -> Result<u32> {
+        self.process.with(|process| process.id()).await
+    }
+
     /// Kills it, as a crash would.
     ///
     /// # Errors

@@ -118,6 +118,14 @@ impl Sidecar {
         Ok(())
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn process_id(&self) -> Result<u32> {
+        self.process.with(|process| process.id()).await
+    }
+
     /// Kills it, as a crash would.
     ///
     /// # Errors

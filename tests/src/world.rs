@@ -54,13 +54,16 @@ pub struct Keys {
     pub encryption: String,
 }
 
-impl Keys {
-    fn new() -> Self {
+impl Default for Keys {
+    /// The same in every world.
+    fn default() -> Self {
         let key = |of: &str| format!("{of}: a secret of more than thirty-two bytes");
         let encryption = (0..32_u8).map(|byte| format!("{byte:02x}")).collect();
         Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream"), encryption }
     }
+}
 
+impl Keys {
     /// The environment of Envoy. The secrets of the peers are the same in every world.
     #[must_use]
     pub fn of_envoy(&self) -> Vec<(String, String)> {
@@ -117,7 +120,7 @@ impl World {
     }
 
     async fn of(plan: Plan) -> Result<Self> {
-        let (folder, keys) = (Folder::create()?, Keys::new());
+        let (folder, keys) = (Folder::create()?, Keys::default());
         let ports = (0..plan.envoys).map(|_| Ports::free()).collect::<Result<Vec<_>>>()?;
         let admin = ports.first().context("a world has at least one Envoy")?.admin();
         let redis = RedisServer::start(folder.path()).await?;

@@ -11,7 +11,7 @@ use e2e::wire::Connection;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::figures::Samples;
+use bench::figures::Samples;
 
 /// Connections over which one stream goes.
 const LANES: u32 = 16;

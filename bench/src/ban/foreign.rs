@@ -10,9 +10,9 @@ use redis::{AsyncCommands, cmd};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::figures::{Samples, count, figure, ms};
 use crate::probe::Probes;
 use crate::scene;
+use bench::figures::{Samples, count, figure, ms};
 
 const WRITES: usize = 50;
 /// Records that a walk must find.

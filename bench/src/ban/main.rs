@@ -1,12 +1,11 @@
 //! Measures the kill switch on real parts: `bench-ban [bans|foreign|million]`, all of them without a word.
 //!
-//! It prints figures and what they are held against (see [`figures`]), and ends with 0 even if a target is
+//! It prints figures and what they are held against (see [`bench::figures`]), and ends with 0 even if a target is
 //! missed: a machine that does other things meanwhile is no fault of the code. It fails if a part fails.
 
 #![expect(clippy::cast_precision_loss, reason = "numbers of requests are far below what a float can count")]
 
 mod bans;
-mod figures;
 mod foreign;
 mod load;
 mod million;

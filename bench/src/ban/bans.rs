@@ -10,10 +10,10 @@ use e2e::world::World;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::figures::{Samples, count, target, target_ms};
 use crate::load::Stream;
 use crate::probe::Probes;
 use crate::scene;
+use bench::figures::{Samples, count, target, target_ms};
 
 const BANS: usize = 500;
 /// Requests of others in a second.

@@ -1,0 +1,79 @@
+//! How often a request crosses the border between Envoy and the filter's VM. Envoy's own trace log says so: a line
+//! for each call of the host into the VM, one for each call of the VM to its host, and one for each return.
+
+use anyhow::{Context, Result, ensure};
+use bench::figures::count;
+use e2e::poll;
+
+use crate::client::Client;
+use crate::crossings::{Crossings, read};
+use crate::scene::Scene;
+use crate::tokens::{Algorithm, Minted};
+use crate::traffic::request_for;
+use crate::variant::{self, Variant};
+
+/// Requests of each kind. The last one is counted: by then, what is remembered is remembered.
+const REQUESTS: usize = 3;
+
+/// A kind of request.
+struct Kind {
+    name: &'static str,
+    listener: &'static str,
+    path: &'static str,
+    /// One for each of the requests.
+    tokens: Vec<Option<String>>,
+    status: u16,
+}
+
+/// Counts, and prints what it counted.
+///
+/// # Errors
+/// Envoy tells nothing, or an answer is not the expected one.
+pub(crate) async fn run(scene: &Scene) -> Result<Vec<(&'static str, Crossings)>> {
+    scene.envoy.order("/logging?wasm=trace").await?;
+    let mut counted = Vec::new();
+    for kind in kinds(scene) {
+        let crossings = of(scene, &kind).await.with_context(|| format!("the calls of {}", kind.name))?;
+        count(&format!("host_calls_{}", kind.name), crossings.host_calls);
+        count(&format!("callbacks_{}", kind.name), crossings.callbacks);
+        counted.push((kind.name, crossings));
+    }
+    scene.envoy.order("/logging?wasm=info").await?;
+    Ok(counted)
+}
+
+fn kinds(scene: &Scene) -> Vec<Kind> {
+    let of = |algorithm| scene.tokens.of(algorithm);
+    let fresh = |minted: &Minted| minted.all().take(REQUESTS).map(|token| Some(token.to_owned())).collect();
+    let same = |token: &str| vec![Some(token.to_owned()); REQUESTS];
+    let nobody = || vec![None; REQUESTS];
+    let forged = of(Algorithm::Rs256).forged().take(REQUESTS).map(Some).collect();
+    let kind = |name, listener, tokens, status| Kind { name, listener, path: "/models", tokens, status };
+    vec![
+        Kind { path: "/public", ..kind("public", variant::CACHED, nobody(), 200) },
+        kind("cached", variant::CACHED, same(of(Algorithm::Hs256).first()), 200),
+        kind("cold_hs256", variant::COLD_HS256, fresh(of(Algorithm::Hs256)), 200),
+        kind("cold_rs256", variant::COLD_RS256, fresh(of(Algorithm::Rs256)), 200),
+        kind("cold_es256", variant::COLD_ES256, fresh(of(Algorithm::Es256)), 200),
+        kind("no_token", variant::CACHED, nobody(), 401),
+        kind("forged_rs256", variant::COLD_RS256, forged, 401),
+        kind("banned", variant::CACHED, same(of(Algorithm::Hs256).banned()), 401),
+    ]
+}
+
+async fn of(scene: &Scene, kind: &Kind) -> Result<Crossings> {
+    let number = Variant::number_of(kind.listener).context("no such listener")?;
+    let mut client = Client::open(scene.listener(number))?;
+    let before = scene.envoy.output().await.len();
+    for token in &kind.tokens {
+        let status = client.ask(&request_for(kind.path, token.as_deref()))?.status;
+        ensure!(status == kind.status, "answered {status}");
+    }
+    poll::until("the last request is over", poll::START, async || {
+        let log = scene.envoy.output().await;
+        let requests = read(log.get(before..).unwrap_or_default());
+        ensure!(requests.len() >= kind.tokens.len(), "{} are", requests.len());
+        requests.last().copied().context("none is")
+    })
+    .await
+}

@@ -1,0 +1,81 @@
+//! What the figures are held against: ratios within one run, so that the machine does not matter.
+
+use bench::figures::Target;
+
+use crate::flood::Flood;
+use crate::rounds::{Course, Slice};
+use crate::rows::{Row, difference, of_name};
+use crate::statistics::median;
+use crate::variant as name;
+
+/// The most that a cached request may add, as a part of what another filter adds: of time, and of the processor.
+const CACHED: [(&str, &str, f64, f64); 3] = [
+    ("empty_wasm", name::EMPTY_WASM, 1.6, 1.6),
+    ("jwt_authn", name::JWT_AUTHN, 1.0, 1.0),
+    ("ext_authz", name::EXT_AUTHZ, 1.0 / 9.0, 1.0 / 8.0),
+];
+/// The most that a token that was never seen may add, as a part of what `jwt_authn` without its cache adds.
+const COLD: [(&str, &str, &str, f64); 3] = [
+    ("cold_hs256", name::COLD_HS256, name::JWT_AUTHN, 1.2),
+    ("cold_rs256", name::COLD_RS256, name::JWT_AUTHN_RS256, 1.0),
+    ("cold_es256", name::COLD_ES256, name::JWT_AUTHN_ES256, 1.0),
+];
+/// The most that a forged token may cost, as a part of what it costs `jwt_authn`.
+const FORGED: f64 = 1.1;
+/// A million entries may change a cached request by this part of what it adds, or by as much as the measurement is
+/// unsure of, whichever is more.
+const UNCHANGED: f64 = 0.05;
+/// Standard errors within which a difference is none.
+const SURE: f64 = 2.0;
+
+/// Those of the slices in turn. What was not measured is not judged.
+pub(crate) fn of_rows(rows: &[Row]) -> Vec<Target> {
+    let row = |name: &str| rows.iter().find(|row| row.name == name);
+    let mut targets = Vec::new();
+    for (of, other, time, cpu) in CACHED {
+        if let (Some(ours), Some(theirs)) = (row(name::CACHED), row(other)) {
+            targets.push(ratio(&format!("cached_time_to_{of}"), ours.added_time, theirs.added_time, time));
+            targets.push(ratio(&format!("cached_cpu_to_{of}"), ours.added_cpu(), theirs.added_cpu(), cpu));
+        }
+    }
+    for (of, ours, theirs, limit) in COLD {
+        if let (Some(ours), Some(theirs)) = (row(ours), row(theirs)) {
+            targets.push(ratio(&format!("{of}_time_to_jwt_authn"), ours.added_time, theirs.added_time, limit));
+            targets.push(ratio(&format!("{of}_cpu_to_jwt_authn"), ours.added_cpu(), theirs.added_cpu(), limit));
+        }
+    }
+    targets
+}
+
+/// Whether a million entries change anything.
+pub(crate) fn of_million(courses: &[Course]) -> Vec<Target> {
+    let named = |name| of_name(courses, name);
+    let (Some(million), Some(cached), Some(bare)) = (named(name::MILLION), named(name::CACHED), named(name::BARE))
+    else {
+        return Vec::new();
+    };
+    let target = |name: &str, of: fn(&Slice) -> f64| {
+        let added = difference(cached, bare, of).median;
+        let change = difference(million, cached, of);
+        let limit = (added * UNCHANGED).max(change.error * SURE);
+        Target::new(name, change.median, limit, "µs")
+    };
+    vec![
+        target("million_change_of_time", |slice| slice.time_us),
+        target("million_change_of_cpu", |slice| slice.envoy_us),
+    ]
+}
+
+/// Whether a flood costs more than it costs `jwt_authn`. The first flood is theirs, the second ours.
+pub(crate) fn of_floods(floods: &[Flood]) -> Vec<Target> {
+    match floods {
+        [theirs, ours] => {
+            vec![ratio("forged_rs256_cpu_to_jwt_authn", median(&ours.envoy_us), median(&theirs.envoy_us), FORGED)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn ratio(name: &str, ours: f64, theirs: f64, limit: f64) -> Target {
+    Target::new(name, ours / theirs, limit, "×")
+}

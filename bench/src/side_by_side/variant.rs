@@ -1,0 +1,127 @@
+//! What is set side by side.
+
+use crate::tokens::Algorithm;
+
+/// What stands in front of the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// Nothing.
+    Nobody,
+    /// A wasm filter that does nothing.
+    EmptyWasm,
+    /// Envoy's own filter for JWTs.
+    JwtAuthn(Algorithm, TokenCache),
+    /// The same without its cache, and behind it a server that is asked about each request.
+    ExtAuthz(Algorithm, Transport),
+    /// Sekisho.
+    Sekisho(Machine),
+}
+
+/// Whether Envoy's own filter keeps tokens that it verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenCache {
+    On,
+    Off,
+}
+
+/// How the server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http,
+    Grpc,
+}
+
+/// The VM in which Sekisho's filter runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// One that sees the same tokens again and again.
+    Warm,
+    /// One that sees more tokens than its cache holds.
+    Cold,
+    /// One whose replica holds a million entries.
+    Million,
+}
+
+/// Who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Travellers {
+    /// The same one again and again.
+    One,
+    /// So many that none is remembered when he comes again.
+    Many,
+}
+
+/// One of those that are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variant {
+    pub(crate) name: &'static str,
+    pub(crate) guard: Guard,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) travellers: Travellers,
+}
+
+impl Variant {
+    const fn new(name: &'static str, guard: Guard, algorithm: Algorithm, travellers: Travellers) -> Self {
+        Self { name, guard, algorithm, travellers }
+    }
+
+    /// Whether somebody without a valid token is refused.
+    pub(crate) fn verifies(&self) -> bool {
+        !matches!(self.guard, Guard::Nobody | Guard::EmptyWasm)
+    }
+
+    /// Whether somebody who is banned is refused.
+    pub(crate) fn knows_bans(&self) -> bool {
+        matches!(self.guard, Guard::ExtAuthz(..) | Guard::Sekisho(_))
+    }
+
+    /// Whether the upstream is told by a signed assertion who asks.
+    pub(crate) fn vouches(&self) -> bool {
+        matches!(self.guard, Guard::Sekisho(_))
+    }
+
+    /// Its number in [`ALL`], by its name.
+    pub(crate) fn number_of(name: &str) -> Option<usize> {
+        ALL.iter().position(|variant| variant.name == name)
+    }
+}
+
+/// What the others are compared with.
+pub(crate) const BARE: &str = "bare";
+pub(crate) const EMPTY_WASM: &str = "empty_wasm";
+pub(crate) const JWT_AUTHN: &str = "jwt_authn_hs256";
+pub(crate) const JWT_AUTHN_RS256: &str = "jwt_authn_rs256";
+pub(crate) const JWT_AUTHN_ES256: &str = "jwt_authn_es256";
+pub(crate) const EXT_AUTHZ: &str = "jwt_authn_ext_authz_http";
+pub(crate) const CACHED: &str = "sekisho_cached";
+pub(crate) const MILLION: &str = "sekisho_million";
+pub(crate) const COLD_HS256: &str = "sekisho_cold_hs256";
+pub(crate) const COLD_RS256: &str = "sekisho_cold_rs256";
+pub(crate) const COLD_ES256: &str = "sekisho_cold_es256";
+
+/// All of them.
+pub(crate) const ALL: &[Variant] = {
+    use Algorithm::{Es256, Hs256, Rs256};
+    use Guard::{EmptyWasm, ExtAuthz, JwtAuthn, Nobody, Sekisho};
+    use Machine::{Cold, Million, Warm};
+    use TokenCache::{Off, On};
+    use Transport::{Grpc, Http};
+    use Travellers::{Many, One};
+    &[
+        Variant::new(BARE, Nobody, Hs256, One),
+        Variant::new(EMPTY_WASM, EmptyWasm, Hs256, One),
+        Variant::new("jwt_authn_hs256_cached", JwtAuthn(Hs256, On), Hs256, One),
+        Variant::new("jwt_authn_rs256_cached", JwtAuthn(Rs256, On), Rs256, One),
+        Variant::new("jwt_authn_es256_cached", JwtAuthn(Es256, On), Es256, One),
+        Variant::new(JWT_AUTHN, JwtAuthn(Hs256, Off), Hs256, Many),
+        Variant::new(JWT_AUTHN_RS256, JwtAuthn(Rs256, Off), Rs256, Many),
+        Variant::new(JWT_AUTHN_ES256, JwtAuthn(Es256, Off), Es256, Many),
+        Variant::new(EXT_AUTHZ, ExtAuthz(Hs256, Http), Hs256, Many),
+        Variant::new("jwt_authn_ext_authz_grpc", ExtAuthz(Hs256, Grpc), Hs256, Many),
+        Variant::new(CACHED, Sekisho(Warm), Hs256, One),
+        Variant::new(MILLION, Sekisho(Million), Hs256, One),
+        Variant::new(COLD_HS256, Sekisho(Cold), Hs256, Many),
+        Variant::new(COLD_RS256, Sekisho(Cold), Rs256, Many),
+        Variant::new(COLD_ES256, Sekisho(Cold), Es256, Many),
+    ]
+};
