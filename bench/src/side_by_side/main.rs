@@ -90,15 +90,6 @@ fn quick(names: &[String]) -> Result<()> {
 fn start() -> Result<Scene> {
     let scene = runtime().block_on(Scene::start())?;
     runtime().block_on(proof::run(&scene))?;
-    if let Ok(path) = std::env::var("HOLD") {
-        let mut text = format!("pid {}\n", scene.processes.envoy);
-        for (n, v) in variant::ALL.iter().enumerate() {
-            text += &format!("{} {} {}\n", v.name, scene.listener(n), scene.tokens.of(v.algorithm).first());
-        }
-        std::fs::write(path, text)?;
-        std::thread::sleep(std::time::Duration::from_secs(std::env::var("HOLD_S").ok().and_then(|s| s.parse().ok()).unwrap_or(120)));
-        std::process::exit(0);
-    }
     Ok(scene)
 }
 
