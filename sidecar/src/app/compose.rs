@@ -60,13 +60,12 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let changes = Changes::new(acknowledgements.clone(), vitals.clone());
     let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
-    let (signing_keys, key_store, vault) = signing_keys(settings, redis, feed.clone(), &mirror, &changes);
-    let (secret, issuer, audience) = (tokens.jwt_secret.expose(), &tokens.issuer, &tokens.audience);
-    let issuer = Issuer::new(secret, key_store.clone(), vault, issuer, audience);
-    let lifetimes = Lifetimes { default_s: tokens.default_expires_in_s, max_s: tokens.max_expires_in_s };
-    let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
     let publisher = Publisher::new(keyset_store.clone(), feed.clone(), mirror.clone());
+    let (signing_keys, key_store, vault) = signing_keys(settings, redis, &publisher, feed.clone(), &mirror, &changes);
+    let (secret, issuer, audience) = (tokens.jwt_secret.expose(), &tokens.issuer, &tokens.audience);
+    let issuer = Issuer::new(secret, key_store.clone(), vault, issuer, audience);
+    let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
     let keysets = Keysets::new(
         settings.key_sources(),
         keyset_store,
@@ -97,7 +96,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
             changes,
             logouts.clone(),
             issuer,
-            lifetimes,
+            lifetimes(settings),
         ),
         signing_keys,
         jwks: Jwks::new(key_store),
@@ -126,15 +125,22 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
 fn signing_keys(
     settings: &Settings,
     redis: &RedisClient,
+    publisher: &Publisher,
     feed: Arc<dyn Feed>,
     mirror: &Mirror,
     changes: &Changes,
 ) -> (SigningKeys, Arc<RedisSigningKeys>, Vault) {
     let vault = Vault::new(settings.encryption_key().and_then(|key| SealingKey::new(key.expose())));
-    let (keys, keysets) = (Arc::new(RedisSigningKeys::new(redis.clone())), Arc::new(RedisKeysets::new(redis.clone())));
-    let publisher = Publisher::new(keysets.clone(), feed.clone(), mirror.clone());
-    let (mirror, changes) = (mirror.clone(), changes.clone());
-    (SigningKeys::new(keys.clone(), keysets, vault.clone(), publisher, feed, mirror, changes), keys, vault)
+    let keys = Arc::new(RedisSigningKeys::new(redis.clone()));
+    let (publisher, mirror, changes) = (publisher.clone(), mirror.clone(), changes.clone());
+    let lifetimes = lifetimes(settings);
+    (SigningKeys::new(keys.clone(), vault.clone(), publisher, feed, mirror, changes, lifetimes), keys, vault)
+}
+
+/// How long new tokens may live.
+fn lifetimes(settings: &Settings) -> Lifetimes {
+    let tokens = settings.tokens();
+    Lifetimes { default_s: tokens.default_expires_in_s, max_s: tokens.max_expires_in_s }
 }
 
 /// Whom the doctor visits.

@@ -199,6 +199,16 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
+    /// What is left of a key of which nothing is known but what was published: it verifies, until `tokens_end`. None
+    /// if it is no key of ours.
+    #[must_use]
+    pub fn of_published(public: &Jwk, now: UnixSeconds, tokens_end: UnixSeconds) -> Option<Self> {
+        let kid = Kid::parse(public.kid.as_deref()?).ok()?;
+        let algorithm = public.alg.as_deref()?.parse().ok()?;
+        let state = State::Verifying { since: now, until: now };
+        Some(Self { kid, algorithm, public: public.clone(), created_at: now, state, tokens_end: Some(tokens_end) })
+    }
+
     /// What its private part is sealed for: it opens for no other key and no other algorithm.
     #[must_use]
     pub fn sealed_for(kid: &Kid, algorithm: Algorithm) -> String {

@@ -16,11 +16,11 @@ use crate::domain::keyset::{KeysetRecord, SourceName};
 use crate::domain::signing::ring::{Dropped, Ring, Update, When};
 use crate::domain::signing::{Algorithm, Kid, SigningKey, Successor};
 use crate::domain::time::UnixSeconds;
+use crate::domain::token::Lifetimes;
 use crate::service::change::{Change, Changes, to_its_end};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
-use crate::service::keysets::KeysetStore;
 use crate::service::keysets::publish::Publisher;
 
 pub mod jwks;
@@ -102,28 +102,28 @@ pub struct ClosedKey {
 #[derive(Clone)]
 pub struct SigningKeys {
     store: Arc<dyn SigningKeyStore>,
-    keysets: Arc<dyn KeysetStore>,
     vault: Vault,
     publisher: Publisher,
     feed: Arc<dyn Feed>,
     mirror: Mirror,
     changes: Changes,
+    lifetimes: Lifetimes,
 }
 
 impl SigningKeys {
-    /// Keys kept by `store`, sealed by `vault`, and published by `publisher` among the `keysets`. `mirror` is the
-    /// copy of `feed`.
+    /// Keys kept by `store`, sealed by `vault`, and published by `publisher`, which sign tokens of such lives. `mirror`
+    /// is the copy of `feed`.
     #[must_use]
     pub fn new(
         store: Arc<dyn SigningKeyStore>,
-        keysets: Arc<dyn KeysetStore>,
         vault: Vault,
         publisher: Publisher,
         feed: Arc<dyn Feed>,
         mirror: Mirror,
         changes: Changes,
+        lifetimes: Lifetimes,
     ) -> Self {
-        Self { store, keysets, vault, publisher, feed, mirror, changes }
+        Self { store, vault, publisher, feed, mirror, changes, lifetimes }
     }
 
     /// All keys.
@@ -203,8 +203,8 @@ impl SigningKeys {
         .await
     }
 
-    /// Lets keys go whose last token has ended, and publishes what somebody could not who was cut off. The ring
-    /// as it is now.
+    /// Lets keys go whose last token has ended, publishes what somebody could not who was cut off, and takes up what is
+    /// left of keys that the store has lost (rule P2). The ring as it is now.
     ///
     /// # Errors
     /// The store cannot be used; the next call goes on.
@@ -218,7 +218,15 @@ impl SigningKeys {
             }
             ring = self.store.ring().await?;
         }
-        let (record, announced) = self.published().await?;
+        let (record, announced) = self.publisher.published(&SourceName::own()).await?;
+        if ring.is_blank() && record.is_none() && announced > 0 {
+            // Both are lost. Whoever remembers the record puts it back ([`crate::service::keysets`]).
+            return Ok(ring);
+        }
+        let record = record.unwrap_or_default();
+        if self.take_up_again(&ring, &record, now).await? {
+            ring = self.store.ring().await?;
+        }
         if record.keys != ring.public() || record.revision != announced {
             self.publish().await?;
         }
@@ -321,15 +329,24 @@ impl SigningKeys {
 
     /// Whether a filter may have been told of a key, and not that it is gone.
     async fn may_be_known(&self, kid: &Kid) -> Result<bool, StoreError> {
-        let (record, announced) = self.published().await?;
+        let (record, announced) = self.publisher.published(&SourceName::own()).await?;
+        let record = record.unwrap_or_default();
         Ok(record.has_kid(kid.as_str()) || record.revision != announced)
     }
 
-    /// The keys that are on record as published, and the revision that was announced.
-    async fn published(&self) -> Result<(KeysetRecord, u64), StoreError> {
-        let own = SourceName::own();
-        let record = self.keysets.look(&own).await?.record.unwrap_or_default();
-        Ok((record, self.publisher.announced(&own).await?))
+    /// Takes up what is left of keys that the store has lost: whether there was any.
+    async fn take_up_again(&self, ring: &Ring, record: &KeysetRecord, now: UnixSeconds) -> Result<bool, StoreError> {
+        let tokens_end = now.plus(self.lifetimes.max_s);
+        let is_retired = |kid: &Kid| self.is_known_to_be_retired(kid);
+        let Some(update) = ring.take_up_again(&record.keys, is_retired, now, tokens_end) else { return Ok(false) };
+        if self.store.step(&update).await? == Stepped::Done {
+            let count = update.put.len();
+            tracing::error!(
+                keys.count = count,
+                "Redis lost the signing keys: their tokens go on, and JWT_SECRET signs"
+            );
+        }
+        Ok(true)
     }
 }
 

@@ -154,6 +154,27 @@ impl Ring {
         (!over.is_empty()).then(|| self.without(over))
     }
 
+    /// Whether no step was ever taken, or the store has lost them all.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.version == RingVersion::default()
+    }
+
+    /// Takes up again what is left of lost keys, of which `published` is remembered, so that their tokens go on:
+    /// until `tokens_end`, since nobody knows better. None unless the ring is blank, or if there is nothing to take up.
+    #[must_use]
+    pub fn take_up_again(
+        &self,
+        published: &[Jwk],
+        is_retired: impl Fn(&Kid) -> bool,
+        now: UnixSeconds,
+        tokens_end: UnixSeconds,
+    ) -> Option<Update> {
+        let of_ours = published.iter().filter_map(|public| SigningKey::of_published(public, now, tokens_end));
+        let left: Vec<SigningKey> = of_ours.filter(|key| !is_retired(&key.kid)).collect();
+        (self.is_blank() && !left.is_empty()).then(|| self.with(left))
+    }
+
     /// Lets every key go that is known to be retired already, whatever it does: a store that lost data may have
     /// them again. None if there is none.
     #[must_use]

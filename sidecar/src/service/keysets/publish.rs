@@ -101,9 +101,18 @@ impl Publisher {
         Ok(stamp)
     }
 
+    /// What is on record about a source, and the highest revision that anybody was told of.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn published(&self, source: &SourceName) -> Result<(Option<KeysetRecord>, u64), StoreError> {
+        let record = self.store.look(source).await?.record;
+        Ok((record, self.announced(source).await?))
+    }
+
     /// The highest revision of a source's keys that anybody was told of; 0 if none. This sidecar may remember what
     /// the store has lost.
-    pub async fn announced(&self, source: &SourceName) -> Result<u64, StoreError> {
+    pub(super) async fn announced(&self, source: &SourceName) -> Result<u64, StoreError> {
         let entry = self.feed.entry(Kind::Keyset, source.as_str()).await?;
         let in_store = entry.map_or(0, |entry| entry.floor);
         Ok(in_store.max(announced(&self.mirror, source.as_str())))

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::domain::signing::State;
 use crate::service::Services;
 use crate::service::feed::registry::{Presence, Start};
+use crate::service::keysets::KeysetStore;
 use crate::service::tokens::{Issued, Wish};
 use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::signing_keys::RedisSigningKeys;
@@ -312,6 +313,36 @@ async fn p2_a_key_that_was_retired_does_not_come_back_with_an_older_copy_of_the_
     let ring = app.services.signing_keys.tend(UnixSeconds::now()).await.unwrap();
     assert_eq!(ring.keys().iter().map(|key| &key.kid).collect::<Vec<_>>(), [&new]);
     assert_eq!(world.published().await.0, [new.to_string()]);
+    closing.cancel();
+    while jobs.join_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn p2_tokens_of_keys_that_redis_lost_go_on_except_those_of_retired_ones() {
+    let world = World::start().await;
+    let settings = world.redis.settings(&[("SEKISHO_ACK_TIMEOUT_MS", "50"), ("REDIS_ENCRYPTION_KEY", ENCRYPTION_KEY)]);
+    let (closing, mut jobs) = (CancellationToken::new(), tokio::task::JoinSet::new());
+    let app = App::new(&settings, closing.clone()).unwrap();
+    let (stolen, kept) = (world.rotate(Algorithm::EdDsa).await, world.rotate(Algorithm::Es256).await);
+    issue(&world.one, 600).await.unwrap();
+    app.start_jobs(&settings, &mut jobs);
+    let retired = world.one.signing_keys.retire(stolen, When::Now, UnixSeconds::now()).await.unwrap();
+    while app.services.mirror.stamp().is_none_or(|stamp| stamp.version < retired.acknowledgement.version) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    app.services.keysets.tend(&SourceName::own()).await.unwrap();
+    let (_, revision) = world.published().await;
+    let _: () = redis::cmd("FLUSHALL").query_async(&mut world.redis.client().shared()).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while world.states().await != [(kept.to_string(), "verifying")] {
+        assert!(tokio::time::Instant::now() < deadline, "the key is not taken up again: {:?}", world.states().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let key = world.store().ring().await.unwrap().keys()[0].clone();
+    assert!(key.tokens_end.unwrap() > UnixSeconds::now().plus(7_776_000 - 60), "nobody knows when its last token ends");
+    let (published, again) = world.published().await;
+    assert_eq!((published, again >= revision), (vec![kept.to_string()], true));
+    assert_eq!(kid_of(&issue(&world.other, 60).await.unwrap()), None, "JWT_SECRET signs");
     closing.cancel();
     while jobs.join_next().await.is_some() {}
 }

@@ -9,7 +9,7 @@ use redis::{AsyncCommands, Script};
 use sekisho_protocol::keyset::Jwk;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::signing::ring::{Ring, RingVersion, Update};
+use crate::domain::signing::ring::{Ring, RingVersion, TokensEnd, Update};
 use crate::domain::signing::{Algorithm, Kid, SigningKey, State};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
@@ -69,12 +69,12 @@ impl SigningKeyStore for RedisSigningKeys {
         let mut call = STEP.key(SIGNING_KEYS);
         call.arg(&update.version.0).arg(uuid::Uuid::new_v4().to_string()).arg(update.put.len());
         for key in &update.put {
-            call.arg(key.kid.as_str()).arg(text(key)?);
+            call.arg(key.kid.as_str()).arg(text(key)?).arg(end_text(key.tokens_end));
         }
         for gone in &update.drop {
             let end = match gone.decided_on {
                 None => ANY.to_owned(),
-                Some(end) => end.map_or_else(String::new, |end| end.to_string()),
+                Some(end) => end_text(end),
             };
             call.arg(gone.kid.as_str()).arg(end).arg(gone.not_before().get());
         }
@@ -89,6 +89,11 @@ impl SigningKeyStore for RedisSigningKeys {
         let mut call = NOTE_TOKEN.key(SIGNING_KEYS);
         Ok(call.arg(kid.as_str()).arg(ends.get()).invoke_async(&mut self.client.shared()).await?)
     }
+}
+
+/// The end of a key's last token, as the script takes it.
+fn end_text(end: TokensEnd) -> String {
+    end.map_or_else(String::new, |end| end.to_string())
 }
 
 fn text(key: &SigningKey) -> Result<String, StoreError> {

@@ -150,6 +150,20 @@ fn a_key_that_is_known_to_be_retired_goes_again_whatever_it_does() {
 }
 
 #[test]
+fn what_is_left_of_lost_keys_verifies_until_no_token_of_theirs_can_be_valid() {
+    let public = |kid: &str, alg: &str| Jwk { kid: Some(kid.into()), alg: Some(alg.into()), ..Jwk::default() };
+    let published = [public("a", "EdDSA"), public("retired", "ES256"), public("c", "ES256"), public("d", "RS256")];
+    let is_retired = |kid: &Kid| kid.as_str() == "retired";
+    let end = NOW.plus(90);
+    let update = Ring::default().take_up_again(&published, is_retired, NOW, end).unwrap();
+    let taken: Vec<_> = update.put.iter().map(|key| (key.kid.as_str(), key.algorithm, key.tokens_end)).collect();
+    assert_eq!(taken, [("a", Algorithm::EdDsa, Some(end)), ("c", Algorithm::Es256, Some(end))]);
+    assert!(update.put.iter().all(|key| key.state == State::Verifying { since: NOW, until: NOW }));
+    assert!(ring(Vec::new()).take_up_again(&published, is_retired, NOW, end).is_none(), "nothing was lost");
+    assert!(Ring::default().take_up_again(&published[1..2], is_retired, NOW, end).is_none());
+}
+
+#[test]
 fn the_next_key_is_the_one_that_has_waited_for_longest() {
     let at = |name, created_at, algorithm| SigningKey {
         created_at: UnixSeconds(created_at),

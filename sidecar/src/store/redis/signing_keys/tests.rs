@@ -97,9 +97,14 @@ async fn the_end_of_the_last_token_is_noted_and_never_lowered() {
         let found = store.ring().await.unwrap().find(&key.kid).and_then(|key| key.tokens_end);
         assert_eq!(found, Some(UnixSeconds(expected)), "after {ends}");
     }
-    done(&store, |ring| ring.step_down(&key.kid, NOW)).await;
+    let decided = store.ring().await.unwrap().step_down(&key.kid, NOW).unwrap();
+    assert!(store.note_token(&key.kid, UnixSeconds(5_000_000_000)).await.unwrap());
+    assert_eq!(store.step(&decided).await.unwrap(), Stepped::Done);
     let kept = store.ring().await.unwrap().keys()[0].tokens_end;
-    assert_eq!(kept, Some(UnixSeconds(4_294_967_295)), "no step forgets it");
+    assert_eq!(kept, Some(UnixSeconds(5_000_000_000)), "no step forgets it");
+    let lost = SigningKey { tokens_end: Some(NOW), ..make(Algorithm::Es256) };
+    done(&store, |ring| ring.add(lost.clone())).await;
+    assert_eq!(store.ring().await.unwrap().find(&lost.kid), Some(&lost));
 }
 
 #[tokio::test]
