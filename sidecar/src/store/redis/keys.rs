@@ -26,7 +26,7 @@ pub(crate) const REVOKED_RECORD: &str = "revoked:token:";
 /// + subject: the Unix second before which the subject's tokens are invalid.
 pub(crate) const NOT_BEFORE_RECORD: &str = "sekisho:not_before:";
 /// + source, in braces, so that its keys share a slot: the source's keys, as JSON. Behind that `:turn`: whose turn it
-/// is to change them; or `:question`: what was asked last about an unknown `kid`.
+///   is to change them; or `:question`: what was asked last about an unknown `kid`.
 pub(crate) const KEYSET: &str = "sekisho:keyset:";
 /// Hash: the keys of our own with which tokens are signed.
 pub(crate) const SIGNING_KEYS: &str = "sekisho:signing_keys";
