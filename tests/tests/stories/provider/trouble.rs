@@ -82,12 +82,12 @@ fn whatever_a_provider_answers_instead_of_its_keys_the_last_good_ones_stay() {
             (Fault::Slow(Duration::from_secs(30)), "no answer within"),
             (Fault::Drip, "no answer within"),
             (Fault::Large, "more than 524288 bytes"),
-            (Fault::Html, "not a JSON object"),
+            (Fault::Html, "it is no set of keys"),
             (Fault::Redirect(elsewhere), "redirects to another origin"),
             (Fault::Status(500), "status 500"),
             (Fault::Status(404), "status 404"),
             (Fault::Other(json!({"keys": []})), "none of its 0 keys can be used"),
-            (Fault::Other(json!([])), "not a JSON object"),
+            (Fault::Other(json!([])), "it is no set of keys"),
         ] {
             let what = format!("{fault:?}");
             survive(world, fault, reason).await.context(what)?;
@@ -128,8 +128,8 @@ async fn expect_cannot_tell(world: &World, token: &str) -> Result<()> {
 
 /// Waits until the command line says why the provider's keys could not be fetched.
 async fn expect_reason(world: &World, reason: &str) -> Result<()> {
-    poll::until(&format!("`sekisho keys sources` says `{reason}`"), SHOWN, async || {
-        let said = world.a.cli(&["keys", "sources", "--json"]).await?.stdout;
+    poll::until(&format!("`sekisho keys list` says `{reason}`"), SHOWN, async || {
+        let said = world.a.cli(&["keys", "list", "--json"]).await?.stdout;
         let said: Value = serde_json::from_slice(&said)?;
         let failure = said["sources"].as_array().into_iter().flatten().find_map(|source| source["failure"].as_str());
         ensure!(failure.is_some_and(|failure| failure.contains(reason)), "{said}");
