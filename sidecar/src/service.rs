@@ -35,7 +35,6 @@ use feed::reconcile::Reconciler;
 use feed::registry::Registry;
 use feed::source::Records;
 use keysets::Keysets;
-use keysets::publish::Publisher;
 use logout::Logouts;
 use mesh::Mesh;
 use metrics::Metrics;
@@ -63,8 +62,6 @@ pub struct Services {
     pub feed: Arc<dyn Feed>,
     /// The keys of those who issue tokens.
     pub keysets: Keysets,
-    /// Puts keys on record and announces them.
-    pub publisher: Publisher,
     /// Who has heard of a change.
     pub acknowledgements: Acknowledgements,
     /// Which filters listen.

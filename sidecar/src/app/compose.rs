@@ -48,6 +48,7 @@ use crate::store::redis::vitals::RedisVitals;
 use crate::store::redis::workers::RedisWorkers;
 
 /// The services, over this Redis. Polls are no longer held once `closing` is cancelled.
+#[expect(clippy::too_many_lines, reason = "a line or two for each part, in one place")]
 pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &CancellationToken) -> Services {
     let feed = Arc::new(RedisFeed::new(redis.clone()));
     let registry = Arc::new(RedisWorkers::new(redis.clone()));

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::cli::output::{Output, change_text, with_change};
+use crate::domain::error::Failure;
+use crate::domain::keyset::SourceName;
 use crate::domain::signing::ring::{Ring, When};
 use crate::domain::signing::{Algorithm, HS256, Kid, SigningKey, State, Successor};
 use crate::domain::time::UnixSeconds;
@@ -35,6 +37,11 @@ pub(super) enum Command {
         #[arg(long)]
         now: bool,
     },
+    /// Have the sidecars fetch the keys of an identity provider within a second, whatever their age.
+    Refresh {
+        /// The provider's name in `key_sources`.
+        name: String,
+    },
     /// Retire a key. Waits until every filter refuses its tokens.
     Retire {
         /// Its id.
@@ -57,6 +64,12 @@ pub(super) async fn run(command: Command, services: &Services, output: &Output) 
                 || format!("{} ({algorithm}) waits to sign: {}", key.kid, change_text(change)),
                 || with_change(json!({"key": key_json(key)}), change),
             );
+        }
+        Command::Refresh { name } => {
+            let source = SourceName::parse(&name).map_err(|error| Failure::invalid("name", error))?;
+            services.keysets.refresh(&source).await?;
+            let done = || format!("the keys of {source} are fetched within a second; see `sekisho keys list`");
+            output.result(done, || json!({"source": source}));
         }
         Command::Rotate { algorithm, now: at_once } => {
             let patience = if at_once { Patience::None } else { Patience::UntilKnown };

@@ -237,3 +237,13 @@ key_sources:
         assert!(problems[0].starts_with("SEKISHO_KEY_SOURCES: is not a list such as"), "{problems:?}");
     }
 }
+
+#[test]
+fn the_examples_in_the_docs_are_right() {
+    let docs = include_str!("../../../docs/sidecar.md");
+    let examples: Vec<&str> = docs.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 2);
+    for example in examples {
+        assert_eq!(Settings::check_file(example).to_string(), "", "{example}");
+    }
+}

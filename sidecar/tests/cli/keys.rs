@@ -145,6 +145,11 @@ async fn identity_providers_and_their_keys_are_listed_and_the_doctor_looks_at_th
     }
     let json = with_source(&["keys", "list", "--json"]).json();
     assert_eq!((&json["sources"][0]["revision"], &json["sources"][0]["keys"][0]["crv"]), (&7.into(), &"P-256".into()));
+    let refreshed = with_source(&["keys", "refresh", "idp"]);
+    assert_eq!((refreshed.code, refreshed.out.contains("within a second")), (0, true), "{}", refreshed.err);
+    for name in ["other", "sekisho", "a b"] {
+        assert_eq!(with_source(&["keys", "refresh", name]).code, 2, "{name}");
+    }
     let report = with_source(&["doctor", "--json"]).json();
     let checks = report["checks"].as_array().expect("checks");
     let found = checks.iter().find(|check| check["name"] == "provider keys").expect("a verdict");

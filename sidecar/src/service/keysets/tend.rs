@@ -1,18 +1,23 @@
 //! Sees to it that the record of a source is there, is current and is announced: once a second, on every sidecar.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::attempt::{Why, is_due, is_moved};
 use super::origin::{Effort, Fetched};
 use super::publish::TURN_LIFE;
-use super::{Inner, Keysets, Look, Tended};
+use super::{Inner, Keysets, Look, Tended, Turn};
+use crate::domain::error::Failure;
 use crate::domain::keyset::set::select;
 use crate::domain::keyset::source::{Place, Source};
 use crate::domain::keyset::{KeysetRecord, Origin, SourceName};
 use crate::service::clock::now_ms;
 use crate::service::error::StoreError;
+
+/// So long whoever asks for a refresh waits for an attempt that is under way: longer than any takes.
+const TURN_WAIT: Duration = Duration::from_secs(15);
 
 impl Keysets {
     /// One round of care for a source.
@@ -27,7 +32,31 @@ impl Keysets {
     }
 }
 
+impl Keysets {
+    /// Lets the life of a source's keys be over: the sidecars fetch them within a second.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`]: no such source; [`Failure::Unavailable`].
+    pub async fn refresh(&self, source: &SourceName) -> Result<(), Failure> {
+        let this = &self.0;
+        if this.tended.get(source).is_none_or(|tended| tended.source.is_none()) {
+            return Err(Failure::invalid("name", format!("`{source}` is none of the key_sources")));
+        }
+        let turn = this.publisher.take_turn(source, TURN_WAIT, TURN_LIFE).await?;
+        let done = this.let_expire(&turn).await;
+        this.publisher.end_turn(turn).await;
+        Ok(done?)
+    }
+}
+
 impl Inner {
+    async fn let_expire(&self, turn: &Turn) -> Result<(), StoreError> {
+        // Without a record an attempt is due anyway.
+        let Some(mut record) = self.store.look(&turn.source).await?.record else { return Ok(()) };
+        record.origin.refresh_at_ms = 0;
+        self.publisher.write(turn, &record).await
+    }
+
     /// One round; those who want one at the same time share it.
     pub(super) async fn tend(self: &Arc<Self>, tended: &Arc<Tended>) -> Result<(), StoreError> {
         let (this, source) = (Arc::clone(self), Arc::clone(tended));

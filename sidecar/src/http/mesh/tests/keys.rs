@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::domain::feed::write::Says;
 use crate::domain::keyset::{KeysetRecord, SourceName};
-use crate::service::keysets::publish::TURN_LIFE;
+use crate::domain::signing::Algorithm;
 use crate::test_provider::{Mood, Provider};
+use crate::testing::ENCRYPTION_KEY;
 
 mod lost;
 mod rotation;
@@ -67,11 +68,9 @@ impl World {
         all.into_iter().find(|source| source.source == idp()).unwrap().record
     }
 
-    /// Makes the next attempt due at once, as if a set's life were over.
+    /// Lets the set's life be over.
     async fn make_due(&self) {
-        let mut record = self.record().await;
-        record.origin.refresh_at_ms = 0;
-        self.overwrite(&record).await;
+        self.services.keysets.refresh(&idp()).await.unwrap();
     }
 
     async fn overwrite(&self, record: &KeysetRecord) {
@@ -145,16 +144,12 @@ async fn a_source_that_is_not_or_no_longer_configured_is_unknown() {
 
 #[tokio::test]
 async fn our_own_keys_are_answered_like_others_and_never_fetched() {
-    let world = with_source("[]").await;
-    let publisher = &world.services.publisher;
-    let key = serde_json::from_value(crate::test_provider::key("own")).unwrap();
-    let turn = publisher.take_turn(&SourceName::own(), TURN_LIFE, TURN_LIFE).await.unwrap();
-    let stamp = publisher.publish(&turn, vec![key]).await.unwrap();
-    publisher.end_turn(turn).await;
-    until("the marker", || world.services.mirror.stamp().is_some_and(|held| held.reaches(&stamp))).await;
-    for kid in [None, Some("own"), Some("other")] {
+    let world = World::with(&[("REDIS_ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
+    let added = world.services.signing_keys.add(Algorithm::Es256, UnixSeconds::now()).await.unwrap();
+    let own = added.key.kid.to_string();
+    for kid in [None, Some(own.as_str()), Some("other")] {
         let reply: KeysReply = world.ask("sekisho", kid).await.json().await.unwrap();
-        assert_eq!((reply.standing, kids(&reply)), (Standing::Current, vec!["own"]), "{kid:?}");
+        assert_eq!((reply.standing, kids(&reply)), (Standing::Current, vec![own.as_str()]), "{kid:?}");
         assert!(reply.ask_again_ms > 0);
     }
 }
