@@ -104,7 +104,6 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
         logouts,
         admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
         keysets,
-        publisher,
         acknowledgements,
         polls,
         checks: Checks::new(mirror.clone(), records.clone(), metrics.clone()),
