@@ -148,7 +148,7 @@ pub(super) fn signing_keys(ring: &Ring, closed: &[ClosedKey], durability: Durabi
     }
     if durability == Durability::Memory && !ring.keys().is_empty() {
         let detail = format!(
-            "{counts}; nothing is persisted: a restart of Redis loses them, and every token that they signed is refused; set appendonly yes"
+            "{counts}; nothing is persisted: a restart of Redis loses them, and if the sidecars forget them, too, their tokens are refused; set appendonly yes"
         );
         return Verdict::new(NAME, Health::Warn, detail);
     }
