@@ -4,12 +4,13 @@
 use anyhow::{Context, Result, ensure};
 use e2e::load::request;
 use e2e::world::ADMIN;
-use e2e::{Answer, Plan, Token, User, World, poll, story_in};
+use e2e::{Answer, Plan, User, World, poll, story_in};
 use redis::cmd;
 use reqwest::Method;
 use sekisho_sidecar::failpoint::FailPoint;
 use serde_json::json;
 
+use crate::signing_keys::{self, kid, mint, rotate};
 use crate::{DENY, NOTICED};
 
 /// What somebody is after the crash.
@@ -56,11 +57,10 @@ async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
 
 /// Somebody with a token that the token API knows, banned already where the point asks for it.
 async fn somebody(world: &World, point: FailPoint) -> Result<User> {
-    let email = world.user().email;
     if let FailPoint::KeysetRecorded | FailPoint::KeysetEntered = point {
-        let token = signed_by_a_former_key(world, &email).await?;
-        return Ok(User { email, token });
+        return somebody_with_a_former_key(world).await;
     }
+    let email = world.user().email;
     let id = mint(world, &email).await?.id().to_owned();
     // Issued so long ago that a logout concerns it.
     let earlier = e2e::token::now() - 10;
@@ -89,25 +89,14 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
     Ok(user)
 }
 
-/// A token of a key that signed before the one that signs now.
-async fn signed_by_a_former_key(world: &World, email: &str) -> Result<Token> {
-    let rotate = async || {
-        let (path, body) = ("/api/admin/keys/rotate", json!({"algorithm": "ES256"}));
-        world.call_at(&world.b, ADMIN, Method::POST, path, Some(&body)).await?.json_with(200)
-    };
-    rotate().await?;
-    let token = mint(world, email).await?;
-    rotate().await?;
+/// Somebody with a token of the key that signed before the one that signs now.
+async fn somebody_with_a_former_key(world: &World) -> Result<User> {
+    rotate(world).await?;
+    let user = signing_keys::somebody(world).await?;
+    rotate(world).await?;
     // A key that signed nothing would go by itself later, and A would reach the point with that.
-    mint(world, email).await?;
-    Ok(token)
-}
-
-/// A token that the token API makes.
-async fn mint(world: &World, email: &str) -> Result<Token> {
-    let name = json!({"token_name": "a story"});
-    let minted = world.call_at(&world.b, email, Method::POST, "/api/token/generate", Some(&name)).await?;
-    Token::minted(minted.json_with(200)?["token"].as_str().context("no token")?)
+    signing_keys::somebody(world).await?;
+    Ok(user)
 }
 
 /// Does what makes A reach the point. What it answers is of no interest: it crashes.
@@ -124,7 +113,7 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
             drop(world.call_at(&world.a, ADMIN, Method::POST, path, Some(&body)).await);
         }
         FailPoint::KeysetRecorded | FailPoint::KeysetEntered => {
-            let path = format!("/api/admin/keys/{}?now=true", user.token.header("kid").context("no kid")?);
+            let path = format!("/api/admin/keys/{}?now=true", kid(user)?);
             drop(world.call_at(&world.a, ADMIN, Method::DELETE, &path, None).await);
         }
         FailPoint::ReconcilePut => {

@@ -12,6 +12,7 @@ mod hot_restart;
 mod pushes;
 mod redis;
 mod sidecars;
+mod signing_keys;
 mod traps;
 
 use std::time::Duration;
