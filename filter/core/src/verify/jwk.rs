@@ -8,7 +8,7 @@ use sekisho_protocol::keyset::{Jwk, KID_MAX_BYTES};
 
 use super::algorithm::{Algorithm, Family};
 use super::key::{Origin, VerifyingKey};
-use super::public::{InvalidKey, PublicKey};
+use super::public::{InvalidKey, PublicKey, RSA_WASM_MAX_BITS, is_pss};
 
 /// Most bytes of a number in base64url: an RSA modulus of 8192 bits, and a needless zero.
 const NUMBER_MAX_CHARS: usize = 1_368;
@@ -25,6 +25,9 @@ pub enum InvalidJwk {
     /// An algorithm that is none of signatures, or none of this kind of key.
     #[error("`alg` is no signature algorithm of such a key")]
     Algorithm,
+    /// PSS with a modulus that only the host computes with, which does not know PSS; or of part of a byte.
+    #[error("`alg` wants a modulus of at most {RSA_WASM_MAX_BITS} bits, and of whole bytes")]
+    Pss,
     /// A key for encryption, or for signing only.
     #[error("`use` or `key_ops` say that it verifies nothing")]
     Usage,
@@ -59,6 +62,9 @@ impl VerifyingKey {
         let key = public_key(jwk)?;
         let own = |name| Algorithm::from_name(name).filter(|own| own.family() == key.family());
         let algorithm = jwk.alg.as_deref().map(|name| own(name).ok_or(InvalidJwk::Algorithm)).transpose()?;
+        if algorithm.is_some_and(|own| is_pss(own) && key.cost_us(own).is_none()) {
+            return Err(InvalidJwk::Pss);
+        }
         Ok(Self::public(jwk.kid.as_deref(), algorithm, key, origin))
     }
 }

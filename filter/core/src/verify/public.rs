@@ -180,7 +180,8 @@ impl PublicKey {
     }
 }
 
-fn is_pss(algorithm: Algorithm) -> bool {
+/// Whether it is RSASSA-PSS.
+pub(super) fn is_pss(algorithm: Algorithm) -> bool {
     matches!(algorithm, Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512)
 }
 

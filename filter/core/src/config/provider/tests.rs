@@ -142,6 +142,11 @@ fn each_wrong_field_of_a_provider_is_named_with_its_path() {
 #[test]
 fn numbers_that_are_no_key_are_refused() {
     let rsa = |modulus: &str, exponent: &str| json!({"jwks": {"keys": [{"kty": "RSA", "n": modulus, "e": exponent}]}});
+    let with_alg = |modulus: &str, alg: &str| {
+        let mut fields = rsa(modulus, "AQAB");
+        fields["jwks"]["keys"][0]["alg"] = json!(alg);
+        fields
+    };
     // In base64url, 342 characters are 256 bytes: `_` at the front and `8` at the end make an odd number of 2048 bits.
     let modulus = |characters: usize, last: &str| format!("_{}{last}", "A".repeat(characters - 2));
     let good = modulus(342, "w");
@@ -149,6 +154,9 @@ fn numbers_that_are_no_key_are_refused() {
         (rsa(&good, "AQAB"), None),
         (rsa(&good, "Aw"), None),
         (rsa(&good, "AAEAAQ"), None), // needless zeros are harmless
+        (with_alg(&good, "PS256"), None),
+        (with_alg(&modulus(684, "B"), "RS256"), None),
+        (with_alg(&modulus(684, "B"), "PS256"), Some("`alg` wants a modulus of at most 4096 bits")),
         (rsa(&modulus(342, "g"), "AQAB"), Some("the modulus is not an odd number")),
         (
             rsa(&modulus(341, "E").replacen('_', "", 1), "AQAB"),
