@@ -84,6 +84,17 @@ impl World {
     pub async fn polls(&self) -> Result<u64> {
         Ok(self.a.metric("sekisho_feed_polls_total").await? + self.b.metric("sekisho_feed_polls_total").await?)
     }
+
+    /// How many checks with `labels` both sidecars have answered since they started.
+    ///
+    /// Envoy's own counter of the cluster is no use for this: questions for keys go there, too.
+    ///
+    /// # Errors
+    /// A sidecar does not answer.
+    pub async fn checks(&self, labels: &[(&str, &str)]) -> Result<u64> {
+        const CHECKS: &str = "sekisho_checks_total";
+        Ok(self.a.metric_of(CHECKS, labels).await? + self.b.metric_of(CHECKS, labels).await?)
+    }
 }
 
 /// The nodes of those that `answer`, a change that is written but not acknowledged by all, says lag.

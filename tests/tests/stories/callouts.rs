@@ -7,18 +7,15 @@ use tokio::task::JoinSet;
 
 static QUIET: Shared = Shared::in_turn(Plan::default);
 
-/// Requests to the cluster that answers checks, since Envoy started.
-const CHECKS: &str = "cluster.sekisho_check.upstream_rq_total";
-
 #[test]
 fn a_cached_token_causes_no_check_on_any_worker() {
     story(&QUIET, async |world| {
-        let before = world.envoy.stat(CHECKS).await?;
+        let before = world.checks(&[]).await?;
         let User { token, .. } = world.user();
         let request = RawRequest::new("GET", "/v1/models").header("authorization", token.bearer()).bytes();
         let sent = world.everywhere(&request, |answer| answer.status == 200).await?;
         assert!(sent >= 2_000);
-        assert_eq!(world.envoy.stat(CHECKS).await?, before);
+        assert_eq!(world.checks(&[]).await?, before);
         assert_eq!(before, 0, "nothing in this world asks");
         Ok(())
     });
@@ -29,7 +26,7 @@ fn ten_thousand_forged_tokens_cause_no_check_and_reach_nobody() {
     const CONNECTIONS: usize = 20;
     const TOKENS_EACH: usize = 500;
     story(&QUIET, async |world| {
-        let (checks, received) = (world.envoy.stat(CHECKS).await?, world.upstream.count());
+        let (checks, received) = (world.checks(&[]).await?, world.upstream.count());
         let mut senders = JoinSet::new();
         for _ in 0..CONNECTIONS {
             let forged: Vec<Token> = (0..TOKENS_EACH).map(|_| forged_token(world)).collect();
@@ -40,7 +37,7 @@ fn ten_thousand_forged_tokens_cause_no_check_and_reach_nobody() {
             refused += ended??;
         }
         assert_eq!(refused, 10_000);
-        assert_eq!(world.envoy.stat(CHECKS).await?, checks);
+        assert_eq!(world.checks(&[]).await?, checks);
         assert_eq!(world.upstream.count(), received);
         assert_eq!(world.envoy.vm_reloads().await?, 0);
         Ok(())
@@ -50,12 +47,12 @@ fn ten_thousand_forged_tokens_cause_no_check_and_reach_nobody() {
 #[test]
 fn p5_a_new_token_needs_no_check_either_while_the_replica_is_fresh() {
     story(&QUIET, async |world| {
-        let before = world.envoy.stat(CHECKS).await?;
+        let before = world.checks(&[]).await?;
         for _ in 0..200 {
             let User { token, .. } = world.user();
             world.get("/v1/models", &token).await?.received()?;
         }
-        assert_eq!(world.envoy.stat(CHECKS).await?, before);
+        assert_eq!(world.checks(&[]).await?, before);
         Ok(())
     });
 }

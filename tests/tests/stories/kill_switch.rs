@@ -15,8 +15,6 @@ use serde_json::{Value, json};
 
 static SPLIT: Shared = Shared::in_turn(|| Plan { roles: Roles::Split, ..Plan::default() });
 
-/// Requests to the cluster that answers checks, since Envoy started.
-const CHECKS: &str = "cluster.sekisho_check.upstream_rq_total";
 /// Requests that may be under way on one worker before the first of them is answered.
 const AT_ONCE: u64 = 16;
 
@@ -58,11 +56,11 @@ fn p6_a_hit_is_confirmed_once_on_each_worker_and_the_denial_is_cached() {
     story(&SPLIT, async |world| {
         let User { email, token } = world.user();
         ban(world, json!({"user_email": email})).await?;
-        let before = world.envoy.stat(CHECKS).await?;
+        let before = world.checks(&[]).await?;
         world.get("/v1/models", &token).await?;
-        assert_eq!(world.envoy.stat(CHECKS).await?, before + 1, "the hit is confirmed");
+        assert_eq!(world.checks(&[]).await?, before + 1, "the hit is confirmed");
         world.everywhere(&llm(&token), |answer| answer.status == 401).await?;
-        let checks = world.envoy.stat(CHECKS).await? - before;
+        let checks = world.checks(&[]).await? - before;
         assert!(checks <= 1 + AT_ONCE * u64::from(world.envoy.workers()), "{checks} checks for one ban");
         Ok(())
     });
