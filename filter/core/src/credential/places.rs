@@ -55,7 +55,9 @@ impl Places {
         if !self.forward {
             self.take_away(head, edits);
         }
-        if let Some((name, payload)) = self.payload_header.as_ref().zip(payload(token)) {
+        if let Some(name) = &self.payload_header
+            && let Some(payload) = payload(token)
+        {
             edits.set.push((Cow::Owned(name.to_string()), payload));
         }
     }
