@@ -228,6 +228,11 @@ fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
 
 /// Decides once a sidecar was asked. The denylist is asked again: it may have changed meanwhile.
 pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -> Verdict {
+    // Rule E8: the key may have been withdrawn meanwhile, and whoever was answered may have known less than this
+    // worker. The request's token is looked at anew when it comes again.
+    if !flow.verified.key.is_believed(shared.replica.keysets()) {
+        return Verdict::CannotTell(Inability::Keys);
+    }
     let bar = shared.replica.denylist().bar(&flow.verified.identity, now.unix_s);
     let reply = match checked {
         Checked::Answered(reply) => reply,

@@ -183,3 +183,23 @@ fn a_token_that_waited_for_keys_is_checked_like_any_other_and_the_check_names_th
     let keys = request.keys.as_ref().expect("the check names the keys");
     assert_eq!((keys.source.as_str(), keys.revision), (SOURCE, 5));
 }
+
+#[test]
+fn e8_a_check_that_was_under_way_brings_no_withdrawn_key_back() {
+    for keys in [None, Some(&["p256"][..])] {
+        for is_answered in [true, false] {
+            let mut world = world_with_keys();
+            world.wait(10); // it is stale
+            let version = world.version;
+            let id = world.get_checked("/v1", &made(Algorithm::EdDsa), 8);
+            announce(&mut world, 6);
+            if let Some(keys) = keys {
+                let query = world.worker.keys_due(std::iter::once(&world.policy), world.now).expect("keys are due");
+                world.worker.keys_dispatched(&query.source, CallId(9));
+                answer(&mut world, 9, &reply(6, keys, Standing::Current, 0));
+            }
+            let steps = if is_answered { world.answer(8, version, CheckDecision::Allow) } else { world.fail(8) };
+            assert_eq!((steps[0].0, code(&steps[0].1)), (id, "keys_unavailable"), "{keys:?} {is_answered}");
+        }
+    }
+}
