@@ -139,7 +139,9 @@ impl Sources {
         self.sets.get(source).is_none_or(|set| {
             let (held, announced) = (set.origin.revision.get(), announced.revision(set.origin.digest));
             let is_missing = held == 0 || held < announced;
-            is_missing && (now.mono_ms >= set.retry_at_ms || announced > set.missed)
+            // If nothing was ever announced there is nothing to wait for but what the sidecars named.
+            let rest_ends_at_ms = if announced == 0 { set.ask_again_at_ms } else { 0 };
+            is_missing && (now.mono_ms >= set.retry_at_ms.max(rest_ends_at_ms) || announced > set.missed)
         })
     }
 

@@ -203,3 +203,16 @@ fn e8_a_check_that_was_under_way_brings_no_withdrawn_key_back() {
         }
     }
 }
+
+#[test]
+fn a_source_without_keys_is_not_asked_for_again_before_the_sidecars_say() {
+    let mut world = world();
+    let due = |world: &mut World| world.worker.keys_due(std::iter::once(&world.policy), world.now).is_some();
+    assert!(due(&mut world));
+    world.worker.keys_dispatched(SOURCE, CallId(1));
+    answer(&mut world, 1, &reply(0, &[], Standing::Unknown, 10_000));
+    world.now.mono_ms += 9_000;
+    assert!(!due(&mut world), "nobody fetches it before");
+    announce(&mut world, 6);
+    assert!(due(&mut world), "but now there are keys");
+}
