@@ -157,7 +157,7 @@ fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKe
 /// Asks for keys from the root context: others may wait for the answer, too.
 fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery) -> Action {
     let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
-    let asked = host::act_as(root).is_ok() && root::ask_for_keys(vm, root, query);
+    let asked = root::ask_for_keys(vm, root, query);
     // Whoever waits was answered if nobody could be asked; if not, the answer will come.
     if host::act_as(stream).is_err() && !asked {
         host::log(host::Level::Warn, "a request is held, since its context is gone");

@@ -184,7 +184,7 @@ fn keys(vm: &mut Vm, root: u32) {
 
 /// Asks for keys on behalf of this root context. If nobody can be asked, whoever waits for them is answered.
 pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> bool {
-    let sent = calls::call_keys(vm, root, query);
+    let sent = host::act_as(root).ok().and_then(|()| calls::call_keys(vm, root, query));
     let now = vm.now();
     let Some(worker) = vm.worker.as_mut() else {
         return false;

@@ -145,17 +145,6 @@ impl Sources {
         })
     }
 
-    /// Forgets the sources that no configuration names any more.
-    pub fn retain(&mut self, named: impl Fn(&str) -> bool) {
-        self.sets.retain(|source, set| {
-            let keep = named(source);
-            if !keep {
-                set.withdraw();
-            }
-            keep
-        });
-    }
-
     fn set(&mut self, source: &str, now: Now) -> &mut Set {
         if self.sets.len() >= SOURCES_MAX && !self.sets.contains_key(source) {
             let oldest = self.sets.iter().min_by_key(|(_, set)| set.retry_at_ms).map(|(name, _)| Rc::clone(name));

@@ -112,6 +112,7 @@ impl Problems {
     pub(super) fn unknown(&mut self, path: &str, unknown: &Unknown) {
         for name in unknown.keys() {
             let dot = if path.is_empty() { "" } else { "." };
+            let name = if name.is_empty() { "\"\"" } else { name };
             self.push(format!("{path}{dot}{name}"), "is not a known field");
         }
     }

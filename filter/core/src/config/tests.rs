@@ -60,6 +60,7 @@ fn each_wrong_field_is_named_with_its_path() {
     let cases: &[(Change, &str)] = &[
         (|c| c["mesh"] = json!(7), "mesh: invalid type: integer `7`, expected struct RawMesh"),
         (|c| c["surprise"] = json!(1), "surprise: is not a known field"),
+        (|c| c[""] = json!(1), "\"\": is not a known field"),
         (|c| c["mesh"]["stalenes_ms"] = json!(1), "mesh.stalenes_ms: is not a known field"),
         (|c| c["mesh"]["staleness_ms"] = json!(0), "mesh.staleness_ms: is not a whole number from 1000 to 60000"),
         (|c| c["mesh"]["staleness_ms"] = json!("3 s"), "mesh.staleness_ms: is not a whole number from 1000 to 60000"),

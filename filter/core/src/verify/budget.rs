@@ -2,7 +2,7 @@
 //! everybody else's requests.
 //!
 //! Costs are nominal, not measured: a clock would cost a host call, and what a verification takes is
-//! known well enough. Host verifications and HMAC take microseconds and are not counted.
+//! known well enough. HMAC, and what the host verifies in a tenth of a millisecond, is not counted.
 
 use crate::time::Now;
 
@@ -27,7 +27,7 @@ impl Budget {
         // A millisecond brings as many microseconds as a second brings milliseconds.
         self.used_us = self.used_us.saturating_sub(elapsed_ms.saturating_mul(per_second_ms));
         self.at_ms = self.at_ms.max(now.mono_ms);
-        let fits = self.used_us + cost_us <= per_second_ms * 1_000;
+        let fits = cost_us == 0 || self.used_us + cost_us <= per_second_ms * 1_000;
         if fits {
             self.used_us += cost_us;
         }

@@ -194,6 +194,9 @@ fn public_fits(
 ) -> Outcome {
     if crypto.ability.has(algorithm) {
         let Some(signature) = key.host_signature(signature) else { return Outcome::Differs };
+        if !crypto.budget.spend(key.host_cost_us(), crypto.budget_ms, now) {
+            return Outcome::Busy;
+        }
         if let Some(fits) = crypto.host.verify(algorithm.hash(), key.spki(), &signature, text) {
             crypto.count.count(algorithm, Verifier::Host);
             return Outcome::of(fits);

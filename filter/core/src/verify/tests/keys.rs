@@ -265,17 +265,6 @@ fn e8_a_key_that_is_not_in_the_new_set_is_withdrawn_for_good() {
 }
 
 #[test]
-fn e8_a_source_that_no_configuration_names_any_more_is_forgotten_with_its_keys() {
-    let mut desk = sourced(&[(1, Standing::Current, vec![jwk("p256")], 0)]);
-    let key = desk.verify(&made(Algorithm::Es256)).unwrap().key;
-    desk.sources.retain(|source| source == "idp");
-    assert!(key.is_believed(&desk.announced));
-    desk.sources.retain(|_| false);
-    assert!(!key.is_believed(&desk.announced));
-    assert_eq!(desk.verify(&made(Algorithm::Es256)).err(), needs(None));
-}
-
-#[test]
 fn keys_of_a_source_that_cannot_be_used_are_left_out() {
     let bad = json!({"kty": "EC", "crv": "P-256", "kid": "p256", "x": "AA", "y": "AA"});
     let mut desk = sourced(&[]);
