@@ -1,9 +1,18 @@
 //! A proxy-wasm module that exports exactly the callbacks that the Sekisho filter exports (`filter/src/entry.rs`)
 //! and does nothing in them. What it adds to a request is the price of any module, whatever it does: the floor
-//! under every figure of the benchmark. Nobody loads it but the benchmark.
+//! under every figure of the benchmark. If its configuration says so, it makes the calls to Envoy that Sekisho makes
+//! for a request whose token it remembers ([`cached`]), and still nothing else: the floor under that figure. Nobody
+//! loads it but the benchmark.
 
 #![cfg(target_arch = "wasm32")]
 #![expect(unsafe_code, reason = "the ABI wants functions with fixed names")]
+
+mod cached;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether each request makes the calls.
+static MAKES_CALLS: AtomicBool = AtomicBool::new(false);
 
 /// `proxy_action_t`: go on.
 const CONTINUE: u32 = 0;
@@ -23,7 +32,7 @@ extern "C" fn proxy_abi_version_0_2_1() {}
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-    Box::leak(vec![0_u8; size].into_boxed_slice()).as_mut_ptr()
+    Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
 }
 
 #[unsafe(no_mangle)]
@@ -35,7 +44,8 @@ extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
 extern "C" fn proxy_on_context_create(_context: u32, _root: u32) {}
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_configure(_root: u32, _size: usize) -> bool {
+extern "C" fn proxy_on_configure(_root: u32, size: usize) -> bool {
+    MAKES_CALLS.store(cached::are_wanted(size), Ordering::Relaxed);
     true
 }
 
@@ -47,6 +57,9 @@ extern "C" fn proxy_on_http_call_response(_root: u32, _call: u32, _headers: usiz
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(_stream: u32, _count: usize, _end: bool) -> u32 {
+    if MAKES_CALLS.load(Ordering::Relaxed) {
+        cached::make();
+    }
     CONTINUE
 }
 

@@ -6,7 +6,7 @@ use e2e::envoy::configuration::policy_of;
 use serde_json::{Value, json};
 
 use crate::tokens::{AUDIENCE, Algorithm, Tokens};
-use crate::variant::{ALL, Guard, Machine, TokenCache, Transport};
+use crate::variant::{ALL, Calls, Guard, Machine, TokenCache, Transport};
 
 const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
 /// The clusters of the machine whose replica holds a million entries are those of the others with this behind.
@@ -56,7 +56,10 @@ pub(crate) fn of(wiring: &Wiring<'_>) -> Result<Value> {
 fn filters(guard: Guard, wiring: &Wiring<'_>) -> Result<Vec<Value>> {
     Ok(match guard {
         Guard::Nobody => vec![],
-        Guard::EmptyWasm => vec![wasm("empty", &wiring.empty_filter, &json!({}))],
+        Guard::EmptyWasm(Calls::Nothing) => vec![wasm("empty", &wiring.empty_filter, &json!({}))],
+        Guard::EmptyWasm(Calls::Cached) => {
+            vec![wasm("same_calls", &wiring.empty_filter, &json!({"calls": "cached"}))]
+        }
         Guard::JwtAuthn(algorithm, cache) => vec![jwt_authn(wiring.tokens, algorithm, cache)],
         Guard::ExtAuthz(algorithm, transport) => {
             vec![jwt_authn(wiring.tokens, algorithm, TokenCache::Off), ext_authz(transport)]
@@ -165,6 +168,11 @@ fn sekisho(tokens: &Tokens, machine: Machine) -> Result<Value> {
     let id = match machine {
         Machine::Warm => "warm",
         Machine::Cold => "cold",
+        Machine::ColdPlain => {
+            let routes = policy["routes"].as_array_mut().context("no routes")?;
+            routes.iter_mut().filter_map(Value::as_object_mut).for_each(|route| drop(route.remove("identity")));
+            "cold_plain"
+        }
         Machine::Million => {
             policy["mesh"]["feed_cluster"] = format!("sekisho_feed{MILLION}").into();
             policy["mesh"]["check_cluster"] = format!("sekisho_check{MILLION}").into();

@@ -59,12 +59,12 @@ fn main() -> Result<()> {
 
 fn whole() -> Result<()> {
     let scene = start()?;
+    let calls = runtime().block_on(calls::run(&scene))?;
     let (rows, mut targets) = slices(&scene, &[], ALONE, CROWDED)?;
     let floods = flood::run(&scene, &[variant::JWT_AUTHN_RS256, variant::COLD_RS256], FLOODS)?;
     floods.iter().for_each(print_flood);
     targets.extend(targets::of_floods(&floods));
     targets.extend(runtime().block_on(memory::run(&scene))?);
-    let calls = runtime().block_on(calls::run(&scene))?;
     targets.iter().for_each(Target::print);
     let token = |algorithm: Algorithm| (algorithm.name(), scene.tokens.of(algorithm).first().len());
     page::write(&Findings {
@@ -99,6 +99,7 @@ fn slices(scene: &Scene, names: &[String], alone: Extent, crowded: Extent) -> Re
     let crowded = crowd::per_second(scene, &mut traffic, crowded)?;
     let rows = rows::of(&courses, &crowded);
     rows.iter().for_each(Row::print);
+    targets::to_same_calls(&rows).iter().for_each(|(name, value)| figure(name, *value, "×"));
     let mut targets = targets::of_rows(&rows);
     targets.extend(targets::of_million(&courses));
     Ok((rows, targets))

@@ -12,6 +12,7 @@ use crate::flood::Flood;
 use crate::rounds::Extent;
 use crate::rows::Row;
 use crate::statistics::{Times, median};
+use crate::targets::to_same_calls;
 
 const FILE: &str = "docs/performance.md";
 const WORDS: &str = include_str!("page.md");
@@ -53,6 +54,7 @@ pub(crate) fn write(findings: &Findings) -> Result<()> {
         ("floods", floods(&findings.floods)?),
         ("calls", calls(&findings.calls)?),
         ("targets", targets(&findings.targets)?),
+        ("same_calls", ratios(&to_same_calls(&findings.rows))),
         ("notes", NOTES.to_owned()),
     ];
     let page = text.iter().fold(WORDS.to_owned(), |page, (name, text)| page.replace(&format!("{{{{{name}}}}}"), text));
@@ -104,4 +106,9 @@ fn targets(targets: &[Target]) -> Result<String> {
         writeln!(table, "| `{name}` | {value} | {limit} | {} |", if *is_kept { "ok" } else { "**MISSED**" })?;
     }
     Ok(table.trim_end().to_owned())
+}
+
+/// In one line.
+fn ratios(ratios: &[(&str, f64)]) -> String {
+    ratios.iter().map(|(name, value)| format!("`{name}`: {value:.2} ×")).collect::<Vec<_>>().join(", ")
 }

@@ -80,7 +80,7 @@ impl Scene {
         };
         let envoy = Envoy::start(setup).await?;
         // The main thread has a VM of each kind besides the worker.
-        mesh.until_workers_hold(4, 0).await?;
+        mesh.until_workers_hold(6, 0).await?;
         million.until_workers_hold(2, version).await?;
         let processes = Processes {
             envoy: envoy.process_id().await?,

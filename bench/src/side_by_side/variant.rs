@@ -7,14 +7,22 @@ use crate::tokens::Algorithm;
 pub(crate) enum Guard {
     /// Nothing.
     Nobody,
-    /// A wasm filter that does nothing.
-    EmptyWasm,
+    /// A wasm filter that does nothing, or nothing but calls to Envoy.
+    EmptyWasm(Calls),
     /// Envoy's own filter for JWTs.
     JwtAuthn(Algorithm, TokenCache),
     /// The same without its cache, and behind it a server that is asked about each request.
     ExtAuthz(Algorithm, Transport),
     /// Sekisho.
     Sekisho(Machine),
+}
+
+/// What the filter that does nothing calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calls {
+    Nothing,
+    /// What Sekisho calls for a request whose token it remembers.
+    Cached,
 }
 
 /// Whether Envoy's own filter keeps tokens that it verified.
@@ -38,6 +46,9 @@ pub(crate) enum Machine {
     Warm,
     /// One that sees more tokens than its cache holds.
     Cold,
+    /// The same, but its routes want no assertion. It has a cache of its own: those who come to [`Self::Cold`] would
+    /// be remembered here.
+    ColdPlain,
     /// One whose replica holds a million entries.
     Million,
 }
@@ -67,7 +78,7 @@ impl Variant {
 
     /// Whether somebody without a valid token is refused.
     pub(crate) fn verifies(&self) -> bool {
-        !matches!(self.guard, Guard::Nobody | Guard::EmptyWasm)
+        !matches!(self.guard, Guard::Nobody | Guard::EmptyWasm(_))
     }
 
     /// Whether somebody who is banned is refused.
@@ -77,7 +88,7 @@ impl Variant {
 
     /// Whether the upstream is told by a signed assertion who asks.
     pub(crate) fn vouches(&self) -> bool {
-        matches!(self.guard, Guard::Sekisho(_))
+        matches!(self.guard, Guard::Sekisho(machine) if machine != Machine::ColdPlain)
     }
 
     /// Its number in [`ALL`], by its name.
@@ -89,6 +100,7 @@ impl Variant {
 /// What the others are compared with.
 pub(crate) const BARE: &str = "bare";
 pub(crate) const EMPTY_WASM: &str = "empty_wasm";
+pub(crate) const SAME_CALLS: &str = "same_calls";
 pub(crate) const JWT_AUTHN: &str = "jwt_authn_hs256";
 pub(crate) const JWT_AUTHN_RS256: &str = "jwt_authn_rs256";
 pub(crate) const JWT_AUTHN_ES256: &str = "jwt_authn_es256";
@@ -98,18 +110,23 @@ pub(crate) const MILLION: &str = "sekisho_million";
 pub(crate) const COLD_HS256: &str = "sekisho_cold_hs256";
 pub(crate) const COLD_RS256: &str = "sekisho_cold_rs256";
 pub(crate) const COLD_ES256: &str = "sekisho_cold_es256";
+pub(crate) const PLAIN_HS256: &str = "sekisho_cold_hs256_plain";
+pub(crate) const PLAIN_RS256: &str = "sekisho_cold_rs256_plain";
+pub(crate) const PLAIN_ES256: &str = "sekisho_cold_es256_plain";
 
 /// All of them.
 pub(crate) const ALL: &[Variant] = {
     use Algorithm::{Es256, Hs256, Rs256};
+    use Calls::{Cached, Nothing};
     use Guard::{EmptyWasm, ExtAuthz, JwtAuthn, Nobody, Sekisho};
-    use Machine::{Cold, Million, Warm};
+    use Machine::{Cold, ColdPlain, Million, Warm};
     use TokenCache::{Off, On};
     use Transport::{Grpc, Http};
     use Travellers::{Many, One};
     &[
         Variant::new(BARE, Nobody, Hs256, One),
-        Variant::new(EMPTY_WASM, EmptyWasm, Hs256, One),
+        Variant::new(EMPTY_WASM, EmptyWasm(Nothing), Hs256, One),
+        Variant::new(SAME_CALLS, EmptyWasm(Cached), Hs256, One),
         Variant::new("jwt_authn_hs256_cached", JwtAuthn(Hs256, On), Hs256, One),
         Variant::new("jwt_authn_rs256_cached", JwtAuthn(Rs256, On), Rs256, One),
         Variant::new("jwt_authn_es256_cached", JwtAuthn(Es256, On), Es256, One),
@@ -123,5 +140,8 @@ pub(crate) const ALL: &[Variant] = {
         Variant::new(COLD_HS256, Sekisho(Cold), Hs256, Many),
         Variant::new(COLD_RS256, Sekisho(Cold), Rs256, Many),
         Variant::new(COLD_ES256, Sekisho(Cold), Es256, Many),
+        Variant::new(PLAIN_HS256, Sekisho(ColdPlain), Hs256, Many),
+        Variant::new(PLAIN_RS256, Sekisho(ColdPlain), Rs256, Many),
+        Variant::new(PLAIN_ES256, Sekisho(ColdPlain), Es256, Many),
     ]
 };
