@@ -85,7 +85,12 @@ impl Provider {
 
     /// Publishes keys with these names, in place of those before.
     pub(crate) fn publish(&self, kids: &[&str]) {
-        *self.state.keys.lock().expect("no panic") = kids.iter().map(|kid| key(kid)).collect();
+        self.publish_keys(kids.iter().map(|kid| key(kid)).collect());
+    }
+
+    /// Publishes these keys, whatever they are, in place of those before.
+    pub(crate) fn publish_keys(&self, keys: Vec<Value>) {
+        *self.state.keys.lock().expect("no panic") = keys;
     }
 
     /// From now on it answers so.
@@ -142,6 +147,13 @@ impl Drop for Provider {
 pub(crate) fn key(kid: &str) -> Value {
     json!({"kty": "EC", "kid": kid, "use": "sig", "alg": "ES256", "crv": "P-256",
         "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"})
+}
+
+/// The same with a private part, as no provider should publish it.
+pub(crate) fn given_away(kid: &str) -> Value {
+    let mut key = key(kid);
+    key["d"] = json!("870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE");
+    key
 }
 
 async fn keys(State(state): State<Arc<Published>>, headers: HeaderMap) -> Response<Body> {

@@ -5,7 +5,7 @@ use std::fmt;
 use sekisho_core::verify::key::VerifyingKey;
 use sekisho_protocol::keyset::{Jwk, KEYS_MAX};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Members that only private and secret keys have (RFC 7518 §6.2.2, §6.3.2, §6.4.1). Whoever publishes one has given
 /// the key away.
@@ -40,15 +40,33 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Why a set is of no use at all. The last good one stays.
+/// Why a set is of no use at all. The last good keys stay, but for those that it gives away.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableSet {
     /// It is not what RFC 7517 §5 describes.
     #[error("it is no set of keys: a JSON object with a list `keys`")]
     Form,
     /// There is nothing in it that could verify a token.
-    #[error("none of its {0} keys can be used{first}", first = .1.as_ref().map_or_else(String::new, |first| format!("; {first}")))]
-    Empty(usize, Option<LeftOut>),
+    #[error("none of its {count} keys can be used{first}", first = .first.as_ref().map_or_else(String::new, |first| format!("; {first}")))]
+    Empty {
+        /// How many keys it has.
+        count: usize,
+        /// What is wrong with the first of them.
+        first: Option<LeftOut>,
+        /// Public parts of those that are given away.
+        given_away: Vec<Jwk>,
+    },
+}
+
+impl UnusableSet {
+    /// Those of the last good `keys` that stay: the set gives the others away.
+    #[must_use]
+    pub fn spared(&self, mut keys: Vec<Jwk>) -> Vec<Jwk> {
+        if let Self::Empty { given_away, .. } = self {
+            keys.retain(is_secret_after(given_away));
+        }
+        keys
+    }
 }
 
 #[derive(Deserialize)]
@@ -63,25 +81,32 @@ struct RawSet {
 pub fn select(body: &[u8]) -> Result<Selection, UnusableSet> {
     let set: RawSet = serde_json::from_slice(body).map_err(|_| UnusableSet::Form)?;
     let (mut selection, count) = (Selection::default(), set.keys.len());
+    let given_away: Vec<Jwk> = set.keys.iter().filter(|key| private_member(key).is_some()).map(public_part).collect();
+    let is_secret = is_secret_after(&given_away);
     for (index, key) in set.keys.into_iter().enumerate() {
         let kid = key.get("kid").and_then(Value::as_str).map(str::to_owned);
         match usable(key) {
             Ok(key) if selection.keys.contains(&key) => {}
+            Ok(key) if !is_secret(&key) => {
+                let why = "its private part is in another one; whoever published it must replace it".to_owned();
+                selection.left_out.push(LeftOut { index, kid, why });
+            }
             Ok(key) if selection.keys.len() < KEYS_MAX => selection.keys.push(key),
             Ok(_) => selection.left_out.push(LeftOut { index, kid, why: format!("there are more than {KEYS_MAX}") }),
             Err(why) => selection.left_out.push(LeftOut { index, kid, why }),
         }
     }
     if selection.keys.is_empty() {
-        return Err(UnusableSet::Empty(count, selection.left_out.into_iter().next()));
+        return Err(UnusableSet::Empty { count, first: selection.left_out.into_iter().next(), given_away });
     }
     Ok(selection)
 }
 
 fn usable(key: Value) -> Result<Jwk, String> {
-    let has = |members: &Map<String, Value>, name: &&str| members.contains_key(*name);
-    let Some(members) = key.as_object() else { return Err("it is no JSON object".to_owned()) };
-    if let Some(private) = PRIVATE.iter().find(|name| has(members, name)) {
+    if !key.is_object() {
+        return Err("it is no JSON object".to_owned());
+    }
+    if let Some(private) = private_member(&key) {
         return Err(format!(
             "it has the member `{private}` of a private or secret key; whoever published it must replace it"
         ));
@@ -89,6 +114,28 @@ fn usable(key: Value) -> Result<Jwk, String> {
     let key: Jwk = serde_json::from_value(key).map_err(|_| "one of its members is no text".to_owned())?;
     VerifyingKey::from_jwk(&key, None).map_err(|error| error.to_string())?;
     Ok(key)
+}
+
+fn private_member(key: &Value) -> Option<&'static str> {
+    PRIVATE.into_iter().find(|name| key.get(name).is_some())
+}
+
+/// What makes it this key and no other, whatever else is right or wrong with it.
+fn public_part(key: &Value) -> Jwk {
+    let text = |name| key.get(name).and_then(Value::as_str).map(str::to_owned);
+    let kty = text("kty").unwrap_or_default();
+    Jwk { kty, crv: text("crv"), n: text("n"), e: text("e"), x: text("x"), y: text("y"), ..Jwk::default() }
+}
+
+/// Tells of a key whether it is none of those `given_away`, whatever name and purpose it has there.
+fn is_secret_after(given_away: &[Jwk]) -> impl Fn(&Jwk) -> bool + use<> {
+    // Compared as numbers: one number can be written in several ways.
+    let material = |key: &Jwk| VerifyingKey::from_jwk(key, None).ok();
+    let given_away: Vec<VerifyingKey> = given_away.iter().filter_map(material).collect();
+    move |key| {
+        let bare = Jwk { kid: None, alg: None, usage: None, key_ops: None, ..key.clone() };
+        material(&bare).is_none_or(|key| !given_away.contains(&key))
+    }
 }
 
 #[cfg(test)]

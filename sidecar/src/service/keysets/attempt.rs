@@ -149,11 +149,16 @@ fn folded(
     if let Why::Asked(question) = why {
         record.origin.answered = Some(question.clone());
     }
+    // Keys from elsewhere are nothing that this source ever vouched for.
+    let mut kept = if is_moved { Vec::new() } else { before.keys.clone() };
     let judged = fetched.and_then(|fetched| match fetched {
         Fetched::Unchanged { max_age } => Ok((None, max_age)),
         Fetched::Document(document) => match select(&document.body) {
             Ok(selection) => Ok((Some((selection, document.clone())), document.max_age)),
-            Err(error) => Err(document.location.map_or_else(|| error.to_string(), |at| format!("{at}: {error}"))),
+            Err(error) => {
+                kept = error.spared(std::mem::take(&mut kept));
+                Err(document.location.map_or_else(|| error.to_string(), |at| format!("{at}: {error}")))
+            }
         },
     });
     match judged {
@@ -168,9 +173,10 @@ fn folded(
             record.origin.succeeded(now_ms, schedule::after_success(max_age, source.refresh, chance()));
         }
         Err(failure) => {
-            if is_moved && !before.keys.is_empty() {
-                // Keys from elsewhere are nothing that this source ever vouched for.
-                record.replace_keys(Vec::new(), announced, now_ms);
+            if kept.len() < before.keys.len() {
+                record.replace_keys(kept, announced, now_ms);
+                // What had it is not what is on record any more.
+                record.origin.etag = None;
             }
             record.origin.failed(now_ms, failure, chance());
         }

@@ -130,10 +130,12 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let reading =
             timeout(source.timeout, self.origin.fetch(&source.place, &Origin::default(), Effort::Whole)).await;
+        let mut gives_away = false;
         let read = match reading {
-            Ok(Ok(Fetched::Document(document))) => {
-                select(&document.body).map(|set| (set, document)).map_err(|error| error.to_string())
-            }
+            Ok(Ok(Fetched::Document(document))) => select(&document.body).map(|set| (set, document)).map_err(|error| {
+                gives_away = error.spared(record.keys.clone()).len() < record.keys.len();
+                error.to_string()
+            }),
             Ok(Ok(Fetched::Unchanged { .. })) => return Ok(()),
             Ok(Err(unfetched)) => Err(unfetched.0),
             Err(_) => Err("it cannot be read in time".to_owned()),
@@ -141,8 +143,10 @@ impl Inner {
         let (set, document) = match read {
             Ok(read) => read,
             Err(why) => {
-                // Other sidecars may have a better file: this one speaks up only while there is none at all.
-                let is_news = record.revision == 0 && record.origin.failure.is_none();
+                // Other sidecars may have a better file: this one speaks up only while there is none at all, about a
+                // key that is given away, and about keys from where the source was before.
+                let is_first = record.revision == 0 && record.origin.failure.is_none();
+                let is_news = is_first || gives_away || is_moved(source, record, &tended.state());
                 tended.file_trouble(Some(why));
                 return if is_news { self.attempt(tended, source, &Why::Due).await } else { Ok(()) };
             }

@@ -40,7 +40,7 @@ fn what_is_of_no_use_is_left_out_and_told() {
         (with(rsa("x"), "kty", json!("DSA")), "`kty`"),
         (with(rsa("x"), "use", json!("enc")), "verifies nothing"),
         (with(rsa("x"), "d", json!("AQAB")), "`d` of a private"),
-        (with(ec("x"), "d", json!(null)), "`d` of a private"),
+        (with(ed25519("x"), "d", json!(null)), "`d` of a private"),
         (json!({"kty": "oct", "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}), "`k` of a private or secret"),
         (with(ec("x"), "x", json!(7)), "no text"),
         (with(ec("x"), "x", json!("AAAA")), ""),
@@ -53,6 +53,27 @@ fn what_is_of_no_use_is_left_out_and_told() {
         assert_eq!(taken.keys.len(), 2, "{key}");
         let told: Vec<String> = taken.left_out.iter().map(ToString::to_string).collect();
         assert!(told.len() == 1 && told[0].starts_with("keys[1]") && told[0].contains(expected), "{key}: {told:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_given_away_is_used_under_no_name_and_no_last_good_one_stays() {
+    let good = selected(&[rsa("r"), ec("e"), ed25519("o")]).unwrap().keys;
+    let left = |keys: Vec<Jwk>| keys.into_iter().filter_map(|key| key.kid).collect::<Vec<_>>();
+    for (given_away, stay) in [
+        (with(rsa("r"), "d", json!("AQAB")), vec!["e", "o"]),
+        (with(ec("another name"), "d", json!(null)), vec!["r", "o"]),
+        (with(with(ed25519("o"), "d", json!("AQAB")), "use", json!("enc")), vec!["r", "e"]),
+        (with(with(ed25519("o"), "d", json!("AQAB")), "kid", json!(7)), vec!["r", "e"]),
+        (with(with(ec("e"), "d", json!("AQAB")), "x", json!("AAAA")), vec!["r", "e", "o"]),
+        (json!({"kty": "EC", "kid": "e", "d": "AQAB"}), vec!["r", "e", "o"]),
+        (rsa("r"), vec!["r", "e", "o"]),
+    ] {
+        let nothing = select(json!({"keys": [given_away.clone(), {"kty": "oct"}]}).to_string().as_bytes());
+        assert_eq!(nothing.map_or_else(|error| left(error.spared(good.clone())), |_| left(good.clone())), stay);
+        let taken = selected(&[rsa("r"), ec("e"), ed25519("o"), given_away.clone()]).unwrap();
+        assert_eq!(left(taken.keys), stay, "{given_away}");
+        assert_eq!(taken.left_out.is_empty(), given_away == rsa("r"), "{given_away}");
     }
 }
 

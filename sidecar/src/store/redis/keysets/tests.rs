@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use sekisho_protocol::keyset::Jwk;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::keyset::Origin;
@@ -14,7 +15,7 @@ use crate::service::keysets::origin::{Document, Effort, Fetched, KeyOrigin, Unfe
 use crate::service::keysets::publish::Publisher;
 use crate::service::metrics::Metrics;
 use crate::store::redis::feed::RedisFeed;
-use crate::test_provider::key;
+use crate::test_provider::{given_away, key};
 use crate::testing::RedisServer;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -95,7 +96,11 @@ struct OneFile(Mutex<Result<Document, Unfetched>>);
 
 impl OneFile {
     fn write(&self, kid: &str, modified_at_ms: u64) {
-        let body = serde_json::json!({"keys": [key(kid)]}).to_string().into_bytes();
+        self.write_keys(vec![key(kid)], modified_at_ms);
+    }
+
+    fn write_keys(&self, keys: Vec<Value>, modified_at_ms: u64) {
+        let body = json!({ "keys": keys }).to_string().into_bytes();
         *self.0.lock().unwrap() = Ok(Document { body, modified_at_ms: Some(modified_at_ms), ..Document::default() });
     }
 
@@ -119,11 +124,15 @@ struct Machine {
 
 impl Machine {
     fn new(server: &RedisServer, kid: &str, modified_at_ms: u64) -> Self {
+        Self::at("/etc/keys.json", server, kid, modified_at_ms)
+    }
+
+    fn at(path: &str, server: &RedisServer, kid: &str, modified_at_ms: u64) -> Self {
         let (store, feed) = (Arc::new(RedisKeysets::new(server.client())), Arc::new(RedisFeed::new(server.client())));
         let publisher = Publisher::new(store.clone(), feed, Mirror::default());
         let source = Source {
             name: google(),
-            place: Place::File(PathBuf::from("/etc/keys.json")),
+            place: Place::File(PathBuf::from(path)),
             refresh: LONG,
             refetch_interval: LONG,
             timeout: LONG,
@@ -184,4 +193,30 @@ async fn a_file_that_one_machine_lacks_is_in_nobodys_way() {
     let record = b.look().await;
     assert_eq!(a.look().await, record);
     assert_eq!(record.origin.failure, None);
+}
+
+#[tokio::test]
+async fn a_key_whose_private_part_is_in_the_file_is_in_force_no_longer() {
+    let server = RedisServer::start().await;
+    let (a, b) = (Machine::new(&server, "1", 100), Machine::new(&server, "1", 100));
+    b.sees("1").await;
+    let before = a.look().await;
+    a.file.write_keys(vec![given_away("1")], 200);
+    let record = a.look().await;
+    assert!(record.keys.is_empty() && record.revision > before.revision, "{record:?}");
+    for machine in [&b, &a, &b] {
+        assert_eq!(machine.look().await.revision, record.revision, "nobody brings it back");
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_pointed_at_an_empty_file_has_no_keys_any_more() {
+    let server = RedisServer::start().await;
+    let before = Machine::new(&server, "1", 100).look().await;
+    assert!(before.has_kid("1"));
+    let moved = Machine::at("/etc/none.json", &server, "1", 100);
+    moved.file.write_keys(Vec::new(), 200);
+    let record = moved.look().await;
+    assert!(record.keys.is_empty() && record.revision > before.revision, "{record:?}");
+    assert_eq!(moved.look().await.revision, record.revision);
 }

@@ -37,6 +37,22 @@ async fn whatever_goes_wrong_the_last_good_keys_stay() {
 }
 
 #[tokio::test]
+async fn a_key_whose_private_part_is_published_is_in_force_no_longer_even_if_it_was_the_only_one() {
+    let provider = Provider::start("a").await;
+    let world = with_source(&at(&provider, "")).await;
+    let good = world.keys(None).await;
+    provider.publish_keys(vec![crate::test_provider::given_away("a")]);
+    world.make_due().await;
+    let record = until_record(&world, "no key", |record| record.keys.is_empty()).await;
+    assert!(record.revision > good.revision && record.origin.failure.is_some(), "{record:?}");
+    world.until_marked(record.revision).await;
+    let reply = world.keys(None).await;
+    assert_eq!((reply.standing, reply.revision, kids(&reply).len()), (Standing::Unreachable, record.revision, 0));
+    provider.publish(&["a"]);
+    assert_eq!(kids(&world.keys(Some("a")).await), ["a"], "the set before may not count as unchanged");
+}
+
+#[tokio::test]
 async fn a_provider_that_is_down_at_the_start_is_found_as_soon_as_somebody_needs_it() {
     let mut provider = Provider::start("a").await;
     provider.stop().await;
