@@ -51,14 +51,14 @@ impl KeyOrigin for HttpKeys {
     async fn fetch(&self, place: &Place, known: &Origin, effort: Effort) -> Result<Fetched, Unfetched> {
         match place {
             Place::File(path) => read(path).await.map(Fetched::Document),
-            Place::Jwks(url) => self.fetch_set(url.clone(), known).await,
+            Place::Jwks(url) => self.fetch_set(url.clone(), without_query(url), known).await,
             Place::Issuer { issuer, url, allow_http } => {
                 let location = known.location.as_deref().filter(|_| effort == Effort::KeysOnly);
-                let uri = match location.and_then(|location| Url::parse(location).ok()) {
+                let uri = match location.and_then(|location| discovery::location(location, *allow_http).ok()) {
                     Some(uri) => uri,
                     None => self.discover(issuer, url, *allow_http).await?,
                 };
-                self.fetch_set(uri, known).await
+                self.fetch_set(uri.clone(), uri.into(), known).await
             }
         }
     }
@@ -80,8 +80,8 @@ impl HttpKeys {
         Err(Unfetched(refusals.join("; ")))
     }
 
-    async fn fetch_set(&self, uri: Url, known: &Origin) -> Result<Fetched, Unfetched> {
-        let location = uri.to_string();
+    /// The set at `uri`, which is on record as `location`.
+    async fn fetch_set(&self, uri: Url, location: String, known: &Origin) -> Result<Fetched, Unfetched> {
         // Keys of no use here may be of use to the next version of this program, so such a set is read anew.
         let is_whole = known.left_out == 0 && known.location.as_ref() == Some(&location);
         let answer = self.get(&uri, known.etag.as_deref().filter(|_| is_whole)).await?;

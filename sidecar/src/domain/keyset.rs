@@ -94,7 +94,7 @@ pub struct KeysetRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Origin {
-    /// What the configuration said where the set is, when an attempt was made last.
+    /// Where the configuration said that the set is, when an attempt was made last: [`source::Place::identity`].
     pub place: Option<String>,
     /// When the set was last fetched, or found unchanged: Unix milliseconds; 0 if never.
     pub fetched_at_ms: u64,
@@ -106,7 +106,7 @@ pub struct Origin {
     pub failure: Option<String>,
     /// The last question about an unknown `kid` that an attempt was made for.
     pub answered: Option<String>,
-    /// Where the set was published.
+    /// Where the set was published. Without the query if the configuration says it, which may hold a secret.
     pub location: Option<String>,
     /// The `ETag` that came with it from there.
     pub etag: Option<String>,

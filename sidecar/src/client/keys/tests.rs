@@ -107,6 +107,15 @@ async fn an_issuers_keys_are_where_its_metadata_says() {
 }
 
 #[tokio::test]
+async fn keys_are_not_fetched_without_tls_only_because_they_were_before() {
+    let provider = Provider::start("a").await;
+    let known = known(&document(&issuer(&provider.url(""), true)).await);
+    let error = fetch(&issuer(&provider.url(""), false), &known, Effort::KeysOnly).await.unwrap_err();
+    assert!(error.contains("not an https URL"), "{error}");
+    assert_eq!(provider.fetches(), 1);
+}
+
+#[tokio::test]
 async fn an_authorization_server_without_openid_is_asked_as_rfc_8414_says() {
     let provider = Provider::start("a").await;
     provider.claim(&provider.url("/tenant"), &provider.url("/keys"));

@@ -51,7 +51,15 @@ pub fn jwks_uri(metadata: &[u8], issuer: &str, allow_http: bool) -> Result<Url, 
     if metadata.issuer != issuer {
         return Err(Unsuitable::Issuer(metadata.issuer.chars().take(200).flat_map(char::escape_debug).collect()));
     }
-    let uri = Url::parse(&metadata.jwks_uri).map_err(|_| Unsuitable::NoUrl)?;
+    location(&metadata.jwks_uri, allow_http)
+}
+
+/// A `jwks_uri`, if keys may be fetched from there.
+///
+/// # Errors
+/// [`Unsuitable::NoUrl`], [`Unsuitable::Insecure`].
+pub fn location(jwks_uri: &str, allow_http: bool) -> Result<Url, Unsuitable> {
+    let uri = Url::parse(jwks_uri).map_err(|_| Unsuitable::NoUrl)?;
     match uri.scheme() {
         "https" => Ok(uri),
         "http" if allow_http => Ok(uri),

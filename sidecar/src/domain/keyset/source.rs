@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::SourceName;
@@ -41,6 +42,20 @@ pub enum Place {
     File(PathBuf),
 }
 
+impl Place {
+    /// What is the same for no other place: as people read it, and a digest of what they may not.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let whole = match self {
+            Self::Issuer { issuer, allow_http, .. } => format!("{issuer} {allow_http}"),
+            Self::Jwks(url) => url.to_string(),
+            Self::File(path) => path.display().to_string(),
+        };
+        let digest: String = Sha256::digest(whole.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{self} {digest}")
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,4 +74,31 @@ pub fn without_query(url: &Url) -> String {
     url.set_query(None);
     url.set_fragment(None);
     url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_that_differ_in_anything_are_told_apart_and_no_query_is_shown() {
+        let jwks = |text: &str| Place::Jwks(Url::parse(text).unwrap());
+        let issuer =
+            |text: &str, allow_http| Place::Issuer { issuer: text.into(), url: Url::parse(text).unwrap(), allow_http };
+        let places = [
+            jwks("https://a.org/"),
+            jwks("https://a.org/?key=1"),
+            jwks("https://a.org/?key=2"),
+            issuer("https://a.org", true),
+            issuer("https://a.org", false),
+            issuer("https://a.org/", false),
+            Place::File("https://a.org/".into()),
+        ];
+        for (n, place) in places.iter().enumerate() {
+            let identity = place.identity();
+            assert!(identity.starts_with(&format!("{place} ")) && !identity.contains("key="), "{identity}");
+            assert_eq!(identity, place.clone().identity());
+            assert!(places.iter().skip(n + 1).all(|other| other.identity() != identity), "{identity}");
+        }
+    }
 }

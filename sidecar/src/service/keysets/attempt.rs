@@ -129,7 +129,7 @@ pub(super) fn is_moved(source: &Source, record: &KeysetRecord, state: &State) ->
 
 /// Whether the record is about what is at `place`.
 fn is_of(record: &KeysetRecord, place: &Place) -> bool {
-    record.origin.place.as_ref().is_none_or(|known| *known == place.to_string())
+    record.origin.place.as_ref().is_none_or(|known| *known == place.identity())
 }
 
 /// The record after an attempt, and what was left out of the set.
@@ -145,7 +145,7 @@ fn folded(
     if is_moved {
         record.origin = Origin::default();
     }
-    record.origin.place = Some(source.place.to_string());
+    record.origin.place = Some(source.place.identity());
     if let Why::Asked(question) = why {
         record.origin.answered = Some(question.clone());
     }

@@ -92,6 +92,29 @@ async fn keys_from_where_a_source_was_before_are_not_believed() {
 }
 
 #[tokio::test]
+async fn another_query_is_another_place_and_no_query_is_on_record() {
+    let mut provider = Provider::start("a").await;
+    let asked = |provider: &Provider, query: &str| {
+        let uri = provider.url(&format!("/keys?{query}"));
+        format!(r#"[{{"name":"idp","jwks_uri":"{uri}","allow_http":true}}]"#)
+    };
+    let world = with_source(&asked(&provider, "tenant=x&key=hunter2")).await;
+    let old = world.keys(None).await;
+    world.closing.cancel();
+    provider.publish(&[]);
+    let moved = world.beside(&[("SEKISHO_KEY_SOURCES", &asked(&provider, "tenant=y&key=hunter2"))]).await;
+    let record = until_record(&moved, "a failure", |record| record.origin.failure.is_some()).await;
+    assert!(record.keys.is_empty() && record.revision > old.revision, "{record:?}");
+    assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
+    provider.stop().await;
+    provider.come_back("b").await;
+    let record = until_record(&moved, "the key", |record| record.has_kid("b")).await;
+    assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
+    moved.make_due().await;
+    until("an answer that nothing has changed", || provider.not_modified() == 1).await;
+}
+
+#[tokio::test]
 async fn without_redis_known_keys_are_answered_from_memory_and_unknown_ones_are_an_inability() {
     let provider = Provider::start("a").await;
     let mut world = with_source(&at(&provider, "")).await;
