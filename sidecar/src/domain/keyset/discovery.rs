@@ -3,6 +3,9 @@
 use serde::Deserialize;
 use url::Url;
 
+/// Most bytes of a `jwks_uri`: it is put on record.
+const URI_MAX_BYTES: usize = 2_048;
+
 /// Why an issuer's metadata cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsuitable {
@@ -13,7 +16,7 @@ pub enum Unsuitable {
     #[error("it is the metadata of the issuer `{0}`, and the configured one must be the same to the letter")]
     Issuer(String),
     /// Its keys are nowhere.
-    #[error("its `jwks_uri` is no URL")]
+    #[error("its `jwks_uri` is no URL, or has more than {URI_MAX_BYTES} bytes")]
     NoUrl,
     /// Its keys could be replaced on the way.
     #[error("its `jwks_uri` is not an https URL; `allow_http: true` takes it nevertheless")]
@@ -59,7 +62,8 @@ pub fn jwks_uri(metadata: &[u8], issuer: &str, allow_http: bool) -> Result<Url, 
 /// # Errors
 /// [`Unsuitable::NoUrl`], [`Unsuitable::Insecure`].
 pub fn location(jwks_uri: &str, allow_http: bool) -> Result<Url, Unsuitable> {
-    let uri = Url::parse(jwks_uri).map_err(|_| Unsuitable::NoUrl)?;
+    let uri = Some(jwks_uri).filter(|uri| uri.len() <= URI_MAX_BYTES).and_then(|uri| Url::parse(uri).ok());
+    let uri = uri.ok_or(Unsuitable::NoUrl)?;
     match uri.scheme() {
         "https" => Ok(uri),
         "http" if allow_http => Ok(uri),
@@ -111,6 +115,7 @@ mod tests {
             (metadata(own, "http://a.org/k"), true, Ok("http://a.org/k")),
             (metadata(own, "file:///etc/passwd"), true, Err(Unsuitable::Insecure)),
             (metadata(own, "/k"), true, Err(Unsuitable::NoUrl)),
+            (metadata(own, &format!("{keys}{}", "k".repeat(2_048))), false, Err(Unsuitable::NoUrl)),
             (r#"{"issuer":"https://a.org/"}"#.to_owned(), false, Err(Unsuitable::Form)),
             ("<html>".to_owned(), false, Err(Unsuitable::Form)),
         ] {

@@ -11,13 +11,37 @@ use serde_json::Value;
 /// the key away.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
+/// Most keys of no use that are told one by one. A set of half a megabyte has room for many thousands.
+const TOLD_MAX: usize = 64;
+/// Most characters that are shown of a `kid`.
+const KID_SHOWN_MAX: usize = 200;
+
 /// The keys of a set, sorted out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
     /// Those that can be used, in their order, each once; at most [`KEYS_MAX`].
     pub keys: Vec<Jwk>,
-    /// The others.
+    /// The others, the first ones of them.
     pub left_out: Vec<LeftOut>,
+    /// How many others there are.
+    pub left_out_count: usize,
+}
+
+impl Selection {
+    /// A line for each of the others, for people; those that are only counted share one.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let more = self.left_out_count.saturating_sub(self.left_out.len());
+        let more = (more > 0).then(|| format!("and {more} more"));
+        self.left_out.iter().map(ToString::to_string).chain(more).collect()
+    }
+
+    fn leave_out(&mut self, index: usize, kid: Option<String>, why: String) {
+        self.left_out_count += 1;
+        if self.left_out.len() < TOLD_MAX {
+            self.left_out.push(LeftOut { index, kid, why });
+        }
+    }
 }
 
 /// A key that is of no use here.
@@ -25,7 +49,7 @@ pub struct Selection {
 pub struct LeftOut {
     /// Where it stands in the set, from 0.
     pub index: usize,
-    /// Its name, if it says one.
+    /// The beginning of its name, if it says one.
     pub kid: Option<String>,
     /// What is wrong with it.
     pub why: String,
@@ -74,7 +98,7 @@ struct RawSet {
     keys: Vec<Value>,
 }
 
-/// The usable keys of the set in `body`.
+/// The usable keys of the set in `body`. What they say of their use is heeded, and not kept.
 ///
 /// # Errors
 /// [`UnusableSet`]: it is no set, or there is none.
@@ -84,16 +108,16 @@ pub fn select(body: &[u8]) -> Result<Selection, UnusableSet> {
     let given_away: Vec<Jwk> = set.keys.iter().filter(|key| private_member(key).is_some()).map(public_part).collect();
     let is_secret = is_secret_after(&given_away);
     for (index, key) in set.keys.into_iter().enumerate() {
-        let kid = key.get("kid").and_then(Value::as_str).map(str::to_owned);
+        let kid = key.get("kid").and_then(Value::as_str).map(|kid| kid.chars().take(KID_SHOWN_MAX).collect());
         match usable(key) {
             Ok(key) if selection.keys.contains(&key) => {}
             Ok(key) if !is_secret(&key) => {
                 let why = "its private part is in another one; whoever published it must replace it".to_owned();
-                selection.left_out.push(LeftOut { index, kid, why });
+                selection.leave_out(index, kid, why);
             }
             Ok(key) if selection.keys.len() < KEYS_MAX => selection.keys.push(key),
-            Ok(_) => selection.left_out.push(LeftOut { index, kid, why: format!("there are more than {KEYS_MAX}") }),
-            Err(why) => selection.left_out.push(LeftOut { index, kid, why }),
+            Ok(_) => selection.leave_out(index, kid, format!("there are more than {KEYS_MAX}")),
+            Err(why) => selection.leave_out(index, kid, why),
         }
     }
     if selection.keys.is_empty() {
@@ -113,7 +137,17 @@ fn usable(key: Value) -> Result<Jwk, String> {
     }
     let key: Jwk = serde_json::from_value(key).map_err(|_| "one of its members is no text".to_owned())?;
     VerifyingKey::from_jwk(&key, None).map_err(|error| error.to_string())?;
-    Ok(key)
+    Ok(essence(key))
+}
+
+/// A key that can be used, without what its kind does not need: nothing else is bounded, and nothing else is kept.
+fn essence(key: Jwk) -> Jwk {
+    let Jwk { kty, kid, alg, n, e, crv, x, y, .. } = key;
+    match kty.as_str() {
+        "RSA" => Jwk { kty, kid, alg, n, e, ..Jwk::default() },
+        "EC" => Jwk { kty, kid, alg, crv, x, y, ..Jwk::default() },
+        _ => Jwk { kty, kid, alg, crv, x, ..Jwk::default() },
+    }
 }
 
 fn private_member(key: &Value) -> Option<&'static str> {
@@ -133,8 +167,8 @@ fn is_secret_after(given_away: &[Jwk]) -> impl Fn(&Jwk) -> bool + use<> {
     let material = |key: &Jwk| VerifyingKey::from_jwk(key, None).ok();
     let given_away: Vec<VerifyingKey> = given_away.iter().filter_map(material).collect();
     move |key| {
-        let bare = Jwk { kid: None, alg: None, usage: None, key_ops: None, ..key.clone() };
-        material(&bare).is_none_or(|key| !given_away.contains(&key))
+        let bare = Jwk { kid: None, alg: None, ..key.clone() };
+        given_away.is_empty() || material(&bare).is_none_or(|key| !given_away.contains(&key))
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::origin::{Document, Effort, Fetched};
 use super::{Inner, State, Tended, Turn, chance};
-use crate::domain::keyset::set::{LeftOut, Selection, select};
+use crate::domain::keyset::set::{Selection, select};
 use crate::domain::keyset::source::{Place, Source};
 use crate::domain::keyset::{KeysetRecord, Origin, schedule};
 use crate::service::clock::now_ms;
@@ -68,7 +68,7 @@ impl Inner {
         let (after, left_out) = folded(&before, source, why, fetched, announced);
         self.publisher.write(turn, &after).await?;
         tended.remember(&after);
-        self.tell(tended, &before, &after, &left_out);
+        self.tell(tended, &before, &after, left_out);
         if after.revision > announced {
             self.publisher.announce(&tended.name, after.revision).await?;
         }
@@ -77,7 +77,7 @@ impl Inner {
     }
 
     /// Counts an attempt, and logs what it changed: once when a source begins to fail, and when it works again.
-    fn tell(&self, tended: &Tended, before: &KeysetRecord, after: &KeysetRecord, left_out: &[LeftOut]) {
+    fn tell(&self, tended: &Tended, before: &KeysetRecord, after: &KeysetRecord, left_out: Vec<String>) {
         let (source, has_changed) = (tended.name.as_str(), before.revision != after.revision);
         self.metrics.keyset_fetch(
             source,
@@ -102,7 +102,6 @@ impl Inner {
         if has_changed {
             tracing::info!(source, revision = after.revision, keys = after.keys.len(), "the keys have changed");
         }
-        let left_out: Vec<String> = left_out.iter().map(ToString::to_string).collect();
         let mut state = tended.state();
         if after.origin.failure.is_none() && state.left_out != left_out {
             for key in &left_out {
@@ -139,7 +138,7 @@ fn folded(
     why: &Why,
     fetched: Result<Fetched, String>,
     announced: u64,
-) -> (KeysetRecord, Vec<LeftOut>) {
+) -> (KeysetRecord, Vec<String>) {
     let (mut record, now_ms, mut left_out) = (before.clone(), now_ms(), Vec::new());
     let is_moved = !is_of(before, &source.place);
     if is_moved {
@@ -166,7 +165,7 @@ fn folded(
             match set {
                 None => record.replace_keys(before.keys.clone(), announced, now_ms),
                 Some((selection, document)) => {
-                    left_out.clone_from(&selection.left_out);
+                    left_out = selection.told();
                     take(&mut record, selection, document, *why == Why::FileChanged, announced, now_ms);
                 }
             }
@@ -199,7 +198,7 @@ fn take(
         return;
     }
     record.replace_keys(selection.keys, announced, now_ms);
-    record.origin.left_out = selection.left_out.len();
+    record.origin.left_out = selection.left_out_count;
     record.origin.location = document.location;
     record.origin.etag = document.etag;
     // A change to an older file is a change: the others' files are older than it from now on.

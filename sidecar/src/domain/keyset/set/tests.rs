@@ -86,6 +86,44 @@ fn a_key_that_is_there_twice_counts_once_and_too_many_are_left_out() {
 }
 
 #[test]
+fn of_the_keys_of_no_use_the_first_ones_are_told_and_the_others_counted() {
+    let bad = |n: usize| json!({"kty": "oct", "kid": format!("{n}-{}", "ü".repeat(1_000))});
+    for (count, told, more) in [(64, 64, None), (65, 65, Some("and 1 more")), (2_000, 65, Some("and 1936 more"))] {
+        let taken = selected(&(0..count).map(bad).chain([ec("a")]).collect::<Vec<_>>()).unwrap();
+        let lines = taken.told();
+        assert_eq!((taken.left_out_count, lines.len()), (count, told));
+        assert!(lines.iter().all(|line| line.chars().count() < 300), "{:?}", lines[0]);
+        assert_eq!(lines.last().map(String::as_str).filter(|last| last.starts_with("and")), more);
+    }
+    let error = selected(&[bad(0)]).unwrap_err().to_string();
+    assert!(error.chars().count() < 400, "{error}");
+}
+
+#[test]
+fn of_a_key_only_what_it_needs_is_kept() {
+    let long = "verify ".repeat(1_000);
+    for (key, kept) in [
+        (rsa("r"), vec!["alg", "e", "kid", "kty", "n"]),
+        (ec("e"), vec!["alg", "crv", "kid", "kty", "x", "y"]),
+        (ed25519("o"), vec!["alg", "crv", "kid", "kty", "x"]),
+    ] {
+        let alg = [("RSA", "PS256"), ("EC", "ES256"), ("OKP", "EdDSA")];
+        let alg = alg.into_iter().find(|(kty, _)| key["kty"] == *kty).unwrap().1;
+        let mut full = with(with(key, "use", json!("sig")), "alg", json!(alg));
+        full["key_ops"] = json!(["verify", long]);
+        for name in ["n", "e", "crv", "x", "y"] {
+            if full.get(name).is_none() {
+                full[name] = json!(long);
+            }
+        }
+        let taken = selected(&[full]).unwrap();
+        let stored = serde_json::to_value(&taken.keys[0]).unwrap();
+        assert_eq!(stored.as_object().unwrap().keys().collect::<Vec<_>>(), kept);
+        assert_eq!(stored["alg"], alg);
+    }
+}
+
+#[test]
 fn what_is_no_set_is_of_no_use() {
     for (body, expected) in [
         ("<html>".to_owned(), "a JSON object with a list `keys`"),
