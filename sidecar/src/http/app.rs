@@ -2,11 +2,14 @@
 //! vouches for every caller. It believes nothing but the filter's signed assertion.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use tokio::time::timeout;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -42,6 +45,10 @@ use caller::Verifier;
 
 /// Largest body that a call takes: every one is a few hundred bytes.
 const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// Longer than any call takes: a change waits 6 s for its turn and 30 s at most for its acknowledgement, and some look
+/// at every key of Redis, about a second for a million.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -88,8 +95,16 @@ pub fn router(api: Api) -> Router {
                     header::CACHE_CONTROL,
                     HeaderValue::from_static("no-store"),
                 ))
-                .layer(DefaultBodyLimit::max(BODY_MAX_BYTES)),
+                .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+                .layer(middleware::from_fn_with_state(TIMEOUT, in_time)),
         )
+}
+
+/// Gives up a call that is still not answered after `limit`: its body may never end. A change runs to its end.
+async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let cause = || format!("a call was not answered within {} s", limit.as_secs());
+    let answered = timeout(limit, next.run(request)).await;
+    answered.unwrap_or_else(|_| Refused(Failure::Unavailable { cause: cause() }).into_response())
 }
 
 fn routes() -> OpenApiRouter<Api> {

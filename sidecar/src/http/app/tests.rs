@@ -191,6 +191,24 @@ async fn the_description_is_served_and_names_every_call() {
 }
 
 #[tokio::test]
+async fn a_call_whose_body_never_ends_is_given_up() {
+    let limit = axum::middleware::from_fn_with_state(std::time::Duration::from_millis(20), super::in_time);
+    let router = Router::new().route("/", axum::routing::post(async |_: String| "read")).layer(limit);
+    for (body, expected) in [
+        (Body::from("whole"), StatusCode::OK),
+        (
+            Body::from_stream(futures_util::stream::pending::<Result<String, std::io::Error>>()),
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+    ] {
+        let response = router.clone().oneshot(Request::post("/").body(body).unwrap()).await.unwrap();
+        assert_eq!(response.status(), expected);
+        let is_problem = response.headers()[header::CONTENT_TYPE] == "application/problem+json";
+        assert_eq!(is_problem, expected != StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_a_problem_document_too() {
     let world = World::start().await;
     world.user(Method::GET, "/api/nothing", None).await.is_problem(404, "no_such_path");

@@ -39,10 +39,10 @@ pub struct Jwks {
     last: Arc<Mutex<Option<Read>>>,
 }
 
-/// The set, as it was read last.
+/// How the set was read last. A failure counts, too: while the store is away, nobody may wait for it in a row.
 struct Read {
     at: Instant,
-    document: Arc<Document>,
+    outcome: Result<Arc<Document>, Failure>,
 }
 
 impl Jwks {
@@ -55,15 +55,16 @@ impl Jwks {
     /// The set, at most a second old.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`].
+    /// [`Failure::Unavailable`], also if the store could not be read less than a second ago.
     pub async fn document(&self) -> Result<Arc<Document>, Failure> {
         let mut last = self.last.lock().await;
         if let Some(read) = last.as_ref().filter(|read| read.at.elapsed() < FRESH) {
-            return Ok(Arc::clone(&read.document));
+            return read.outcome.clone();
         }
-        let document = Arc::new(document(self.store.ring().await?.public())?);
-        *last = Some(Read { at: Instant::now(), document: Arc::clone(&document) });
-        Ok(document)
+        let ring = self.store.ring().await.map_err(Failure::from);
+        let outcome = ring.and_then(|ring| document(ring.public())).map(Arc::new);
+        *last = Some(Read { at: Instant::now(), outcome: outcome.clone() });
+        outcome
     }
 }
 
@@ -73,4 +74,54 @@ fn document(keys: Vec<Jwk>) -> Result<Document, Failure> {
     let digest = Sha256::digest(body.as_bytes());
     let tag: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     Ok(Document { body, etag: format!("\"{tag}\"") })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::domain::signing::Kid;
+    use crate::domain::signing::ring::{Ring, Update};
+    use crate::domain::time::UnixSeconds;
+    use crate::service::error::StoreError;
+    use crate::service::signing_keys::Stepped;
+
+    /// A store that answers late, and cannot be read the first time.
+    #[derive(Default)]
+    struct Away(AtomicUsize);
+
+    #[async_trait]
+    impl SigningKeyStore for Away {
+        async fn ring(&self) -> Result<Ring, StoreError> {
+            sleep(Duration::from_millis(50)).await;
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(StoreError::unavailable("away")),
+                _ => Ok(Ring::default()),
+            }
+        }
+
+        async fn step(&self, _: &Update) -> Result<Stepped, StoreError> {
+            Err(StoreError::unavailable("away"))
+        }
+
+        async fn note_token(&self, _: &Kid, _: UnixSeconds) -> Result<bool, StoreError> {
+            Err(StoreError::unavailable("away"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_asked_once_a_second_like_any_other() {
+        let store = Arc::new(Away::default());
+        let jwks = Jwks::new(store.clone());
+        for (documents, asked, is_there) in [(20, 1, false), (20, 2, true)] {
+            let all = futures_util::future::join_all((0..documents).map(|_| jwks.document())).await;
+            assert!(all.iter().all(|document| document.is_ok() == is_there), "{all:?}");
+            assert_eq!(store.0.load(Ordering::Relaxed), asked);
+            sleep(FRESH).await;
+        }
+    }
 }
