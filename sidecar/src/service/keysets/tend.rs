@@ -30,9 +30,7 @@ impl Keysets {
             None => Ok(()),
         }
     }
-}
 
-impl Keysets {
     /// Lets the life of a source's keys be over: the sidecars fetch them within a second.
     ///
     /// # Errors
