@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use sekisho_core::answer::{Answer, Shape};
+use sekisho_core::authorize::address::Connection;
 use sekisho_core::check::{CallId, RequestId, ShareKey};
 use sekisho_core::denial::Inability;
 use sekisho_core::flow::{clean_target, forged_trailers};
@@ -20,6 +21,16 @@ use crate::{calls, pairs, root};
 /// `%FILTER_STATE(wasm.sekisho.reason:PLAIN)%`.
 const REASON: &[u8] = b"sekisho.reason";
 
+/// The connection of the effective context's request.
+#[derive(Debug)]
+struct Proxy;
+
+impl Connection for Proxy {
+    fn source(&self) -> Option<Vec<u8>> {
+        host::property(b"source\0address").ok().map(Vec::from)
+    }
+}
+
 pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
     let now = vm.now();
     let policy = vm.policy_of(stream).map(Rc::clone);
@@ -36,7 +47,7 @@ pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
     if pairs.iter().any(|(name, _)| *name == b"x-sekisho-trap") {
         core::arch::wasm32::unreachable();
     }
-    let head = Head::read(&pairs, &policy.forgeable);
+    let head = Head { connection: Some(&Proxy), ..Head::read(&pairs, &policy.forgeable) };
     // First of all, whatever becomes of the request: a token in its target would be logged.
     let target = clean_target(&policy, &head);
     if target.as_ref().is_some_and(|target| host::set_header(Map::RequestHeaders, b":path", target).is_err()) {
@@ -183,9 +194,9 @@ fn edit(edits: &Edits, may_be_there: impl Fn(&str) -> bool) -> HostResult<()> {
     }
     for (name, value) in edits.settings() {
         if may_be_there(name) {
-            host::set_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+            host::set_header(Map::RequestHeaders, name.as_bytes(), value)?;
         } else {
-            host::add_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+            host::add_header(Map::RequestHeaders, name.as_bytes(), value)?;
         }
     }
     Ok(())

@@ -38,7 +38,7 @@ fn policy() -> Policy {
         "mesh": {"secret_env": "MESH"},
         "providers": [{"name": "p", "issuers": ["sekisho"], "audiences": ["a", "b"], "hs256_secret_env": "JWT",
                        "email_claim": "email", "email_domains": ["*"], "email_verified": "ignored"}],
-        "routes": [{"name": "all", "prefix": "/", "access": "protected"}]
+        "routes": [{"name": "all", "access": "protected"}]
     });
     let environment = |name: &str| match name {
         "MESH" => Some("m".repeat(32)),

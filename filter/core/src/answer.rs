@@ -1,8 +1,24 @@
 //! What a client that may not pass is answered.
 
+pub mod navigation;
+
+use std::borrow::Cow;
+
 use serde_json::json;
 
-use crate::denial::{Denial, Inability, Malformed};
+use crate::authorize::Lack;
+use crate::denial::{Denial, Inability, Malformed, Refusal};
+
+/// How a rule answers those that may not pass.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answers {
+    /// The shape of the body.
+    pub shape: Shape,
+    /// The page to which browsers are sent that have to sign in.
+    pub sign_in: Option<String>,
+    /// What is answered instead; the first that fits.
+    pub custom: Vec<Custom>,
+}
 
 /// The shape of a rule's refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +28,28 @@ pub enum Shape {
     /// Problem details (RFC 9457).
     #[default]
     Problem,
+}
+
+/// An answer that an operator wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Custom {
+    /// Instead of which.
+    pub when: When,
+    /// Another status.
+    pub status: Option<u16>,
+    /// Headers that are set besides, or instead.
+    pub headers: Vec<(String, String)>,
+    /// Another body, in which `{status}`, `{code}` and `{message}` are filled in.
+    pub body: Option<String>,
+}
+
+/// Which answer a custom one replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// All with this status.
+    Status(u16),
+    /// The one with this code.
+    Code(String),
 }
 
 impl Shape {
@@ -25,29 +63,66 @@ pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// Names in lower case.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// JSON, unless an operator wrote something else.
     pub body: String,
     /// Why, for the access log.
     pub code: &'static str,
 }
 
+impl Answers {
+    /// The answer to a request that may not pass. `sign_in` is where a browser goes that could sign in.
+    #[must_use]
+    pub fn to(&self, refusal: &Refusal, sign_in: Option<&str>, now_s: u64) -> Answer {
+        let answer = match refusal {
+            Refusal::Denied(denial) => match sign_in.filter(|_| denial.ends_by_signing_in()) {
+                Some(location) => Answer::redirect(location, denial.code()),
+                None => Answer::denied(denial, self.shape, now_s),
+            },
+            Refusal::CannotTell(inability) => Answer::unable(*inability, self.shape),
+            Refusal::Malformed(malformed) => Answer::malformed(*malformed, self.shape),
+        };
+        let is_meant = |custom: &&Custom| match &custom.when {
+            When::Status(status) => *status == answer.status,
+            When::Code(code) => *code == answer.code,
+        };
+        match self.custom.iter().find(is_meant) {
+            Some(custom) => custom.instead_of(answer, &refusal.message(now_s)),
+            None => answer,
+        }
+    }
+}
+
+impl Custom {
+    fn instead_of(&self, mut answer: Answer, message: &str) -> Answer {
+        answer.status = self.status.unwrap_or(answer.status);
+        for (name, value) in &self.headers {
+            answer.headers.retain(|(known, _)| known != name);
+            answer.headers.push((name.clone().into(), value.clone()));
+        }
+        if let Some(body) = &self.body {
+            // None of the three holds a brace, a quote or a backslash: they fit into JSON and HTML as they are.
+            let status = answer.status.to_string();
+            answer.body =
+                body.replace("{status}", &status).replace("{code}", answer.code).replace("{message}", message);
+        }
+        answer
+    }
+}
+
 impl Answer {
-    /// The answer to a refused request: 401 with a challenge (RFC 6750 §3).
+    /// The answer to a refused request: 401 with a challenge (RFC 6750 §3), or 403.
     #[must_use]
     pub fn denied(denial: &Denial, shape: Shape, now_s: u64) -> Self {
-        // RFC 6750 §3.1: a request without any credential gets no error code.
-        let challenge = match denial {
-            Denial::Missing => r#"Bearer realm="sekisho""#.to_owned(),
-            Denial::NotBearer => r#"Bearer realm="sekisho", error="invalid_request""#.to_owned(),
-            _ => format!(
-                r#"Bearer realm="sekisho", error="invalid_token", error_description="{}""#,
-                denial.reason(now_s)
-            ),
+        let message = denial.message(now_s);
+        let mut answer = if denial.status() == 401 {
+            Self::new(401, "Unauthorized", "authentication_error", denial.code(), &message, shape)
+        } else {
+            Self::new(403, "Forbidden", "permission_error", denial.code(), &message, shape)
         };
-        let mut answer =
-            Self::new(401, "Unauthorized", "authentication_error", denial.code(), &denial.message(now_s), shape);
-        answer.headers.push(("www-authenticate", challenge));
+        if let Some(challenge) = challenge(denial, now_s) {
+            answer.headers.push(("www-authenticate".into(), challenge));
+        }
         answer
     }
 
@@ -56,7 +131,7 @@ impl Answer {
     pub fn unable(inability: Inability, shape: Shape) -> Self {
         let (code, message) = (inability.code(), inability.message());
         let mut answer = Self::new(503, "Service Unavailable", "service_unavailable", code, message, shape);
-        answer.headers.push(("retry-after", "1".into()));
+        answer.headers.push(("retry-after".into(), "1".into()));
         answer
     }
 
@@ -65,6 +140,12 @@ impl Answer {
     pub fn malformed(malformed: Malformed, shape: Shape) -> Self {
         let (code, message) = (malformed.code(), malformed.message());
         Self::new(400, "Bad Request", "invalid_request_error", code, &message, shape)
+    }
+
+    /// Sends a browser to sign in.
+    fn redirect(location: &str, code: &'static str) -> Self {
+        let headers = vec![("location".into(), location.to_owned()), ("cache-control".into(), "no-store".into())];
+        Self { status: 302, headers, body: String::new(), code }
     }
 
     fn new(status: u16, title: &str, kind: &str, code: &'static str, message: &str, shape: Shape) -> Self {
@@ -76,59 +157,31 @@ impl Answer {
             ),
         };
         // A refusal is about this moment: no cache may repeat it.
-        let headers = vec![("content-type", content_type.into()), ("cache-control", "no-store".into())];
+        let headers = vec![("content-type".into(), content_type.into()), ("cache-control".into(), "no-store".into())];
         Self { status, headers, body: body.to_string(), code }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::verify::Invalid;
-    use sekisho_protocol::feed::FOREVER;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
-        answer.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-    }
-
-    #[test]
-    fn refusals_of_the_llm_path_keep_the_old_words() {
-        for (denial, message) in [
-            (Denial::Missing, "Authorization header required"),
-            (Denial::NotBearer, "Invalid Authorization header format"),
-            (Denial::Revoked, "Invalid or expired token: Token has been revoked"),
-            (Denial::Banned { until: 604_800 }, "Invalid or expired token: User is banned for 6 days 23 hours"),
-            (Denial::Banned { until: FOREVER }, "Invalid or expired token: User is banned permanently"),
-            (Denial::Invalid(Invalid::Expired), "Invalid or expired token: token has expired"),
-        ] {
-            let answer = Answer::denied(&denial, Shape::Llm, 1);
-            assert_eq!(answer.status, 401);
-            let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-            assert_eq!(body, json!({"error": {"message": message, "type": "authentication_error"}}));
-        }
-    }
-
-    #[test]
-    fn a_refusal_carries_the_challenge_of_rfc_6750() {
-        let challenge =
-            |denial: &Denial| header(&Answer::denied(denial, Shape::Llm, 0), "www-authenticate").map(str::to_owned);
-        assert_eq!(challenge(&Denial::Missing).as_deref(), Some(r#"Bearer realm="sekisho""#));
-        assert_eq!(
-            challenge(&Denial::Revoked).as_deref(),
-            Some(r#"Bearer realm="sekisho", error="invalid_token", error_description="Token has been revoked""#)
-        );
-    }
-
-    #[test]
-    fn an_inability_is_no_refusal() {
-        let answer = Answer::unable(Inability::Unavailable, Shape::Problem);
-        assert_eq!(answer.status, 503);
-        assert_eq!(header(&answer, "retry-after"), Some("1"));
-        assert_eq!(header(&answer, "www-authenticate"), None);
-        assert_eq!(header(&answer, "content-type"), Some("application/problem+json"));
-        let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-        assert_eq!((&body["status"], &body["code"]), (&json!(503), &json!("check_unavailable")));
+/// The challenge that goes with a refusal. RFC 6750 §3.1: a request without any credential gets no error code.
+fn challenge(denial: &Denial, now_s: u64) -> Option<String> {
+    let error = |error: &str, more: &str| {
+        format!(r#"Bearer realm="sekisho", error="{error}", error_description="{}"{more}"#, denial.reason(now_s))
+    };
+    match denial {
+        Denial::Missing => Some(r#"Bearer realm="sekisho""#.to_owned()),
+        Denial::NotBearer => Some(r#"Bearer realm="sekisho", error="invalid_request""#.to_owned()),
+        Denial::Unmet(unmet) => match &unmet.what {
+            Lack::Scope(scopes) => Some(error("insufficient_scope", &format!(r#", scope="{scopes}""#))),
+            Lack::SignIn(most_s) => {
+                Some(error("insufficient_user_authentication", &format!(r#", max_age="{most_s}""#)))
+            }
+            Lack::TokenAge => Some(error("invalid_token", "")),
+            _ => None,
+        },
+        Denial::Closed => None,
+        _ => Some(error("invalid_token", "")),
     }
 }
+
+#[cfg(test)]
+mod tests;

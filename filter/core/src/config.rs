@@ -3,18 +3,27 @@
 //! Every problem is listed, each with its path, and a configuration with one problem is refused
 //! whole: the worker goes on with the one it has.
 
+mod answers;
 mod field;
+mod matching;
 mod parse;
 mod places;
 mod provider;
 mod raw;
+mod require;
+mod routes;
+mod upstream;
+mod window;
 
 use std::fmt;
 
 use sekisho_protocol::digest::DigestKey;
+use subtle::ConstantTimeEq as _;
 
-use crate::head::Forgeable;
-use crate::route::RouteTable;
+use crate::authorize::address::AddressSource;
+use crate::authorize::facts::Questions;
+use crate::head::{Forgeable, Head};
+use crate::route::{Mode, RouteTable};
 use crate::secret::Secret;
 use crate::verify::Provider;
 use crate::verify::algorithm::Algorithm;
@@ -39,6 +48,35 @@ pub struct Policy {
     pub verify_budget_ms: u32,
     /// Whether the host may verify signatures.
     pub host_crypto: HostUse,
+    /// What the rules want to know about tokens.
+    pub questions: Questions,
+    /// Whose word is taken for the address of a client; none: nobody's.
+    pub client_address: Option<AddressSource>,
+    /// Of which requests the proxy is told how they were decided.
+    pub filter_state: FilterState,
+    /// Whether anything is refused at all.
+    pub mode: Mode,
+    /// The key of those who may know why a request is decided as it is; none: nobody may.
+    explain_key: Option<Secret>,
+}
+
+/// Of which requests the proxy is told how they were decided. Telling it costs a host call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterState {
+    /// Those that do not pass, or would not.
+    Refusals,
+    /// All.
+    All,
+}
+
+impl FilterState {
+    /// How a configuration names them.
+    pub const WORDS: &[(&str, Self)] = &[("refusals", Self::Refusals), ("all", Self::All)];
+}
+
+impl HostUse {
+    /// How a configuration names them.
+    pub const WORDS: &[(&str, Self)] = &[("auto", Self::Auto), ("never", Self::Never)];
 }
 
 /// Whether the host may verify signatures.
@@ -94,6 +132,13 @@ impl Policy {
     /// Every problem there is, in the order of the paths.
     pub fn parse(text: &str, environment: Environment<'_>) -> Result<Self, Vec<Problem>> {
         parse::policy(text, environment)
+    }
+
+    /// Whether whoever sent this may know why it is decided as it is.
+    #[must_use]
+    pub fn may_explain(&self, head: &Head<'_>) -> bool {
+        let shown = |key: &Secret| head.explain_key.is_some_and(|shown| shown.ct_eq(key.expose()).into());
+        self.explain_key.as_ref().is_some_and(shown)
     }
 
     /// Whether a stale worker checks every request: no route lets requests pass unchecked (rule P7).

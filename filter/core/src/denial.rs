@@ -4,8 +4,21 @@
 use sekisho_protocol::check::DenyReason;
 use sekisho_protocol::feed::FOREVER;
 
+use crate::authorize::{Lack, Unmet};
+use crate::credential::NoCredential;
 use crate::path::Unusual;
 use crate::verify::Invalid;
+
+/// Why a request does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It may not.
+    Denied(Denial),
+    /// Nobody can tell whether it may.
+    CannotTell(Inability),
+    /// It is no proper request.
+    Malformed(Malformed),
+}
 
 /// The request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +36,12 @@ pub enum Denial {
         /// Unix seconds; [`FOREVER`] if the ban has no end.
         until: u64,
     },
+    /// A valid credential of a provider whose tokens do not count here.
+    NotAccepted,
+    /// What the rule requires is not met.
+    Unmet(Unmet),
+    /// The rule lets nobody in.
+    Closed,
 }
 
 /// Nobody can tell whether the request may pass. Never an answer about the client.
@@ -58,6 +77,22 @@ pub enum Malformed {
 }
 
 impl Denial {
+    /// 401 where another credential could help, 403 where none would.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Unmet(unmet) if matches!(unmet.what, Lack::TokenAge | Lack::SignIn(_)) => 401,
+            Self::Unmet(_) | Self::Closed => 403,
+            _ => 401,
+        }
+    }
+
+    /// Whether somebody could pass by signing in.
+    #[must_use]
+    pub fn ends_by_signing_in(&self) -> bool {
+        self.status() == 401 && !matches!(self, Self::Banned { .. })
+    }
+
     /// Stable, for logs, metrics and problem details.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -67,6 +102,9 @@ impl Denial {
             Self::Invalid(invalid) => invalid.code(),
             Self::Revoked => "token_revoked",
             Self::Banned { .. } => "user_banned",
+            Self::NotAccepted => "credential_not_accepted",
+            Self::Unmet(unmet) => unmet.what.code(),
+            Self::Closed => "route_closed",
         }
     }
 
@@ -76,6 +114,9 @@ impl Denial {
         match self {
             Self::Missing => "Authorization header required".into(),
             Self::NotBearer => "Invalid Authorization header format".into(),
+            Self::NotAccepted => "Credentials of this issuer are not accepted here".into(),
+            Self::Unmet(unmet) => unmet.what.message().into(),
+            Self::Closed => "Nothing is served here".into(),
             _ => format!("Invalid or expired token: {}", self.reason(now_s)),
         }
     }
@@ -84,7 +125,7 @@ impl Denial {
     #[must_use]
     pub fn reason(&self, now_s: u64) -> String {
         match self {
-            Self::Missing | Self::NotBearer => self.message(now_s),
+            Self::Missing | Self::NotBearer | Self::NotAccepted | Self::Unmet(_) | Self::Closed => self.message(now_s),
             Self::Invalid(invalid) => invalid.to_string(),
             Self::Revoked => "Token has been revoked".into(),
             Self::Banned { until } if *until >= FOREVER => "User is banned permanently".into(),
@@ -92,6 +133,51 @@ impl Denial {
                 let left = until.saturating_sub(now_s);
                 format!("User is banned for {} days {} hours", left / 86_400, left % 86_400 / 3_600)
             }
+        }
+    }
+}
+
+impl Refusal {
+    /// Stable, for logs, metrics and problem details.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Denied(denial) => denial.code(),
+            Self::CannotTell(inability) => inability.code(),
+            Self::Malformed(malformed) => malformed.code(),
+        }
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn message(&self, now_s: u64) -> String {
+        match self {
+            Self::Denied(denial) => denial.message(now_s),
+            Self::CannotTell(inability) => inability.message().to_owned(),
+            Self::Malformed(malformed) => malformed.message(),
+        }
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<Inability> for Refusal {
+    fn from(inability: Inability) -> Self {
+        Self::CannotTell(inability)
+    }
+}
+
+impl From<NoCredential> for Refusal {
+    fn from(none: NoCredential) -> Self {
+        match none {
+            NoCredential::Missing => Self::Denied(Denial::Missing),
+            NoCredential::NotBearer => Self::Denied(Denial::NotBearer),
+            NoCredential::Invalid(invalid) => Self::Denied(Denial::Invalid(invalid)),
+            NoCredential::Malformed(malformed) => Self::Malformed(malformed),
         }
     }
 }

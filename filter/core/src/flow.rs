@@ -1,10 +1,13 @@
 //! **Start here.** One request, from its headers to a decision:
 //!
-//! [`begin`] → route → strip → extract → verify, then [`judge`] → denylist → (check) → identity.
+//! [`begin`] → route → strip → extract → verify ([`proof`]) → authorize, then [`judge`] → denylist → (check) → identity.
 //!
 //! A flow that must ask a sidecar ends in [`Verdict::Ask`] and is taken up again by [`resume`] when
 //! the answer is there; one whose token was signed with a key that nobody here knows ends in
 //! [`Verdict::AskForKeys`] and is taken up again by [`verify_again`]. Everything is a value: the worker keeps it, the shell carries it out.
+
+mod pending;
+mod proof;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -12,32 +15,32 @@ use std::rc::Rc;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest};
 use sekisho_protocol::{Digest, PROTOCOL};
 
+use crate::authorize::facts::Facts;
+use crate::authorize::{Subject, Unmet};
 use crate::check::ShareKey;
-use crate::config::{HostUse, Policy};
+use crate::config::Policy;
 use crate::credential::{self, Credential, NoCredential, query};
-use crate::denial::{Denial, Inability, Malformed};
+use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::head::{self, Head, Pairs};
-use crate::identity::{Caller, Edits, Verified};
+use crate::identity::{Caller, Verified};
 use crate::live::Stream;
-use crate::path;
-use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteId};
+use crate::path::Unusual;
+use crate::route::target::Target;
+use crate::route::{Access, OnBan, OnUnavailable, Preflight, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
-use crate::verify::crypto::Crypto;
-use crate::verify::host::HostAbility;
-use crate::verify::{self, Context, Unverified, Verification};
+use crate::upstream::{self, UpstreamCredential};
+pub use pending::{Cache, Note, Pending};
+use proof::Claimed;
+pub use proof::{Unproven, verify_again};
 
 /// What is to be done with a request.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It passes, with these edits made first. If a ban is to cut it, the stream is watched from now on.
-    Allow(Edits, Option<Stream>),
-    /// It is refused.
-    Deny(Denial),
-    /// Nobody can tell.
-    CannotTell(Inability),
-    /// It is no proper request.
-    Reject(Malformed),
+    /// It passes, once its headers are edited. If a ban is to cut it, the stream is watched from now on.
+    Allow(Pending, Option<Stream>),
+    /// It does not pass, unless its rule only says so.
+    Refuse(Refusal, Pending),
     /// A sidecar must be asked; the flow waits.
     Ask(Flow, Box<Ask>),
     /// The sidecars must be asked for keys first.
@@ -53,21 +56,6 @@ pub struct Wanted {
     pub kid: Option<String>,
 }
 
-/// A request whose token waits for the key that verifies it.
-#[derive(Debug)]
-pub struct Unproven {
-    /// Under which policy it began.
-    pub policy: Rc<Policy>,
-    /// Its rule.
-    pub route: RouteId,
-    token: Vec<u8>,
-    edits: Edits,
-    questions: u8,
-}
-
-/// How often keys are asked for because of one request: for a newer set, for a newer one still, for its `kid`.
-const QUESTIONS_MAX: u8 = 3;
-
 /// A question to a sidecar.
 #[derive(Debug)]
 pub struct Ask {
@@ -77,15 +65,21 @@ pub struct Ask {
     pub share: Option<ShareKey>,
 }
 
-/// A request whose credential was verified and whose decision is open.
+/// A request whose credentials were verified and whose decision is open.
 #[derive(Debug)]
 pub struct Flow {
-    /// Under which policy it began; a configuration push does not change the rules of a request.
-    pub policy: Rc<Policy>,
-    /// Its rule.
-    pub route: RouteId,
+    /// The request.
+    pub pending: Pending,
     verified: Rc<Verified>,
-    edits: Edits,
+    facts: Rc<Facts>,
+    /// The credentials besides.
+    also: Vec<Rc<Verified>>,
+    /// Which credential is looked up next: the first, then those besides.
+    next: usize,
+    /// What its rule requires and it lacks.
+    unmet: Option<Unmet>,
+    /// What its upstream is shown.
+    upstream: Option<Rc<UpstreamCredential>>,
 }
 
 /// How a check ended.
@@ -104,10 +98,16 @@ impl Flow {
     }
 
     fn protected(&self) -> Option<&Protected> {
-        match &self.policy.routes.get(self.route).access {
-            Access::Protected(protected) => Some(protected),
-            Access::Public => None,
-        }
+        self.pending.route().protected()
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = &Rc<Verified>> {
+        std::iter::once(&self.verified).chain(&self.also)
+    }
+
+    /// The credential that is looked up next; none if all were.
+    fn current(&self) -> Option<&Rc<Verified>> {
+        if self.next == 0 { Some(&self.verified) } else { self.also.get(self.next - 1) }
     }
 }
 
@@ -115,14 +115,10 @@ impl Flow {
 ///
 /// # Errors
 /// [`Malformed`] if the request has no host or no path that could be matched.
-pub fn route(policy: &Policy, head: &Head<'_>) -> Result<RouteId, Malformed> {
-    if head.path.is_empty() || head.method.eq_ignore_ascii_case(b"CONNECT") {
-        return Err(Malformed::Target);
-    }
-    let path = path::normal_path(head.path).map_err(Malformed::Path)?;
-    // What is no host could still reach a rule for every host, and an upstream that reads it as one.
-    let host = path::normal_host(head.authority).ok_or(Malformed::Target)?;
-    Ok(policy.routes.find(&host, path))
+pub fn route<'a>(policy: &Policy, head: &Head<'a>) -> Result<(RouteId, Target<'a>), Malformed> {
+    let target = Target::of(head)?;
+    let id = policy.routes.find(&target).map_err(|_| Malformed::Path(Unusual::TooLong))?;
+    Ok((id, target))
 }
 
 /// The request's target without the tokens in its query: what everybody else may see and log, whatever
@@ -133,7 +129,7 @@ pub fn clean_target(policy: &Policy, head: &Head<'_>) -> Option<Vec<u8>> {
         return None;
     }
     match route(policy, head) {
-        Ok(id) => query::without(head.path, policy.routes.get(id).parameters()),
+        Ok((id, _)) => query::without(head.path, policy.routes.get(id).parameters()),
         // Which rule this would have been under is not known: a refusal must not be logged with a token either.
         Err(_) => query::without(head.path, policy.routes.iter().flat_map(Route::parameters)),
     }
@@ -143,107 +139,126 @@ pub fn clean_target(policy: &Policy, head: &Head<'_>) -> Option<Vec<u8>> {
 /// for the rule any more, so each rule's credentials count.
 #[must_use]
 pub fn forged_trailers<'a>(pairs: &Pairs<'a>, policy: &Policy) -> Vec<&'a [u8]> {
-    head::forged_trailers(pairs, &policy.forgeable, policy.routes.iter().filter_map(Route::places))
+    head::forged_trailers(pairs, &policy.forgeable, policy.routes.iter().flat_map(Route::places))
 }
 
 /// Takes a new request as far as it goes without asking anybody.
-pub fn begin(policy: &Rc<Policy>, id: RouteId, head: &Head<'_>, shared: &mut Shared, now: Now) -> Verdict {
-    let mut edits = strip(head);
-    let Access::Protected(Protected { places, .. }) = &policy.routes.get(id).access else {
-        return Verdict::Allow(edits, None);
+pub fn begin(
+    policy: &Rc<Policy>,
+    id: RouteId,
+    head: &Head<'_>,
+    target: &Target<'_>,
+    shared: &mut Shared,
+    now: Now,
+) -> Verdict {
+    let mut pending = Pending::of(policy, id, head, target);
+    let route = policy.routes.get(id);
+    if route.preflight == Preflight::Pass && head.is_preflight() {
+        // None carries a credential; what looks like one is not for whoever answers.
+        route.places().for_each(|places| places.take_away(head, &mut pending.edits));
+        return Verdict::Allow(pending, None);
+    }
+    let address = || pending::address_of(policy, head);
+    let subject = Subject { identity: None, facts: None, address: &address, path: &target.path, now_s: now.unix_s };
+    // A client at the wrong place or time costs no signature.
+    if let Some(unmet) = route.require.as_ref().filter(|_| route.looks_around).and_then(|r| r.ruled_out(&subject)) {
+        return pending.deny(Denial::Unmet(unmet));
+    }
+    let (protected, is_optional) = match &route.access {
+        Access::Deny => return pending.deny(Denial::Closed),
+        Access::Public => return anonymous(pending, route, &subject),
+        Access::Optional(protected) => (protected, true),
+        Access::Protected(protected) => (protected, false),
     };
-    let token = match credential::extract(places, head) {
+    let token = match credential::extract(&protected.places, head) {
         Ok(Credential::Token(token)) => token,
-        Err(none) => return no_credential(none),
+        Err(NoCredential::Missing | NoCredential::NotBearer) if is_optional => {
+            return anonymous(pending, route, &subject);
+        }
+        Err(none) => return pending.refuse(none),
     };
-    places.edit(head, &token, &mut edits);
-    if let Some(verified) = known(&token, policy, shared, now) {
-        return judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now);
-    }
-    if let Err(none) = credential::check_shape(&token) {
-        return no_credential(none);
-    }
-    match verify(&token, policy, shared, now) {
-        Ok(verified) => judge(Flow { policy: Rc::clone(policy), route: id, verified, edits }, shared, now),
-        Err(unverified) => {
-            let token = || token.into_owned();
-            let unproven = || Unproven { policy: Rc::clone(policy), route: id, token: token(), edits, questions: 0 };
-            not_verified(unverified, unproven)
-        }
+    protected.places.edit(head, &token, &mut pending.edits);
+    upstream::strip(&protected.credentials, head, &mut pending.edits);
+    match besides(protected, head, &mut pending) {
+        Ok(also) => proof::prove(pending, Claimed { token, also }, &subject, shared, now),
+        Err(none) => pending.refuse(none),
     }
 }
 
-fn no_credential(none: NoCredential) -> Verdict {
-    match none {
-        NoCredential::Missing => Verdict::Deny(Denial::Missing),
-        NoCredential::NotBearer => Verdict::Deny(Denial::NotBearer),
-        NoCredential::Invalid(invalid) => Verdict::Deny(Denial::Invalid(invalid)),
-        NoCredential::Malformed(malformed) => Verdict::Reject(malformed),
+/// Decides about a request that shows no credential and needs none.
+fn anonymous(pending: Pending, route: &Route, subject: &Subject<'_>) -> Verdict {
+    let nothing = Facts::default();
+    let require = route.require.as_ref();
+    match require.map_or(Ok(()), |require| require.check(&proof::nobody(&nothing, subject))) {
+        Ok(()) => Verdict::Allow(pending, None),
+        Err(unmet) => pending.deny(Denial::Unmet(unmet)),
     }
 }
 
-/// Verifies a token that waited for keys. Another request may have shown it meanwhile, and waited no longer.
-pub fn verify_again(unproven: Unproven, shared: &mut Shared, now: Now) -> Verdict {
-    let known = known(&unproven.token, &unproven.policy, shared, now);
-    match known.map_or_else(|| verify(&unproven.token, &unproven.policy, shared, now), Ok) {
-        Ok(verified) => {
-            let Unproven { policy, route, edits, .. } = unproven;
-            judge(Flow { policy, route, verified, edits }, shared, now)
-        }
-        Err(unverified) => not_verified(unverified, || unproven),
+/// The tokens that a rule wants to see beside the first, all of them.
+fn besides<'a>(
+    protected: &Protected,
+    head: &Head<'a>,
+    pending: &mut Pending,
+) -> Result<Vec<Cow<'a, [u8]>>, NoCredential> {
+    let mut tokens = Vec::new();
+    for also in &protected.also {
+        let Credential::Token(token) = credential::extract(&also.places, head)?;
+        also.places.edit(head, &token, &mut pending.edits);
+        tokens.push(token);
     }
+    Ok(tokens)
 }
 
-fn not_verified(unverified: Unverified, unproven: impl FnOnce() -> Unproven) -> Verdict {
-    match unverified {
-        Unverified::Invalid(invalid) => Verdict::Deny(Denial::Invalid(invalid)),
-        Unverified::KeysUnavailable => Verdict::CannotTell(Inability::Keys),
-        Unverified::Busy => Verdict::CannotTell(Inability::Busy),
-        Unverified::NeedsKeys { source, kid } => {
-            let mut unproven = unproven();
-            unproven.questions += 1;
-            if unproven.questions > QUESTIONS_MAX {
-                return Verdict::CannotTell(Inability::Keys);
+/// Decides about verified credentials, by the denylist alone if the replica is fresh.
+fn judge(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
+    while let Some(verified) = flow.current() {
+        match shared.replica.denylist().bar(&verified.identity, now.unix_s) {
+            // A change that is acknowledged now could not reach what is let in now.
+            _ if !shared.replica.is_known() && !flow.may_pass_unchecked() => {
+                return flow.pending.refuse(Inability::Unavailable);
             }
-            Verdict::AskForKeys(Box::new(unproven), Wanted { source, kid })
+            // A stale worker believes nothing that it was told earlier, and shares no answer: one to an earlier
+            // request may be older than this one.
+            _ if !shared.is_fresh(&flow.pending.policy, now) => return ask(flow, None, shared),
+            Some(bar) => match shared.confirmed.get(bar, &verified.identity) {
+                Some(reason) => {
+                    let denial = Denial::from(reason.clone());
+                    return flow.pending.deny(denial);
+                }
+                None => return ask(flow, Some(bar), shared),
+            },
+            None => flow.next += 1,
         }
     }
-}
-
-/// Decides about a verified credential, by the denylist alone if the replica is fresh.
-fn judge(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
-    match shared.replica.denylist().bar(&flow.verified.identity, now.unix_s) {
-        // A change that is acknowledged now could not reach what is let in now.
-        _ if !shared.replica.is_known() && !flow.may_pass_unchecked() => Verdict::CannotTell(Inability::Unavailable),
-        // A stale worker believes nothing that it was told earlier, and shares no answer: one to an earlier
-        // request may be older than this one.
-        _ if !shared.is_fresh(&flow.policy, now) => ask(flow, None, shared),
-        Some(bar) => match shared.confirmed.get(bar, &flow.verified.identity) {
-            Some(reason) => Verdict::Deny(reason.clone().into()),
-            None => ask(flow, Some(bar), shared),
-        },
-        None => admit(flow, shared, now),
-    }
+    admit(flow, shared, now)
 }
 
 /// Decides once a sidecar was asked. The denylist is asked again: it may have changed meanwhile.
 pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -> Verdict {
     // Rule E8: the key may have been withdrawn meanwhile, and whoever was answered may have known less than this
     // worker. The request's token is looked at anew when it comes again.
-    if !flow.verified.key.is_believed(shared.replica.keysets()) {
-        return Verdict::CannotTell(Inability::Keys);
+    if !flow.credentials().all(|verified| verified.key.is_believed(shared.replica.keysets())) {
+        return flow.pending.refuse(Inability::Keys);
     }
-    let bar = shared.replica.denylist().bar(&flow.verified.identity, now.unix_s);
+    let denylist = shared.replica.denylist();
+    let bar_of = |verified: &Rc<Verified>| denylist.bar(&verified.identity, now.unix_s);
+    // What passed before this one was looked up may have been barred since. Who asks again is told the reason.
+    if flow.credentials().take(flow.next).any(|verified| bar_of(verified).is_some()) {
+        return flow.pending.refuse(Inability::Unconfirmed);
+    }
+    let Some(verified) = flow.current() else { return flow.pending.refuse(Inability::Host) };
+    let bar = bar_of(verified);
     let reply = match checked {
         Checked::Answered(reply) => reply,
         // Rule P6: what the denylist bars is refused whatever `on_unavailable` says.
-        Checked::Failed if bar.is_some() => return Verdict::CannotTell(Inability::Unconfirmed),
-        Checked::Failed if shared.is_fresh(&flow.policy, now) => return admit(flow, shared, now),
+        Checked::Failed if bar.is_some() => return flow.pending.refuse(Inability::Unconfirmed),
         Checked::Failed => {
-            if flow.may_pass_unchecked() && shared.may_pass_unchecked(&flow.policy) {
-                return admit(flow, shared, now);
+            let may_pass = flow.may_pass_unchecked() && shared.may_pass_unchecked(&flow.pending.policy);
+            if may_pass || shared.is_fresh(&flow.pending.policy, now) {
+                return go_on(flow, shared, now);
             }
-            return Verdict::CannotTell(Inability::Unavailable);
+            return flow.pending.refuse(Inability::Unavailable);
         }
     };
     // Rule P5: an answer that is older than the replica decides nothing that the replica bars.
@@ -253,80 +268,60 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         .is_some_and(|position| reply.epoch == position.epoch && reply.version >= position.version);
     match (&reply.decision, bar) {
         (CheckDecision::Deny(reason), bar) => {
-            if let Some(bar) = bar.filter(|_| as_new && shared.is_fresh(&flow.policy, now)) {
-                shared.confirmed.insert(bar, &flow.verified.identity, reason.clone());
+            if let Some(bar) = bar.filter(|_| as_new && shared.is_fresh(&flow.pending.policy, now)) {
+                shared.confirmed.insert(bar, &verified.identity, reason.clone());
             }
-            Verdict::Deny(reason.clone().into())
+            flow.pending.deny(reason.clone().into())
         }
-        (CheckDecision::Allow, Some(_)) if !as_new => Verdict::CannotTell(Inability::Unconfirmed),
-        (CheckDecision::Allow, _) => admit(flow, shared, now),
+        (CheckDecision::Allow, Some(_)) if !as_new => flow.pending.refuse(Inability::Unconfirmed),
+        (CheckDecision::Allow, _) => go_on(flow, shared, now),
     }
 }
 
-/// Rule E1: what a client could have forged goes, on public routes, too.
-fn strip(head: &Head<'_>) -> Edits {
-    let mut edits =
-        Edits { remove: head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect(), ..Edits::default() };
-    if head.upgrade_nominates {
-        edits.set.push(("connection".into(), "Upgrade".into()));
-    }
-    edits
-}
-
-/// What is known of a token that was verified before.
-fn known(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Option<Rc<Verified>> {
-    shared.tokens.get(token, policy.key_set, shared.replica.keysets(), now.unix_s)
-}
-
-fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, Unverified> {
-    let announced = shared.replica.keysets();
-    let ability = if policy.host_crypto == HostUse::Never { HostAbility::NONE } else { shared.ability };
-    let mut context = Context {
-        providers: &policy.providers,
-        sources: &shared.sources,
-        announced,
-        crypto: Crypto {
-            host: &*shared.host,
-            ability,
-            budget: &mut shared.budget,
-            budget_ms: policy.verify_budget_ms,
-            count: &mut shared.verifications,
-        },
-        digest_key: &policy.mesh.digest_key,
-        now,
-    };
-    let Verification { identity, key } = verify::verify(token, &mut context)?;
-    let verified = Verified::new(identity, key);
-    shared.tokens.insert(token, &verified, policy.key_set, now.unix_s);
-    Ok(verified)
+/// The credential that was looked up bars nothing: on to the next.
+fn go_on(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
+    flow.next += 1;
+    judge(flow, shared, now)
 }
 
 /// Asks a sidecar; `bar` is the hit that is to be confirmed, by one answer for all who ask for it.
-fn ask(flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
-    let identity = &flow.verified.identity;
+fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
+    let Some(verified) = flow.current() else { return flow.pending.refuse(Inability::Host) };
+    let identity = &verified.identity;
     let request = CheckRequest {
         protocol: PROTOCOL,
         replica: shared.replica.id().clone(),
-        route: flow.policy.routes.get(flow.route).name.clone(),
+        route: flow.pending.route().name.to_string(),
         subject: identity.subject.clone(),
         token_id: identity.token_id.clone(),
         issued_at: identity.issued_at,
-        keys: flow.verified.key.held(),
+        keys: verified.key.held(),
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
+    flow.pending.note.questions = flow.pending.note.questions.saturating_add(1);
     Verdict::Ask(flow, Box::new(Ask { request, share }))
 }
 
-fn admit(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
-    let target = flow.protected().and_then(|protected| protected.target.as_ref());
-    let assertion = match target.map(|target| flow.verified.assertion(target, now.unix_s)) {
-        Some(None) => return Verdict::CannotTell(Inability::Host),
+fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
+    let Flow { mut pending, verified, facts, also, unmet, upstream, .. } = flow;
+    if let Some(unmet) = unmet {
+        return pending.deny(Denial::Unmet(unmet));
+    }
+    let policy = Rc::clone(&pending.policy);
+    let Some(protected) = policy.routes.get(pending.route).protected() else {
+        return pending.refuse(Inability::Host);
+    };
+    let assertion = match protected.target.as_ref().map(|target| verified.assertion(target, now.unix_s)) {
+        Some(None) => return pending.refuse(Inability::Host),
         Some(assertion) => assertion,
         None => None,
     };
-    flow.edits.caller = Some(Caller { verified: Rc::clone(&flow.verified), assertion });
-    shared.activity.admitted(&flow.verified, now.unix_s);
-    let is_cut = flow.protected().is_none_or(|protected| protected.on_ban == OnBan::Cut);
-    let Flow { policy, route, verified, edits } = flow;
-    Verdict::Allow(edits, is_cut.then_some(Stream { policy, route, verified }))
+    shared.activity.admitted(&verified, now.unix_s);
+    let headers = Rc::clone(&protected.headers);
+    pending.edits.caller = Some(Caller { verified: Rc::clone(&verified), facts, headers, assertion });
+    pending.edits.upstream = upstream;
+    // What is let in by a rule that refuses nobody is not cut either.
+    let is_cut = protected.on_ban == OnBan::Cut && !pending.is_shadow();
+    let stream = is_cut.then(|| Stream { policy, route: pending.route, verified, also });
+    Verdict::Allow(pending, stream)
 }

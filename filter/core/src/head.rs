@@ -1,9 +1,13 @@
 //! A request's headers, read once: what the decision needs and what a client could have forged.
 
+use crate::authorize::address::Connection;
 use crate::credential::places::Places;
 
 /// Header pairs as the host gave them: names in lower case, values as raw bytes.
 pub type Pairs<'a> = [(&'a [u8], &'a [u8])];
+
+/// The header with the key of those who may know why a request is decided as it is.
+pub const EXPLAIN: &[u8] = b"x-sekisho-explain";
 
 /// What one pass over the headers found.
 #[derive(Debug, Default)]
@@ -18,6 +22,10 @@ pub struct Head<'a> {
     pub authority: &'a [u8],
     /// Names that must not come from a client (rule E1), each as it was spelt.
     pub forged: Vec<&'a [u8]>,
+    /// What was sent as the key of those who may know why ([`EXPLAIN`]).
+    pub explain_key: Option<&'a [u8]>,
+    /// What the proxy knows about its connection; none where nobody asks.
+    pub connection: Option<&'a dyn Connection>,
     /// The request asks for another protocol, and has a `Connection` header that could nominate
     /// ours for removal at the next hop (RFC 9110 §7.6.1).
     pub upgrade_nominates: bool,
@@ -46,12 +54,33 @@ impl<'a> Head<'a> {
                 b"connection" => connection = true,
                 b"upgrade" => upgrade = true,
                 // The map may hold a name several times; removing it once removes them all.
-                name if forgeable.names(name) && !head.forged.contains(&name) => head.forged.push(name),
+                name if forgeable.names(name) => {
+                    if name == EXPLAIN {
+                        head.explain_key = Some(value);
+                    }
+                    if !head.forged.contains(&name) {
+                        head.forged.push(name);
+                    }
+                }
                 _ => {}
             }
         }
         head.upgrade_nominates = connection && upgrade;
         head
+    }
+
+    /// The value of a header that is there once.
+    #[must_use]
+    pub fn one(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let mut values = self.pairs.iter().filter(|(known, _)| *known == name).map(|(_, value)| *value);
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Whether a browser only asks if it may ask (Fetch §4.8): the request itself will be judged.
+    #[must_use]
+    pub fn is_preflight(&self) -> bool {
+        let has = |name: &[u8]| self.one(name).is_some_and(|value| !value.is_empty());
+        self.method == b"OPTIONS" && has(b"origin") && has(b"access-control-request-method")
     }
 }
 

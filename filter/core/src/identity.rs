@@ -12,8 +12,13 @@ use sekisho_protocol::identity::{HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S}
 use sekisho_protocol::{Digest, Email, Subject};
 use sha2::Sha256;
 
+use crate::authorize::facts::{Facts, Questions};
 use crate::secret::Secret;
+use crate::upstream::UpstreamCredential;
 use crate::verify::key::VerifyingKey;
+use headers::{HeaderValue, IdentityHeader};
+
+pub mod headers;
 
 /// The verified identity behind a credential, with the digests under which it could be barred.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +33,12 @@ pub struct Identity {
     pub token_name: Option<String>,
     /// The token's scopes.
     pub scopes: Vec<String>,
+    /// The name of the provider that issued it.
+    pub provider: Rc<str>,
     /// The token's `iat`, Unix seconds.
     pub issued_at: Option<u64>,
+    /// When its owner last signed in: `auth_time` (OpenID Connect Core §2), Unix seconds.
+    pub signed_in_at: Option<u64>,
     /// The token's `exp`, Unix seconds.
     pub expires_at: u64,
     /// Unix seconds from which on the token is refused: its `exp` and the leeway of its provider.
@@ -135,6 +144,8 @@ pub struct Verified {
     /// The scopes as a header has them.
     scopes: Box<str>,
     assertions: RefCell<Assertions>,
+    /// What the rules that it was last judged by want to know about it.
+    facts: RefCell<Rc<Facts>>,
     was_shown: Cell<bool>,
 }
 
@@ -143,7 +154,23 @@ impl Verified {
     #[must_use]
     pub fn new(identity: Identity, key: Rc<VerifyingKey>) -> Rc<Self> {
         let scopes = identity.scopes.join(" ").into();
-        Rc::new(Self { identity, key, scopes, assertions: RefCell::default(), was_shown: Cell::default() })
+        let (assertions, facts) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { identity, key, scopes, assertions, facts, was_shown: Cell::default() })
+    }
+
+    /// The answers to `questions`, which `token` gives that was verified as this.
+    #[must_use]
+    pub fn facts(&self, questions: &Questions, token: &[u8]) -> Rc<Facts> {
+        if let Ok(known) = self.facts.try_borrow()
+            && questions.are_answered_by(&known)
+        {
+            return Rc::clone(&known);
+        }
+        let facts = Rc::new(questions.answer(token, &self.identity));
+        if let Ok(mut kept) = self.facts.try_borrow_mut() {
+            *kept = Rc::clone(&facts);
+        }
+        facts
     }
 
     /// An assertion about the identity for `target`. None only if it cannot be made.
@@ -157,20 +184,19 @@ impl Verified {
         self.assertions.try_borrow_mut().ok()?.get(target, &self.identity, now_s)
     }
 
-    /// The headers that tell an upstream who asks.
-    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let Identity { subject, email, token_id, .. } = &self.identity;
-        let scopes = Some(&*self.scopes).filter(|scopes| !scopes.is_empty());
-        [
-            ("x-forwarded-email", email.as_ref().map(Email::as_str)),
-            ("x-forwarded-user", Some(subject.as_str())),
-            ("x-sekisho-subject", Some(subject.as_str())),
-            ("x-sekisho-method", Some(Method::Jwt.as_str())),
-            ("x-sekisho-token-id", token_id.as_deref()),
-            ("x-sekisho-scopes", scopes),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+    /// The value of a header about the identity; none if there is nothing to say.
+    fn header<'a>(&'a self, value: HeaderValue, facts: &'a Facts) -> Option<&'a str> {
+        let Identity { subject, email, token_id, token_name, provider, .. } = &self.identity;
+        match value {
+            HeaderValue::Email => email.as_ref().map(Email::as_str),
+            HeaderValue::Subject => Some(subject.as_str()),
+            HeaderValue::Method => Some(Method::Jwt.as_str()),
+            HeaderValue::TokenId => token_id.as_deref(),
+            HeaderValue::TokenName => token_name.as_deref(),
+            HeaderValue::Scopes => Some(&*self.scopes).filter(|scopes| !scopes.is_empty()),
+            HeaderValue::Provider => Some(provider),
+            HeaderValue::Claim(slot) => facts.value(slot),
+        }
     }
 }
 
@@ -182,20 +208,23 @@ pub type Header = (Cow<'static, str>, Rc<str>);
 pub struct Caller {
     /// Whose credential it showed.
     pub verified: Rc<Verified>,
+    /// What is known about it besides.
+    pub facts: Rc<Facts>,
+    /// Which headers say so.
+    pub headers: Rc<[IdentityHeader]>,
     /// The assertion about it, for routes that send one.
     pub assertion: Option<Rc<str>>,
 }
 
-impl PartialEq for Caller {
-    fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.verified, &other.verified) && self.assertion == other.assertion
+impl Caller {
+    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let value = |header: &IdentityHeader| self.verified.header(header.value, &self.facts);
+        self.headers.iter().filter_map(move |header| Some((&*header.name, value(header)?)))
     }
 }
 
-impl Eq for Caller {}
-
 /// What becomes of a request's headers. Removals come before settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Edits {
     /// Names, as they were spelt.
     pub remove: Vec<Cow<'static, [u8]>>,
@@ -203,15 +232,26 @@ pub struct Edits {
     pub set: Vec<Header>,
     /// Whose headers are set besides.
     pub caller: Option<Caller>,
+    /// What the upstream is shown as its own credential.
+    pub upstream: Option<Rc<UpstreamCredential>>,
 }
 
 impl Edits {
+    /// Removes a header, unless that is to be done already.
+    pub fn remove_once(&mut self, name: &[u8]) {
+        if !self.remove.iter().any(|known| **known == *name) {
+            self.remove.push(Cow::Owned(name.to_vec()));
+        }
+    }
+
     /// Every header to set, once.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let caller = self.caller.as_ref();
         let assertion = caller.and_then(|caller| Some((HEADER, &**caller.assertion.as_ref()?)));
         let set = self.set.iter().map(|(name, value)| (&**name, &**value));
-        set.chain(caller.into_iter().flat_map(|caller| caller.verified.headers())).chain(assertion)
+        let texts = set.chain(caller.into_iter().flat_map(Caller::headers)).chain(assertion);
+        let upstream = self.upstream.as_ref().map(|credential| (credential.header.as_str(), credential.value.expose()));
+        texts.map(|(name, value)| (name, value.as_bytes())).chain(upstream)
     }
 }
 
@@ -229,7 +269,9 @@ pub(crate) mod tests {
             token_id: Some("t-1".into()),
             token_name: Some("laptop".into()),
             scopes: vec!["api:read".into(), "api:write".into()],
+            provider: "tokens".into(),
             issued_at: Some(1_000),
+            signed_in_at: None,
             expires_at: 5_000,
             refused_from: 5_030,
             subject_digest: Digest::from_raw(100),

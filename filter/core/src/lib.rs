@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod answer;
+pub mod authorize;
 pub mod check;
 pub mod config;
 pub mod credential;
@@ -24,5 +25,6 @@ pub mod secret;
 pub mod shared;
 pub mod sources;
 pub mod time;
+pub mod upstream;
 pub mod verify;
 pub mod worker;

@@ -33,6 +33,14 @@ pub struct Stream {
     pub route: RouteId,
     /// By what it was admitted.
     pub verified: Rc<Verified>,
+    /// What it showed besides.
+    pub also: Vec<Rc<Verified>>,
+}
+
+impl Stream {
+    fn credentials(&self) -> impl Iterator<Item = &Rc<Verified>> {
+        std::iter::once(&self.verified).chain(&self.also)
+    }
 }
 
 impl Live {
@@ -83,7 +91,7 @@ impl Live {
 
     /// Takes out the streams whose token's key was withdrawn.
     pub fn take_withdrawn(&mut self) -> Vec<(RequestId, Stream)> {
-        self.streams.extract_if(|_, stream| stream.verified.key.is_withdrawn()).collect()
+        self.streams.extract_if(|_, stream| stream.credentials().any(|shown| shown.key.is_withdrawn())).collect()
     }
 
     /// Takes out the streams whose rule does not let pass what cannot be checked: for a worker that has heard
@@ -93,7 +101,7 @@ impl Live {
     }
 
     fn take(&mut self, ends: impl Fn(&Identity) -> bool) -> Vec<(RequestId, Stream)> {
-        self.streams.extract_if(|_, stream| ends(&stream.verified.identity)).collect()
+        self.streams.extract_if(|_, stream| stream.credentials().any(|shown| ends(&shown.identity))).collect()
     }
 }
 

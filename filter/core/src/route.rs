@@ -1,16 +1,25 @@
-//! Which rule applies to a request: the first whose host and path prefix match.
+//! Which rule applies to a request, and what it says: the first one that matches.
+
+pub mod matcher;
+pub mod target;
+pub mod template;
 
 use std::rc::Rc;
 
-use crate::answer::Shape;
+use crate::answer::Answers;
+use crate::authorize::Requirement;
 use crate::credential::places::Places;
-use crate::identity::Target;
+use crate::identity::Target as Audience;
+use crate::identity::headers::IdentityHeader;
+use crate::upstream::UpstreamCredential;
+use matcher::{Match, Matcher};
+use target::Target;
 
 /// The rules, in the order in which they were written.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    /// For a request that no rule names: protected, with nobody to vouch to.
+    /// For a request that no rule names.
     unmatched: Route,
 }
 
@@ -18,19 +27,30 @@ pub struct RouteTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteId(usize);
 
+impl RouteId {
+    /// Of what no rule names.
+    pub const NONE: Self = Self(usize::MAX);
+}
+
 /// One rule.
 #[derive(Debug)]
 pub struct Route {
     /// For logs, metrics and checks.
-    pub name: String,
-    /// Lower case, without a port; none matches every host.
-    pub host: Option<String>,
-    /// Matches itself and what follows it behind a `/`.
-    pub prefix: String,
+    pub name: Rc<str>,
+    /// Which requests it is about.
+    pub matcher: Matcher,
     /// Who may pass.
     pub access: Access,
+    /// What must be true besides.
+    pub require: Option<Requirement>,
+    /// Whether that asks for more than the token, so that it may rule a request out at once.
+    pub looks_around: bool,
     /// What its refusals look like.
-    pub answers: Shape,
+    pub answers: Rc<Answers>,
+    /// What becomes of a browser's question whether it may ask (CORS).
+    pub preflight: Preflight,
+    /// Whether it refuses, or only says that it would.
+    pub mode: Mode,
 }
 
 /// Who may pass.
@@ -38,21 +58,42 @@ pub struct Route {
 pub enum Access {
     /// Anybody. What a client could forge is stripped all the same.
     Public,
+    /// Nobody.
+    Deny,
+    /// Whoever shows a valid credential, or none.
+    Optional(Protected),
     /// Whoever shows a valid credential.
     Protected(Protected),
 }
 
 /// What a protected rule wants.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Protected {
     /// Where it reads tokens.
     pub places: Rc<Places>,
+    /// Whose tokens count; none: those of every provider.
+    pub providers: Option<Vec<String>>,
+    /// What must be shown besides.
+    pub also: Vec<Also>,
     /// Whom the identity assertion is for; none sends no assertion.
-    pub target: Option<Rc<Target>>,
+    pub target: Option<Rc<Audience>>,
+    /// The headers that tell the upstream who asks.
+    pub headers: Rc<[IdentityHeader]>,
+    /// What the upstream wants to be shown: the first that fits the caller.
+    pub credentials: Vec<Rc<UpstreamCredential>>,
     /// What happens when nobody can be asked.
     pub on_unavailable: OnUnavailable,
     /// What becomes of a stream whose credential is barred, or ends, while it is open.
     pub on_ban: OnBan,
+}
+
+/// A second token that must be shown beside the first, of a workload for instance.
+#[derive(Debug)]
+pub struct Also {
+    /// Whose it must be.
+    pub provider: String,
+    /// Where it is read; none of these is a place of the first one.
+    pub places: Places,
 }
 
 /// What happens to a request that would have to be checked when no sidecar answers. What the local
@@ -76,29 +117,56 @@ pub enum OnBan {
     Finish,
 }
 
+/// What becomes of a CORS preflight (Fetch §4.8), which never carries a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preflight {
+    /// It is judged like any request.
+    #[default]
+    Check,
+    /// It passes, for the upstream or the proxy's own CORS filter to answer.
+    Pass,
+}
+
+/// Whether a rule refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It decides, and says what it decided, but lets everything pass.
+    Shadow,
+}
+
+/// Why no rule could be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
 impl RouteTable {
-    /// A table of rules, the first match of which wins. What none matches is read tokens in `places`.
+    /// A table of rules, the first match of which wins.
     #[must_use]
-    pub fn new(routes: Vec<Route>, places: Rc<Places>) -> Self {
-        let unmatched = Route {
-            name: "(unmatched)".into(),
-            host: None,
-            prefix: "/".into(),
-            access: Access::Protected(Protected { places, ..Protected::default() }),
-            answers: Shape::Problem,
-        };
+    pub fn new(routes: Vec<Route>, unmatched: Route) -> Self {
         Self { routes, unmatched }
     }
 
-    /// The rules in their order.
+    /// The rules in their order, and last what applies to a request that none of them is about.
     pub fn iter(&self) -> impl Iterator<Item = &Route> + Clone {
-        self.routes.iter()
+        self.routes.iter().chain(std::iter::once(&self.unmatched))
     }
 
-    /// The rule for a host and a path, both in normal form.
-    #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> RouteId {
-        RouteId(self.routes.iter().position(|route| route.matches(host, path)).unwrap_or(usize::MAX))
+    /// The rule for a request.
+    ///
+    /// # Errors
+    /// [`TooLong`] if its path is too long for a rule that it would have to be compared with: what comes after
+    /// that rule must not apply instead.
+    pub fn find(&self, target: &Target<'_>) -> Result<RouteId, TooLong> {
+        for (index, route) in self.routes.iter().enumerate() {
+            match route.matcher.matches(target) {
+                Match::Yes => return Ok(RouteId(index)),
+                Match::No => {}
+                Match::TooLong => return Err(TooLong),
+            }
+        }
+        Ok(RouteId::NONE)
     }
 
     /// The rule that [`Self::find`] found.
@@ -109,83 +177,33 @@ impl RouteTable {
 }
 
 impl Route {
+    /// What it wants of a credential; none if it reads none.
+    #[must_use]
+    pub fn protected(&self) -> Option<&Protected> {
+        match &self.access {
+            Access::Public | Access::Deny => None,
+            Access::Optional(protected) | Access::Protected(protected) => Some(protected),
+        }
+    }
+
     /// Whether a stale worker lets none of this rule's requests pass unchecked.
     #[must_use]
     pub fn fences(&self) -> bool {
-        match &self.access {
-            Access::Public => true,
-            Access::Protected(protected) => protected.on_unavailable == OnUnavailable::Deny,
-        }
+        self.protected().is_none_or(|protected| protected.on_unavailable == OnUnavailable::Deny)
     }
 
     /// The query parameters in which it reads tokens.
     pub fn parameters(&self) -> impl Iterator<Item = &str> + Clone {
-        self.places().into_iter().flat_map(Places::parameters)
+        self.places().flat_map(Places::parameters)
     }
 
-    /// Where it reads tokens; none if it is public.
-    #[must_use]
-    pub fn places(&self) -> Option<&Places> {
-        match &self.access {
-            Access::Public => None,
-            Access::Protected(protected) => Some(&protected.places),
-        }
-    }
-
-    fn matches(&self, host: &str, path: &str) -> bool {
-        self.host.as_ref().is_none_or(|wanted| wanted == host)
-            && path.strip_prefix(self.prefix.as_str()).is_some_and(|rest| {
-                // `/admin` is the prefix of `/admin/x`, not of `/administrator`.
-                rest.is_empty() || rest.starts_with('/') || self.prefix.ends_with('/')
-            })
+    /// Where it reads tokens.
+    pub fn places(&self) -> impl Iterator<Item = &Places> + Clone {
+        let protected = self.protected();
+        let also = protected.into_iter().flat_map(|protected| &protected.also).map(|also| &also.places);
+        protected.into_iter().map(|protected| &*protected.places).chain(also)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn table(rules: &[(&str, Option<&str>, &str)]) -> RouteTable {
-        let route = |(name, host, prefix): &(&str, Option<&str>, &str)| Route {
-            name: (*name).into(),
-            host: host.map(Into::into),
-            prefix: (*prefix).into(),
-            access: Access::Public,
-            answers: Shape::Problem,
-        };
-        RouteTable::new(rules.iter().map(route).collect(), Rc::default())
-    }
-
-    #[test]
-    fn the_first_rule_whose_host_and_prefix_match_applies() {
-        let table = table(&[
-            ("health", Some("app.example"), "/health"),
-            ("app", Some("app.example"), "/"),
-            ("v1", None, "/v1/"),
-            ("admin", None, "/admin"),
-        ]);
-        for (host, path, expected) in [
-            ("app.example", "/health", Some("health")),
-            ("app.example", "/health/deep", Some("health")),
-            ("app.example", "/healthy", Some("app")),
-            ("other", "/health", None),
-            ("other", "/v1/chat", Some("v1")),
-            ("other", "/v1", None),
-            ("other", "/admin", Some("admin")),
-            ("other", "/admin/users", Some("admin")),
-            ("other", "/administrator", None),
-            ("other", "/Admin", None),
-        ] {
-            let found = table.get(table.find(host, path));
-            assert_eq!(found.name, expected.unwrap_or("(unmatched)"), "{host}{path}");
-        }
-    }
-
-    #[test]
-    fn a_request_that_no_rule_names_is_protected() {
-        let table = table(&[("app", Some("app.example"), "/")]);
-        assert!(matches!(table.get(table.find("other", "/")).access, Access::Protected(_)));
-    }
-}
+mod tests;

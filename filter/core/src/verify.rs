@@ -107,7 +107,8 @@ pub fn verify(token: &[u8], context: &mut Context<'_>) -> Result<Verification, U
     }
     let signature = jws.signature()?;
     let key = Signed { header: &header, text: jws.signed, signature: &signature }.signer(provider, context)?;
-    let identity = provider.rules.accept(&claims, issuer, context.digest_key, context.now.unix_s)?;
+    let (name, now_s) = (&provider.name, context.now.unix_s);
+    let identity = provider.rules.accept(&claims, issuer, name, context.digest_key, now_s)?;
     Ok(Verification { identity, key })
 }
 

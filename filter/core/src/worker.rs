@@ -14,18 +14,17 @@ use sekisho_protocol::keyset::KeysQuery;
 use sekisho_protocol::{PROTOCOL, feed};
 
 use crate::activity::Activity;
-use crate::answer::{Answer, Shape};
+use crate::answer::Answer;
 use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
 use crate::config::Policy;
-use crate::denial::{Denial, Inability};
+use crate::denial::{Denial, Inability, Refusal};
 use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
-use crate::flow::{self, Checked, Flow, Unproven, Verdict};
+use crate::flow::{self, Checked, Flow, Pending, Unproven, Verdict};
 use crate::head::Head;
 use crate::id_map::IdMap;
 use crate::identity::Edits;
 use crate::key_calls::KeyCalls;
 use crate::live::{Live, Stream};
-use crate::route::RouteId;
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::time::Now;
@@ -73,7 +72,7 @@ pub struct Cut {
 }
 
 /// What the shell must do with a request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// Make the edits, then let it pass.
     Allow(Edits),
@@ -123,15 +122,16 @@ impl Worker {
 
     /// A request's headers are there.
     pub fn on_request(&mut self, policy: &Rc<Policy>, id: RequestId, head: &Head<'_>, now: Now) -> Step {
-        let route = match flow::route(policy, head) {
-            Ok(route) => route,
-            Err(malformed) => {
-                self.shared.activity.ended("(none)", malformed.code());
-                return Step::Answer(Answer::malformed(malformed, Shape::Problem));
+        match flow::route(policy, head) {
+            Ok((route, target)) => {
+                let verdict = flow::begin(policy, route, head, &target, &mut self.shared, now);
+                self.decide(id, verdict, now)
             }
-        };
-        let verdict = flow::begin(policy, route, head, &mut self.shared, now);
-        self.decide(id, verdict, policy, route, now)
+            Err(malformed) => {
+                let pending = Pending::of_nobody(policy, head);
+                self.finish(id, Verdict::Refuse(Refusal::Malformed(malformed), pending), now)
+            }
+        }
     }
 
     /// The host took a check on under this number.
@@ -189,17 +189,17 @@ impl Worker {
             News::Of(digests) => digests.iter().for_each(|digest| self.shared.confirmed.forget(*digest)),
         }
         let barred = self.live.take_barred(&news, self.shared.replica.denylist(), now.unix_s);
-        Ok(self.cut(barred, |shape| Answer::unable(Inability::Cut, shape)))
+        Ok(self.cut(barred, &Inability::Cut.into(), now))
     }
 
     /// The streams whose credential has ended since this was asked last; and all that could be barred without
     /// this worker's knowledge, once it has heard nothing for so long that it will be forgotten.
     pub fn expire(&mut self, now: Now) -> Vec<Cut> {
         let ended = self.live.take_ended(now.unix_s);
-        let mut cuts = self.cut(ended, |shape| Answer::denied(&Denial::Invalid(Invalid::Expired), shape, now.unix_s));
+        let mut cuts = self.cut(ended, &Denial::Invalid(Invalid::Expired).into(), now);
         if self.shared.replica.age_ms(now).is_some_and(|age| age > UNHEARD_MS) {
             let unheard = self.live.take_unheard();
-            cuts.extend(self.cut(unheard, |shape| Answer::unable(Inability::Cut, shape)));
+            cuts.extend(self.cut(unheard, &Inability::Cut.into(), now));
         }
         cuts
     }
@@ -234,23 +234,19 @@ impl Worker {
         feed::GoodbyeQuery { replica: self.shared.replica.id().clone() }
     }
 
-    fn decide(&mut self, id: RequestId, verdict: Verdict, policy: &Rc<Policy>, route: RouteId, now: Now) -> Step {
+    fn decide(&mut self, id: RequestId, verdict: Verdict, now: Now) -> Step {
         match verdict {
             Verdict::Ask(flow, ask) => self.hold(id, flow, *ask, now),
             Verdict::AskForKeys(unproven, wanted) => self.hold_for_keys(id, *unproven, wanted, now),
-            verdict => {
-                let route = policy.routes.get(route);
-                self.finish(id, verdict, &route.name, route.answers, now)
-            }
+            verdict => self.finish(id, verdict, now),
         }
     }
 
     fn hold(&mut self, id: RequestId, flow: Flow, ask: flow::Ask, now: Now) -> Step {
         // Both: a client that leaves frees its place among the held, but its callout goes on.
         let busy = self.held.len().max(self.checks.in_flight());
-        if busy >= flow.policy.mesh.max_checks {
-            let route = flow.policy.routes.get(flow.route);
-            return self.finish(id, Verdict::CannotTell(Inability::Overloaded), &route.name, route.answers, now);
+        if busy >= flow.pending.policy.mesh.max_checks {
+            return self.finish(id, Verdict::Refuse(Inability::Overloaded.into(), flow.pending), now);
         }
         self.held.insert(id, flow);
         if ask.share.as_ref().is_some_and(|share| self.checks.join(share, id)) {
@@ -262,38 +258,38 @@ impl Worker {
     /// Takes a held request up again. None if it left meanwhile.
     fn settle(&mut self, id: RequestId, checked: Checked<'_>, now: Now) -> Option<Step> {
         let flow = self.held.remove(&id)?;
-        let (policy, route) = (Rc::clone(&flow.policy), flow.route);
-        let route = policy.routes.get(route);
         let verdict = flow::resume(flow, checked, &mut self.shared, now);
-        Some(self.finish(id, verdict, &route.name, route.answers, now))
+        Some(self.decide(id, verdict, now))
     }
 
     /// Turns a verdict into what the shell does, and counts it.
-    fn finish(&mut self, id: RequestId, verdict: Verdict, route: &str, shape: Shape, now: Now) -> Step {
-        let answer = match verdict {
-            Verdict::Allow(edits, stream) => {
+    fn finish(&mut self, id: RequestId, verdict: Verdict, now: Now) -> Step {
+        let (refusal, pending) = match verdict {
+            Verdict::Allow(pending, stream) => {
                 if let Some(stream) = stream {
                     self.live.begin(id, stream);
                 }
-                self.shared.activity.ended(route, "allow");
-                return Step::Allow(edits);
+                self.shared.activity.ended(&pending.route().name, "allow");
+                return Step::Allow(pending.edits);
             }
-            Verdict::Deny(denial) => Answer::denied(&denial, shape, now.unix_s),
-            Verdict::CannotTell(inability) => Answer::unable(inability, shape),
-            Verdict::Reject(malformed) => Answer::malformed(malformed, shape),
-            // Only a flow that begins may ask; one that was answered is decided.
-            Verdict::Ask(..) | Verdict::AskForKeys(..) => Answer::unable(Inability::Host, shape),
+            Verdict::Refuse(refusal, pending) => (refusal, pending),
+            // Only a flow that is not decided yet may ask, and [`Self::decide`] saw to those.
+            Verdict::Ask(Flow { pending, .. }, _) => (Inability::Host.into(), pending),
+            Verdict::AskForKeys(unproven, _) => (Inability::Host.into(), unproven.pending),
         };
-        self.shared.activity.ended(route, answer.code);
-        Step::Answer(answer)
+        self.shared.activity.ended(&pending.route().name, refusal.code());
+        if pending.is_shadow() {
+            return Step::Allow(pending.edits);
+        }
+        Step::Answer(pending.answers().to(&refusal, pending.sign_in.as_deref(), now.unix_s))
     }
 
     /// Counts what is cut, besides the *allow* that it was counted as before.
-    fn cut(&mut self, streams: Vec<(RequestId, Stream)>, answer: impl Fn(Shape) -> Answer) -> Vec<Cut> {
+    fn cut(&mut self, streams: Vec<(RequestId, Stream)>, refusal: &Refusal, now: Now) -> Vec<Cut> {
         let cut = |(id, stream): (RequestId, Stream)| {
             let route = stream.policy.routes.get(stream.route);
             self.shared.activity.ended(&route.name, Inability::Cut.code());
-            Cut { stream: id, answer: answer(route.answers) }
+            Cut { stream: id, answer: route.answers.to(refusal, None, now.unix_s) }
         };
         streams.into_iter().map(cut).collect()
     }

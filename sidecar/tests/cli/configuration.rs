@@ -31,7 +31,7 @@ fn every_problem_of_the_settings_is_listed_with_its_place() {
 
 #[test]
 fn every_problem_of_a_filter_configuration_is_listed_with_its_place() {
-    let ended = check(r#"{"mesh": {"staleness_ms": "soon"}, "routes": [{"prefix": "no-slash"}]}"#, &[]);
+    let ended = check(r#"{"mesh": {"staleness_ms": "soon"}, "routes": [{"match": {"prefix": "no-slash"}}]}"#, &[]);
     assert_eq!(ended.code, 2, "{}", ended.out);
     assert!(ended.err.lines().all(|line| line.contains(": ")), "{}", ended.err);
     assert_eq!(check("{", &[]).code, 2);

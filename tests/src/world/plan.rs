@@ -100,8 +100,8 @@ impl Plan {
 /// be checked (`on_unavailable: allow`).
 pub fn with_available_route(policy: &mut Value) {
     if let Some(routes) = policy["routes"].as_array_mut() {
-        let route = json!({"name": "available", "prefix": "/available", "access": "protected", "identity": "upstream",
-                           "on_unavailable": "allow", "answers": "llm"});
+        let route = json!({"name": "available", "match": {"prefix": "/available"}, "access": "protected", "identity": "upstream",
+                           "on_unavailable": "allow", "answers": {"shape": "llm"}});
         routes.insert(0, route);
     }
 }

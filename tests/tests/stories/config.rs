@@ -35,10 +35,22 @@ const FILTER: &[Case] = &[
     ),
     ("an upstream with the app's key", app_key_for_upstream, &["identities[1].key"]),
     ("the app with an upstream's key", upstream_key_for_app, &["identities[0].hs256_secret_env"]),
-    ("a host with a port", |p| p["routes"][0]["host"] = "sekisho.localhost:8080".into(), &["routes[0].host"]),
-    ("a host in upper case", |p| p["routes"][1]["host"] = "Sekisho.localhost".into(), &["routes[1].host"]),
-    ("prefixes that match nothing", prefixes, &["routes[0].prefix", "routes[2].prefix", "routes[3].prefix"]),
-    ("words that are none", words, &["routes[1].on_unavailable", "routes[2].access", "routes[3].answers"]),
+    (
+        "a host with a port",
+        |p| p["routes"][0]["match"]["host"] = "sekisho.localhost:8080".into(),
+        &["routes[0].match.host"],
+    ),
+    (
+        "a host in upper case",
+        |p| p["routes"][1]["match"]["host"] = "Sekisho.localhost".into(),
+        &["routes[1].match.host"],
+    ),
+    (
+        "prefixes that match nothing",
+        prefixes,
+        &["routes[0].match.path", "routes[2].match.prefix", "routes[3].match.prefix"],
+    ),
+    ("words that are none", words, &["routes[1].on_unavailable", "routes[2].access", "routes[3].answers.shape"]),
     ("a public route with an identity", |p| p["routes"][3]["identity"] = "upstream".into(), &["routes[3].identity"]),
     ("an identity that nobody is", |p| p["routes"][4]["identity"] = "upstraem".into(), &["routes[4].identity"]),
     ("the same route twice", |p| twice(&mut p["routes"]), &["routes"]),
@@ -93,15 +105,15 @@ fn upstream_key_for_app(policy: &mut Value) {
 }
 
 fn prefixes(policy: &mut Value) {
-    policy["routes"][0]["prefix"] = "health".into();
-    policy["routes"][2]["prefix"] = "/public/../x".into();
-    policy["routes"][3]["prefix"] = "//".into();
+    policy["routes"][0]["match"]["path"] = "health".into();
+    policy["routes"][2]["match"]["prefix"] = "/public/../x".into();
+    policy["routes"][3]["match"]["prefix"] = "//".into();
 }
 
 fn words(policy: &mut Value) {
     policy["routes"][1]["on_unavailable"] = "maybe".into();
     policy["routes"][2]["access"] = "open".into();
-    policy["routes"][3]["answers"] = "xml".into();
+    policy["routes"][3]["answers"]["shape"] = "xml".into();
 }
 
 fn everything(policy: &mut Value) {

@@ -16,7 +16,7 @@ fn every_place(policy: &mut Value) {
         {"query": "access_token"}, {"cookie": "jwt"},
     ]});
     if let Some(routes) = policy["routes"].as_array_mut() {
-        let route = json!({"name": "kept", "prefix": "/kept", "access": "protected", "identity": "upstream",
+        let route = json!({"name": "kept", "match": {"prefix": "/kept"}, "access": "protected", "identity": "upstream",
                            "tokens": {"forward": true, "payload_header": "x-jwt-payload"}});
         routes.insert(0, route);
     }

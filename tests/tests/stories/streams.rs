@@ -31,7 +31,7 @@ fn with_both_routes(policy: &mut Value) {
     // Not 0: to a clock that is a moment behind, a token of this very second is not valid yet.
     policy["providers"][0]["leeway_s"] = json!(1);
     if let Some(routes) = policy["routes"].as_array_mut() {
-        let route = |name: &str, host: &str| json!({"name": name, "host": host, "prefix": "/", "access": "protected", "identity": "upstream"});
+        let route = |name: &str, host: &str| json!({"name": name, "match": {"host": host}, "access": "protected", "identity": "upstream"});
         let mut finish = route("finish", FINISH);
         finish["on_ban"] = json!("finish");
         routes.splice(0..0, [route("cut", CUT), finish]);

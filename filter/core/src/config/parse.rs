@@ -8,18 +8,23 @@ use sekisho_protocol::identity::APP_AUDIENCE;
 use sekisho_protocol::keys;
 
 use super::field::{Field, Problems};
-use super::raw::{RawIdentity, RawMesh, RawPolicy, RawRoute};
-use super::{Environment, HostUse, Mesh, Policy, Problem, places};
-use crate::answer::Shape;
+use super::raw::{RawAnswers, RawExplain, RawIdentity, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
+use super::routes::Common;
+use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
+use crate::answer::Answers;
+use crate::authorize::address::AddressSource;
+use crate::authorize::facts::{ProviderNames, Questions};
 use crate::credential::places::Places;
 use crate::head::Forgeable;
 use crate::identity::Target;
-use crate::path;
-use crate::route::{Access, OnBan, OnUnavailable, Protected, Route, RouteTable};
+use crate::identity::headers::{self, IdentityHeader};
+use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
 use crate::verify::cache::KeySet;
 use crate::verify::{Provider, budget};
 
+/// Fewest bytes of the key of those who may ask why: below this it could be guessed.
+const EXPLAIN_KEY_MIN_BYTES: usize = 16;
 /// RFC 7518 §3.2: a key of HS256 has at least the size of its hash.
 const KEY_MIN_BYTES: usize = 32;
 /// Most providers, identities and routes, each: every list has a bound.
@@ -37,13 +42,6 @@ pub(super) fn policy(text: &str, environment: Environment<'_>) -> Result<Policy,
     }
 }
 
-/// Only characters that have one spelling (RFC 3986 §2.3): `/@a` would not match `/%40a`, which an
-/// upstream takes for the same.
-fn is_plain_prefix(prefix: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/');
-    prefix.bytes().all(plain) && path::normal_path(prefix.as_bytes()).is_ok()
-}
-
 fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
     let mut hasher = mesh.digest_key.hasher();
     for provider in providers {
@@ -52,16 +50,13 @@ fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
     KeySet(hasher.finish())
 }
 
-/// The headers that rules set besides our own.
-fn payload_headers(routes: &[Route]) -> Vec<Box<[u8]>> {
-    let names = routes.iter().filter_map(|route| route.places()?.payload_header.as_deref());
-    names.collect::<BTreeSet<_>>().into_iter().map(|name| name.as_bytes().into()).collect()
-}
-
-/// What rules may refer to.
-struct Common {
-    identities: Vec<Rc<Target>>,
-    places: Rc<Places>,
+/// The headers that rules set besides our own. The upstream's own credential is not among them: on another rule
+/// the same header may be the client's.
+fn headers_set(routes: &RouteTable) -> Vec<Box<[u8]>> {
+    let payload = routes.iter().flat_map(Route::places).filter_map(|places| places.payload_header.as_deref());
+    let headers = routes.iter().filter_map(Route::protected).flat_map(|protected| &*protected.headers);
+    let names: BTreeSet<&str> = payload.chain(headers.map(|header| &*header.name)).collect();
+    names.into_iter().map(|name| name.as_bytes().into()).collect()
 }
 
 pub(super) struct Parser<'a> {
@@ -81,33 +76,98 @@ impl Parser<'_> {
         let app_key = mesh.as_ref().map(|mesh| Secret::new(keys::app_identity_key(mesh.secret.expose()).to_vec()));
         let identities =
             self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, app_key.clone()));
-        let tokens = self.problems.optional("tokens", raw.tokens).unwrap_or_default();
-        let common = Common { identities, places: Rc::new(places::places(&mut self.problems, "tokens", tokens)) };
-        let routes = self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common));
+        self.unique("providers", "name", providers.iter().map(|p| &*p.name));
+        self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
+        self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
+        self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
+        let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, 0, 0..=16);
+        let client_address = self.client_address(raw.client_address);
+        let mut questions = Questions::default();
+        let common = Common {
+            identities,
+            places: self.common_places(raw.tokens),
+            answers: self.common_answers(raw.answers),
+            headers: self.common_headers(&mut questions, raw.identity_headers),
+            providers: providers.iter().map(|provider| Rc::clone(&provider.name)).collect(),
+            knows_addresses: client_address.is_some(),
+        };
+        let routes =
+            self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common, &mut questions));
         if routes.is_empty() {
             self.problems.push("routes", "names no route: every request would be refused");
         }
-        self.unique("providers", "name", providers.iter().map(|p| p.name.as_str()));
-        self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
-        let identities = &common.identities;
-        self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
-        self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
-        self.unique("routes", "name", routes.iter().map(|r| r.name.as_str()));
-        let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, 0, 0..=16);
+        self.unique("routes", "name", routes.iter().map(|r| &*r.name));
+        let routes = RouteTable::new(routes, self.unmatched(raw.unmatched, &common));
         let verify_budget_ms =
             self.problems.number("verify_budget_ms", raw.verify_budget_ms, budget::DEFAULT_MS, 10..=1_000);
-        let host_crypto = self.problems.choice(
-            "host_crypto",
-            raw.host_crypto,
-            HostUse::Auto,
-            &[("auto", HostUse::Auto), ("never", HostUse::Never)],
-        );
-        let mesh = mesh?;
-        let key_set = key_set(&mesh, &providers);
+        let host_crypto = self.problems.choice("host_crypto", raw.host_crypto, HostUse::Auto, HostUse::WORDS);
+        let filter_state =
+            self.problems.choice("filter_state", raw.filter_state, FilterState::Refusals, FilterState::WORDS);
+        let mode = self.mode("shadow".into(), raw.shadow);
+        let explain_key = self.problems.optional("explain", raw.explain).and_then(|raw| self.explain(raw));
         let reads_queries = routes.iter().any(|route| route.parameters().next().is_some());
-        let forgeable = Forgeable { trusted_hops, ours: payload_headers(&routes) };
-        let routes = RouteTable::new(routes, common.places);
-        Some(Policy { mesh, providers, routes, forgeable, reads_queries, key_set, verify_budget_ms, host_crypto })
+        let mesh = mesh?;
+        let names = |provider: &Provider| ProviderNames {
+            provider: Rc::clone(&provider.name),
+            roles: provider.roles_claim.clone(),
+            groups: provider.groups_claim.clone(),
+        };
+        Some(Policy {
+            key_set: key_set(&mesh, &providers),
+            reads_queries,
+            forgeable: Forgeable { trusted_hops, ours: headers_set(&routes) },
+            questions: questions.complete(providers.iter().map(names).collect()),
+            mesh,
+            providers,
+            routes,
+            client_address,
+            verify_budget_ms,
+            host_crypto,
+            filter_state,
+            mode,
+            explain_key,
+        })
+    }
+
+    fn client_address(&mut self, field: Field<String>) -> Option<AddressSource> {
+        let words =
+            &[("connection", Some(AddressSource::Connection)), ("x-forwarded-for", Some(AddressSource::ForwardedFor))];
+        self.problems.choice("client_address", field, None, words)
+    }
+
+    fn common_places(&mut self, field: Field<RawTokens>) -> Rc<Places> {
+        let raw = self.problems.optional("tokens", field).unwrap_or_default();
+        Rc::new(places::places(&mut self.problems, "tokens", raw))
+    }
+
+    fn common_answers(&mut self, field: Field<RawAnswers>) -> Rc<Answers> {
+        let raw = self.problems.optional("answers", field).unwrap_or_default();
+        Rc::new(answers::answers(&mut self.problems, "answers", raw))
+    }
+
+    fn common_headers(
+        &mut self,
+        questions: &mut Questions,
+        field: Field<Vec<Field<RawIdentityHeader>>>,
+    ) -> Rc<[IdentityHeader]> {
+        match self.problems.optional("identity_headers", field) {
+            Some(raw) => upstream::identity_headers(&mut self.problems, questions, "identity_headers", raw),
+            None => headers::usual(),
+        }
+    }
+
+    fn explain(&mut self, raw: RawExplain) -> Option<Secret> {
+        self.problems.unknown("explain", &raw.unknown);
+        let variable = match raw.key_env {
+            Field::Absent => Some("SEKISHO_EXPLAIN_KEY".to_owned()),
+            field => self.problems.text("explain.key_env", field),
+        }?;
+        self.secret("explain.key_env", &variable, EXPLAIN_KEY_MIN_BYTES)
+    }
+
+    pub(super) fn mode(&mut self, path: String, field: Field<bool>) -> Mode {
+        let is_shadow = self.problems.optional(path, field).unwrap_or_default();
+        if is_shadow { Mode::Shadow } else { Mode::Enforce }
     }
 
     fn mesh(&mut self, raw: RawMesh) -> Option<Mesh> {
@@ -165,69 +225,7 @@ impl Parser<'_> {
         Some(Rc::new(Target::new(name?, audience?, &key?)))
     }
 
-    fn route(&mut self, path: &str, raw: RawRoute, common: &Common) -> Option<Route> {
-        self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), raw.name);
-        let host = self.problems.optional(format!("{path}.host"), raw.host);
-        if host.as_ref().is_some_and(|host| path::normal_host(host.as_bytes()).as_deref() != Some(host)) {
-            self.problems.push(format!("{path}.host"), "is not a host name in lower case without a port");
-        }
-        let prefix = self.problems.text(format!("{path}.prefix"), raw.prefix);
-        if let Some(prefix) = prefix.as_ref().filter(|prefix| !is_plain_prefix(prefix)) {
-            let wanted = "a normal path of letters, digits, `-`, `.`, `_`, `~` and `/`";
-            self.problems.push(format!("{path}.prefix"), format!("`{prefix}` is not {wanted}"));
-        }
-        let answers = self.problems.choice(format!("{path}.answers"), raw.answers, Shape::Problem, Shape::WORDS);
-        let access = self.problems.required(format!("{path}.access"), raw.access)?;
-        let on_unavailable = self.problems.choice(
-            format!("{path}.on_unavailable"),
-            raw.on_unavailable,
-            OnUnavailable::Deny,
-            &[("deny", OnUnavailable::Deny), ("allow", OnUnavailable::Allow)],
-        );
-        let on_ban = self.problems.choice(
-            format!("{path}.on_ban"),
-            raw.on_ban,
-            OnBan::Cut,
-            &[("cut", OnBan::Cut), ("finish", OnBan::Finish)],
-        );
-        let at = format!("{path}.identity");
-        let target = match self.problems.optional(&at, raw.identity) {
-            None => None,
-            Some(wanted) => {
-                let found = common.identities.iter().find(|target| target.name == wanted).cloned();
-                if found.is_none() {
-                    self.problems.push(&at, format!("`{wanted}` is not the name of a (valid) identity"));
-                }
-                found
-            }
-        };
-        let at_tokens = format!("{path}.tokens");
-        let own = self.problems.optional(&at_tokens, raw.tokens);
-        let own = own.map(|raw| Rc::new(places::places(&mut self.problems, &at_tokens, raw)));
-        let access = match access.as_str() {
-            "public" if own.is_some() => {
-                self.problems.push(at_tokens, "a public route reads no tokens");
-                return None;
-            }
-            "public" if target.is_some() => {
-                self.problems.push(at, "a public route has nobody to vouch for");
-                return None;
-            }
-            "public" => Access::Public,
-            "protected" => {
-                let places = own.unwrap_or_else(|| Rc::clone(&common.places));
-                Access::Protected(Protected { places, target, on_unavailable, on_ban })
-            }
-            other => {
-                self.problems.push(format!("{path}.access"), format!("`{other}` is not one of `public`, `protected`"));
-                return None;
-            }
-        };
-        Some(Route { name: name?, host, prefix: prefix?, access, answers })
-    }
-
-    fn list<R, T>(
+    pub(super) fn list<R, T>(
         &mut self,
         path: &str,
         field: Field<Vec<Field<R>>>,

@@ -64,6 +64,25 @@ pub(super) fn places(problems: &mut Problems, path: &str, raw: RawTokens) -> Pla
     places
 }
 
+/// Where a second token is read, of which `first` reads nothing.
+pub(super) fn besides(
+    problems: &mut Problems,
+    path: &str,
+    from: Field<Vec<Field<RawPlace>>>,
+    forward: Field<bool>,
+    first: &Places,
+) -> Places {
+    if matches!(from, Field::Absent) {
+        problems.push(format!("{path}.from"), "is missing: name another place than that of the first token");
+    }
+    let raw = RawTokens { from, forward, ..RawTokens::default() };
+    let places = places(problems, path, raw);
+    if places.from.iter().any(|place| first.from.iter().any(|known| known.is_where(place))) {
+        problems.push(format!("{path}.from"), "is a place in which the first token is read");
+    }
+    places
+}
+
 fn place(problems: &mut Problems, path: &str, raw: RawPlace) -> Option<Place> {
     problems.unknown(path, &raw.unknown);
     let RawPlace { header, scheme, prefix, query, cookie, unknown: _ } = raw;
@@ -126,12 +145,18 @@ fn name(problems: &mut Problems, path: &str, field: &str, name: String) -> Optio
     None
 }
 
-fn is_header(name: &str) -> bool {
-    is_token(name) && !name.bytes().any(|b| b.is_ascii_uppercase()) && !NOT_OURS.contains(&name)
+/// Whether a configuration may name this header as one to read or set.
+pub(super) fn is_header(name: &str) -> bool {
+    is_header_name(name) && !NOT_OURS.contains(&name)
+}
+
+/// Whether a header can be called so: in lower case, as the host gives names.
+pub(super) fn is_header_name(name: &str) -> bool {
+    is_token(name) && !name.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 /// `token` of RFC 9110 §5.6.2, without what has a meaning in a query.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'*' | b'^');
     !text.is_empty() && text.len() <= NAME_MAX_BYTES && text.bytes().all(plain)
 }

@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::field::Field;
 use super::parse::Parser;
 use super::raw::RawProvider;
+use super::require::claim_path;
+use crate::authorize::facts::ClaimPath;
 use crate::verify::Provider;
 use crate::verify::algorithm::Algorithm;
 use crate::verify::provider::{ClaimValue, Rules};
@@ -26,8 +28,26 @@ impl Parser<'_> {
         let issuers = self.issuers(format!("{path}.issuers"), take(&mut raw.issuers));
         let algorithms = self.algorithms(&format!("{path}.algorithms"), take(&mut raw.algorithms));
         let (keys, source) = self.keys(path, &mut raw, algorithms.as_deref());
-        let rules = self.rules(path, raw);
-        Some(Provider { name: name?, issuers: issuers?, keys, source, algorithms, rules: rules? })
+        let roles_claim = self.names_claim(format!("{path}.roles_claim"), take(&mut raw.roles_claim), "roles");
+        let groups_claim = self.names_claim(format!("{path}.groups_claim"), take(&mut raw.groups_claim), "groups");
+        let (issuers, rules) = (issuers?, self.rules(path, raw)?);
+        Some(Provider {
+            name: name?.into(),
+            issuers,
+            keys,
+            source,
+            algorithms,
+            rules,
+            roles_claim: roles_claim?,
+            groups_claim: groups_claim?,
+        })
+    }
+
+    fn names_claim(&mut self, path: String, field: Field<String>, usual: &str) -> Option<ClaimPath> {
+        match field {
+            Field::Absent => Some(ClaimPath::Name(usual.to_owned())),
+            field => claim_path(&mut self.problems, &path, field),
+        }
     }
 
     fn rules(&mut self, path: &str, mut raw: RawProvider) -> Option<Rules> {

@@ -48,6 +48,21 @@ impl Default for Places {
     }
 }
 
+impl Place {
+    /// Whether both are the same header, parameter or cookie.
+    #[must_use]
+    pub fn is_where(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Scheme { header, .. } | Self::Header { header, .. },
+                Self::Scheme { header: known, .. } | Self::Header { header: known, .. },
+            ) => folds_to(header, known) || folds_to(known, header),
+            (Self::Query(one), Self::Query(other)) | (Self::Cookie(one), Self::Cookie(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
 impl Places {
     /// What becomes of a request that showed `token`: its credential is for this checkpoint, not for what lies
     /// behind it, however an upstream reads the names of headers.
@@ -62,7 +77,8 @@ impl Places {
         }
     }
 
-    fn take_away(&self, head: &Head<'_>, edits: &mut Edits) {
+    /// Takes every header and cookie away in which a token could be.
+    pub fn take_away(&self, head: &Head<'_>, edits: &mut Edits) {
         for header in self.headers() {
             for (name, _) in head.pairs.iter().filter(|(name, _)| folds_to(name, header)) {
                 const USUAL: &[u8] = b"authorization";

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use super::algorithm::Algorithm;
 use super::key::VerifyingKey;
+use crate::authorize::facts::ClaimPath;
 
 /// Who may issue tokens, and how they are verified. What could not be true was refused with the configuration.
 #[derive(Debug)]
 pub struct Provider {
-    /// For people.
-    pub name: String,
+    /// How rules name it.
+    pub name: Rc<str>,
     /// The `iss` that it may use.
     pub issuers: Vec<String>,
     /// The keys that stand in the configuration.
@@ -21,6 +22,10 @@ pub struct Provider {
     pub(crate) algorithms: Option<Vec<Algorithm>>,
     /// What must be true of its tokens.
     pub(crate) rules: Rules,
+    /// Where its tokens name the roles of their owner.
+    pub(crate) roles_claim: ClaimPath,
+    /// Where its tokens name the groups of their owner.
+    pub(crate) groups_claim: ClaimPath,
 }
 
 /// What must be true of a provider's tokens once their signature is right.
@@ -94,7 +99,7 @@ impl Provider {
 
     /// Feeds everything that decides about a token into `hasher` (rule E8).
     pub(crate) fn fingerprint(&self, hasher: &mut impl Hasher) {
-        (&self.issuers, &self.source, &self.algorithms, &self.rules, self.keys.len()).hash(hasher);
+        (&self.name, &self.issuers, &self.source, &self.algorithms, &self.rules, self.keys.len()).hash(hasher);
         self.keys.iter().for_each(|key| key.fingerprint(hasher));
     }
 

@@ -1,5 +1,7 @@
 //! What must be true of a token whose signature is right, and whom it then belongs to.
 
+use std::rc::Rc;
+
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::Kind;
 use sekisho_protocol::{Digest, Email, Subject};
@@ -38,6 +40,7 @@ impl Rules {
         &self,
         claims: &Claims<'_>,
         issuer: &str,
+        provider: &Rc<str>,
         digest_key: &DigestKey,
         now_s: u64,
     ) -> Result<Identity, Invalid> {
@@ -66,7 +69,10 @@ impl Rules {
             token_id,
             token_name: claims.short_text("token_name")?,
             scopes: claims.scopes()?,
+            provider: Rc::clone(provider),
             issued_at,
+            // What is no moment is none: only rules that ask for one care.
+            signed_in_at: claims.moment("auth_time").ok().flatten(),
             expires_at: end.expires_at,
             refused_from: end.refused_from,
         })

@@ -6,7 +6,6 @@ use sekisho_protocol::PROTOCOL;
 use sekisho_protocol::keyset::{KeysQuery, KeysReply};
 
 use super::{Cut, Step, Worker};
-use crate::answer::Answer;
 use crate::check::{CallId, RequestId};
 use crate::config::Policy;
 use crate::denial::Inability;
@@ -18,7 +17,7 @@ use crate::time::Now;
 pub const KEYS_TIMEOUT_MS: u32 = 5_000;
 
 /// What an answer about keys leads to.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct KeysTaken {
     /// What to do with each request that waited.
     pub steps: Vec<(RequestId, Step)>,
@@ -63,7 +62,7 @@ impl Worker {
             return KeysTaken { steps: self.without_keys(waiting, now), ..KeysTaken::default() };
         };
         let Taken { replaced, unusable } = self.shared.sources.take(&source, &reply, announced, now);
-        let cuts = if replaced { self.cut_withdrawn() } else { Vec::new() };
+        let cuts = if replaced { self.cut_withdrawn(now) } else { Vec::new() };
         let notice =
             (unusable > 0).then(|| format!("the keys of `{source}`: {unusable} cannot be used by this filter"));
         let steps = waiting.into_iter().filter_map(|id| Some((id, self.take_up_again(id, now)?))).collect();
@@ -73,9 +72,8 @@ impl Worker {
     /// Holds a request whose token's key nobody here knows.
     pub(super) fn hold_for_keys(&mut self, id: RequestId, unproven: Unproven, wanted: Wanted, now: Now) -> Step {
         // A flood of tokens with made-up keys fills this table and no other.
-        if self.unproven.len() >= unproven.policy.mesh.max_checks {
-            let route = unproven.policy.routes.get(unproven.route);
-            return self.finish(id, Verdict::CannotTell(Inability::Overloaded), &route.name, route.answers, now);
+        if self.unproven.len() >= unproven.pending.policy.mesh.max_checks {
+            return self.finish(id, Verdict::Refuse(Inability::Overloaded.into(), unproven.pending), now);
         }
         self.unproven.insert(id, unproven);
         if self.key_calls.wait(&wanted.source, id) {
@@ -91,22 +89,20 @@ impl Worker {
 
     fn take_up_again(&mut self, id: RequestId, now: Now) -> Option<Step> {
         let unproven = self.unproven.remove(&id)?;
-        let (policy, route) = (Rc::clone(&unproven.policy), unproven.route);
         let verdict = flow::verify_again(unproven, &mut self.shared, now);
-        Some(self.decide(id, verdict, &policy, route, now))
+        Some(self.decide(id, verdict, now))
     }
 
     fn without_keys(&mut self, waiting: Vec<RequestId>, now: Now) -> Vec<(RequestId, Step)> {
         let refuse = |id: RequestId| {
-            let Unproven { policy, route, .. } = self.unproven.remove(&id)?;
-            let step = self.decide(id, Verdict::CannotTell(Inability::Keys), &policy, route, now);
-            Some((id, step))
+            let Unproven { pending, .. } = self.unproven.remove(&id)?;
+            Some((id, self.finish(id, Verdict::Refuse(Inability::Keys.into(), pending), now)))
         };
         waiting.into_iter().filter_map(refuse).collect()
     }
 
-    fn cut_withdrawn(&mut self) -> Vec<Cut> {
+    fn cut_withdrawn(&mut self, now: Now) -> Vec<Cut> {
         let withdrawn = self.live.take_withdrawn();
-        self.cut(withdrawn, |shape| Answer::unable(Inability::Cut, shape))
+        self.cut(withdrawn, &Inability::Cut.into(), now)
     }
 }

@@ -164,5 +164,5 @@ fn code(step: &Step) -> &'static str {
 
 fn set<'a>(step: &'a Step, name: &str) -> Option<&'a str> {
     let Step::Allow(edits) = step else { panic!("not allowed: {step:?}") };
-    edits.settings().find(|(known, _)| *known == name).map(|(_, value)| value)
+    edits.settings().find(|(known, _)| *known == name).map(|(_, value)| std::str::from_utf8(value).unwrap())
 }

@@ -1,0 +1,121 @@
+//! What is remembered of a request while it is decided, for whichever end it comes to.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use crate::answer::{Answers, navigation};
+use crate::authorize::address;
+use crate::config::Policy;
+use crate::denial::{Denial, Refusal};
+use crate::head::Head;
+use crate::identity::Edits;
+use crate::route::target::Target;
+use crate::route::{Mode, Route, RouteId};
+
+use super::Verdict;
+
+/// A request that is being decided.
+#[derive(Debug)]
+pub struct Pending {
+    /// Under which policy it began; a configuration push does not change the rules of a request.
+    pub policy: Rc<Policy>,
+    /// Its rule.
+    pub route: RouteId,
+    /// What becomes of its headers, whatever is decided.
+    pub edits: Edits,
+    /// Where a browser is sent that must sign in first.
+    pub sign_in: Option<String>,
+    /// What the decision was made of.
+    pub note: Note,
+}
+
+/// What a decision was made of, for metrics and for whoever asks why.
+#[derive(Debug, Default, Clone)]
+pub struct Note {
+    /// The provider of the credential, once that was verified.
+    pub provider: Option<Rc<str>>,
+    /// Whether the credential had been verified before.
+    pub cache: Cache,
+    /// How often sidecars were asked.
+    pub questions: u8,
+    /// Whether whoever sent the request may know why it is decided as it is.
+    pub explain: bool,
+}
+
+/// Whether a credential was found in the cache.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cache {
+    /// No credential was looked for.
+    #[default]
+    None,
+    /// It had been verified before.
+    Hit,
+    /// It was verified now, or could not be.
+    Miss,
+}
+
+/// Where a request comes from and goes to, for rules that ask.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) address: Option<IpAddr>,
+    pub(super) path: String,
+}
+
+impl Pending {
+    /// A request that begins.
+    pub(super) fn of(policy: &Rc<Policy>, route: RouteId, head: &Head<'_>, target: &Target<'_>) -> Self {
+        let sign_in = policy.routes.get(route).answers.sign_in.as_ref();
+        let sign_in = sign_in.and_then(|page| navigation::sign_in(page, head, &target.host));
+        let note = Note { explain: policy.may_explain(head), ..Note::default() };
+        Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, note }
+    }
+
+    /// A request for which no rule could be looked for.
+    pub(crate) fn of_nobody(policy: &Rc<Policy>, head: &Head<'_>) -> Self {
+        let note = Note { explain: policy.may_explain(head), ..Note::default() };
+        let edits = stripped(head);
+        Self { policy: Rc::clone(policy), route: RouteId::NONE, edits, sign_in: None, note }
+    }
+
+    /// Its rule.
+    #[must_use]
+    pub fn route(&self) -> &Route {
+        self.policy.routes.get(self.route)
+    }
+
+    /// How those are answered that may not pass.
+    #[must_use]
+    pub fn answers(&self) -> &Answers {
+        &self.route().answers
+    }
+
+    /// Whether whatever is decided is only said.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.policy.mode == Mode::Shadow || self.route().mode == Mode::Shadow
+    }
+
+    pub(super) fn refuse(self, refusal: impl Into<Refusal>) -> Verdict {
+        Verdict::Refuse(refusal.into(), self)
+    }
+
+    pub(super) fn deny(self, denial: Denial) -> Verdict {
+        self.refuse(denial)
+    }
+}
+
+/// Rule E1: what a client could have forged goes, whatever becomes of the request.
+fn stripped(head: &Head<'_>) -> Edits {
+    let remove = head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect();
+    let mut edits = Edits { remove, ..Edits::default() };
+    if head.upgrade_nominates {
+        edits.set.push(("connection".into(), "Upgrade".into()));
+    }
+    edits
+}
+
+/// The address of the client, if it is known. Asked only where a rule wants it: it may cost a host call.
+pub(super) fn address_of(policy: &Policy, head: &Head<'_>) -> Option<IpAddr> {
+    address::of_client(head, policy.client_address, policy.forgeable.trusted_hops)
+}

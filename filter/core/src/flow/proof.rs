@@ -1,0 +1,202 @@
+//! Whether what a request shows is valid: each credential in turn, and what to do while a key is missing.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::pending::{Cache, Pending, Place};
+use super::{Flow, Verdict, Wanted, judge};
+use crate::authorize::facts::Facts;
+use crate::authorize::{Subject, Unmet};
+use crate::config::{HostUse, Policy};
+use crate::credential;
+use crate::denial::{Denial, Inability, Refusal};
+use crate::identity::Verified;
+use crate::route::Protected;
+use crate::shared::Shared;
+use crate::time::Now;
+use crate::upstream::{self, UpstreamCredential};
+use crate::verify::crypto::Crypto;
+use crate::verify::host::HostAbility;
+use crate::verify::{self, Context, Unverified, Verification};
+
+/// The tokens that a request shows, not verified yet.
+#[derive(Debug)]
+pub(super) struct Claimed<'a> {
+    /// Whose request it claims to be.
+    pub(super) token: Cow<'a, [u8]>,
+    /// What its rule wants to see besides, in the rule's order.
+    pub(super) also: Vec<Cow<'a, [u8]>>,
+}
+
+/// A request that waits for the key of one of its tokens.
+#[derive(Debug)]
+pub struct Unproven {
+    /// The request.
+    pub pending: Pending,
+    claimed: Claimed<'static>,
+    place: Place,
+    asked: u8,
+}
+
+/// How often keys are asked for because of one request: for a newer set, for a newer one still, for its `kid`.
+const QUESTIONS_MAX: u8 = 3;
+
+/// Why a request is not proven.
+enum Unshown {
+    Unverified(Unverified),
+    Refused(Refusal),
+}
+
+impl Claimed<'_> {
+    fn into_owned(self) -> Claimed<'static> {
+        let own = |token: Cow<'_, [u8]>| Cow::Owned(token.into_owned());
+        Claimed { token: own(self.token), also: self.also.into_iter().map(own).collect() }
+    }
+}
+
+/// Verifies what a request shows, and goes on with the decision.
+pub(super) fn prove(
+    mut pending: Pending,
+    claimed: Claimed<'_>,
+    subject: &Subject<'_>,
+    shared: &mut Shared,
+    now: Now,
+) -> Verdict {
+    let policy = Rc::clone(&pending.policy);
+    let Some(protected) = policy.routes.get(pending.route).protected() else {
+        return pending.refuse(Inability::Host);
+    };
+    match show(protected, &claimed, &mut pending, shared, now) {
+        Ok((verified, also)) => {
+            let facts = verified.facts(&policy.questions, &claimed.token);
+            let subject = Subject { identity: Some(&verified.identity), facts: Some(&facts), ..*subject };
+            let (unmet, upstream) = authorize(&policy, &pending, protected, &subject);
+            judge(Flow { pending, verified, facts, also, next: 0, unmet, upstream }, shared, now)
+        }
+        Err(Unshown::Refused(refusal)) => pending.refuse(refusal),
+        Err(Unshown::Unverified(unverified)) => {
+            let place = || Place { address: (subject.address)(), path: subject.path.to_owned() };
+            not_verified(unverified, pending, |pending| Unproven {
+                pending,
+                claimed: claimed.into_owned(),
+                place: place(),
+                asked: 0,
+            })
+        }
+    }
+}
+
+/// Verifies a token that waited for keys. Another request may have shown it meanwhile, and waited no longer.
+pub fn verify_again(unproven: Unproven, shared: &mut Shared, now: Now) -> Verdict {
+    let Unproven { pending, claimed, place, asked } = unproven;
+    let subject =
+        Subject { identity: None, facts: None, address: &|| place.address, path: &place.path, now_s: now.unix_s };
+    match prove(pending, claimed, &subject, shared, now) {
+        Verdict::AskForKeys(mut unproven, wanted) => {
+            unproven.asked += asked;
+            if unproven.asked > QUESTIONS_MAX {
+                return unproven.pending.refuse(Inability::Keys);
+            }
+            Verdict::AskForKeys(unproven, wanted)
+        }
+        verdict => verdict,
+    }
+}
+
+fn not_verified(unverified: Unverified, mut pending: Pending, wait: impl FnOnce(Pending) -> Unproven) -> Verdict {
+    match unverified {
+        Unverified::Invalid(invalid) => pending.refuse(Denial::Invalid(invalid)),
+        Unverified::KeysUnavailable => pending.refuse(Inability::Keys),
+        Unverified::Busy => pending.refuse(Inability::Busy),
+        Unverified::NeedsKeys { source, kid } => {
+            pending.note.questions = pending.note.questions.saturating_add(1);
+            let mut unproven = wait(pending);
+            unproven.asked += 1;
+            Verdict::AskForKeys(Box::new(unproven), Wanted { source, kid })
+        }
+    }
+}
+
+/// Each credential, verified.
+fn show(
+    protected: &Protected,
+    claimed: &Claimed<'_>,
+    pending: &mut Pending,
+    shared: &mut Shared,
+    now: Now,
+) -> Result<(Rc<Verified>, Vec<Rc<Verified>>), Unshown> {
+    let policy = Rc::clone(&pending.policy);
+    let (verified, cache) = known_or_verified(&claimed.token, &policy, shared, now).inspect_err(|_| {
+        pending.note.cache = Cache::Miss;
+    })?;
+    pending.note.cache = cache;
+    pending.note.provider = Some(Rc::clone(&verified.identity.provider));
+    let is_accepted = |names: &Vec<String>| names.iter().any(|name| **name == *verified.identity.provider);
+    if !protected.providers.as_ref().is_none_or(is_accepted) {
+        return Err(Unshown::Refused(Denial::NotAccepted.into()));
+    }
+    let mut also = Vec::new();
+    for (token, wanted) in claimed.also.iter().zip(&protected.also) {
+        let (second, _) = known_or_verified(token, &policy, shared, now)?;
+        if *second.identity.provider != *wanted.provider {
+            return Err(Unshown::Refused(Denial::NotAccepted.into()));
+        }
+        also.push(second);
+    }
+    Ok((verified, also))
+}
+
+/// What of a rule's requirements is not met, and what the upstream is to be shown. Judged before anybody is asked,
+/// said only after nothing bars the caller: somebody banned is to hear that, and not which scope is missing.
+fn authorize(
+    policy: &Policy,
+    pending: &Pending,
+    protected: &Protected,
+    subject: &Subject<'_>,
+) -> (Option<Unmet>, Option<Rc<UpstreamCredential>>) {
+    let require = policy.routes.get(pending.route).require.as_ref();
+    let unmet = require.and_then(|require| require.check(subject).err());
+    let upstream = if unmet.is_none() { upstream::choose(&protected.credentials, subject) } else { None };
+    (unmet, upstream)
+}
+
+fn known_or_verified(
+    token: &[u8],
+    policy: &Policy,
+    shared: &mut Shared,
+    now: Now,
+) -> Result<(Rc<Verified>, Cache), Unshown> {
+    if let Some(known) = shared.tokens.get(token, policy.key_set, shared.replica.keysets(), now.unix_s) {
+        return Ok((known, Cache::Hit));
+    }
+    credential::check_shape(token).map_err(|none| Unshown::Refused(none.into()))?;
+    verify(token, policy, shared, now).map(|verified| (verified, Cache::Miss)).map_err(Unshown::Unverified)
+}
+
+fn verify(token: &[u8], policy: &Policy, shared: &mut Shared, now: Now) -> Result<Rc<Verified>, Unverified> {
+    let announced = shared.replica.keysets();
+    let ability = if policy.host_crypto == HostUse::Never { HostAbility::NONE } else { shared.ability };
+    let mut context = Context {
+        providers: &policy.providers,
+        sources: &shared.sources,
+        announced,
+        crypto: Crypto {
+            host: &*shared.host,
+            ability,
+            budget: &mut shared.budget,
+            budget_ms: policy.verify_budget_ms,
+            count: &mut shared.verifications,
+        },
+        digest_key: &policy.mesh.digest_key,
+        now,
+    };
+    let Verification { identity, key } = verify::verify(token, &mut context)?;
+    let verified = Verified::new(identity, key);
+    shared.tokens.insert(token, &verified, policy.key_set, now.unix_s);
+    Ok(verified)
+}
+
+/// Nobody's request, as rules see it.
+pub(super) fn nobody<'a>(facts: &'a Facts, subject: &Subject<'a>) -> Subject<'a> {
+    Subject { identity: None, facts: Some(facts), ..*subject }
+}

@@ -1,0 +1,222 @@
+//! Whether a rule is about a request: host, path, method, headers. Compiled once, with the configuration.
+
+use std::rc::Rc;
+
+use super::target::Target;
+use super::template::Template;
+use crate::head::{Pairs, folds_to};
+
+/// What a request must look like for a rule to apply.
+#[derive(Debug, Default)]
+pub struct Matcher {
+    /// Which hosts.
+    pub host: HostPattern,
+    /// Which paths.
+    pub path: PathPattern,
+    /// Whether letters of the path are compared without their case, for upstreams that do so. The pattern is
+    /// then in lower case, or ignores case itself.
+    pub ignores_case: bool,
+    /// Which methods; none: all.
+    pub methods: Vec<String>,
+    /// Which headers; all of these must fit.
+    pub headers: Vec<HeaderTest>,
+}
+
+/// A set of hosts.
+#[derive(Debug, Default)]
+pub enum HostPattern {
+    /// Every host.
+    #[default]
+    Any,
+    /// One, in lower case.
+    Exact(String),
+    /// Those that end like this, a dot and a domain, but not the domain itself.
+    Suffix(String),
+}
+
+/// A set of paths, in the form of [`Target::path`].
+#[derive(Debug, Default)]
+pub enum PathPattern {
+    /// Every path.
+    #[default]
+    Any,
+    /// One.
+    Exact(String),
+    /// Itself and what follows it behind a `/`.
+    Prefix(String),
+    /// Segment by segment.
+    Template(Rc<Template>),
+    /// The whole path.
+    Regex(Box<PathRegex>),
+}
+
+/// A regular expression for whole paths. It takes time in proportion to the path, whatever it is.
+#[derive(Debug)]
+pub struct PathRegex {
+    /// What every match starts with, so that most paths are told at a glance.
+    prefix: String,
+    compiled: regex_lite::Regex,
+}
+
+/// What a header must be.
+#[derive(Debug)]
+pub struct HeaderTest {
+    /// In lower case; compared as upstreams do that cannot tell `x_a` from `x-a` (rule E1).
+    pub name: Box<[u8]>,
+    /// How it must be.
+    pub value: ValueTest,
+}
+
+/// What a header's value must be. Several values count as one, joined with commas, as Envoy joins them.
+#[derive(Debug)]
+pub enum ValueTest {
+    /// It is there.
+    Present,
+    /// It is not there.
+    Absent,
+    /// It is this.
+    Equals(String),
+    /// It starts with this.
+    Prefix(String),
+    /// It ends with this.
+    Suffix(String),
+    /// This is in it.
+    Contains(String),
+}
+
+/// Longest path that a regular expression is tried on, in bytes. A longer one is refused where it matters.
+pub const REGEX_PATH_MAX_BYTES: usize = 1024;
+/// Most bytes of a compiled expression, which bounds the steps that each byte of a path costs.
+const REGEX_MAX_BYTES: usize = 16 * 1024;
+const REGEX_NESTING_MAX: u32 = 16;
+
+/// Whether a rule is about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+    /// It would take too long to tell.
+    TooLong,
+}
+
+impl Matcher {
+    /// Whether the rule is about `target`.
+    #[must_use]
+    pub fn matches(&self, target: &Target<'_>) -> Match {
+        if !self.host.matches(&target.host) {
+            return Match::No;
+        }
+        match self.path.matches(target, self.ignores_case) {
+            Match::Yes if self.method(target.method) && self.headers.iter().all(|test| test.holds(target.pairs)) => {
+                Match::Yes
+            }
+            Match::Yes => Match::No,
+            other => other,
+        }
+    }
+
+    /// A rule about `GET` is about `HEAD`, too: it tells the same but for the content (RFC 9110 §9.3.2).
+    fn method(&self, method: &[u8]) -> bool {
+        let is = |known: &String| known.as_bytes() == method || (known == "GET" && method == b"HEAD");
+        self.methods.is_empty() || self.methods.iter().any(is)
+    }
+}
+
+impl HostPattern {
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(wanted) => wanted == host,
+            Self::Suffix(domain) => host.len() > domain.len() && host.ends_with(domain.as_str()),
+        }
+    }
+}
+
+impl PathPattern {
+    fn matches(&self, target: &Target<'_>, ignores_case: bool) -> Match {
+        let is = match self {
+            Self::Any => true,
+            Self::Exact(wanted) => wanted == target.path(ignores_case),
+            Self::Prefix(prefix) => target.path(ignores_case).strip_prefix(prefix.as_str()).is_some_and(|rest| {
+                // `/admin` is the prefix of `/admin/x`, not of `/administrator`.
+                rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/')
+            }),
+            Self::Template(template) => template.matches(&target.path),
+            Self::Regex(regex) => return regex.matches(&target.path),
+        };
+        if is { Match::Yes } else { Match::No }
+    }
+}
+
+impl PathRegex {
+    /// Compiles an expression for whole paths.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn new(pattern: &str) -> Result<Self, String> {
+        let compiled = regex_lite::RegexBuilder::new(&format!("^(?:{pattern})$"))
+            .size_limit(REGEX_MAX_BYTES)
+            .nest_limit(REGEX_NESTING_MAX)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { prefix: literal_prefix(pattern), compiled })
+    }
+
+    fn matches(&self, path: &str) -> Match {
+        match path {
+            path if !path.starts_with(&self.prefix) => Match::No,
+            path if path.len() > REGEX_PATH_MAX_BYTES => Match::TooLong,
+            path if self.compiled.is_match(path) => Match::Yes,
+            _ => Match::No,
+        }
+    }
+}
+
+/// What every match of the pattern starts with. Rather too little than too much: of an expression with
+/// alternatives or flags, nothing.
+fn literal_prefix(pattern: &str) -> String {
+    if pattern.contains('|') || pattern.contains("(?") {
+        return String::new();
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '~' | '@' | ':');
+    let mut prefix: String = pattern.chars().take_while(|c| plain(*c)).collect();
+    // The last one may be meant any number of times, or none.
+    if pattern.get(prefix.len()..).is_some_and(|rest| rest.starts_with(['*', '?', '+', '{'])) {
+        prefix.pop();
+    }
+    prefix
+}
+
+impl HeaderTest {
+    fn holds(&self, pairs: &Pairs<'_>) -> bool {
+        let mut values = pairs.iter().filter(|(name, _)| folds_to(name, &self.name)).map(|(_, value)| *value);
+        let Some(first) = values.next() else {
+            return matches!(self.value, ValueTest::Absent);
+        };
+        match values.next() {
+            None => self.value.holds(first),
+            Some(second) => {
+                let all: Vec<_> = [first, second].into_iter().chain(values).collect();
+                self.value.holds(&all.join(&b','))
+            }
+        }
+    }
+}
+
+impl ValueTest {
+    fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Present => true,
+            Self::Absent => false,
+            Self::Equals(wanted) => value == wanted.as_bytes(),
+            Self::Prefix(wanted) => value.starts_with(wanted.as_bytes()),
+            Self::Suffix(wanted) => value.ends_with(wanted.as_bytes()),
+            Self::Contains(wanted) => value.windows(wanted.len()).any(|part| part == wanted.as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

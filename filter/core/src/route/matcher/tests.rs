@@ -1,0 +1,148 @@
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+use crate::head::Head;
+
+fn matches(matcher: &Matcher, host: &str, path: &str, method: &str, headers: &[(&str, &str)]) -> Match {
+    let pairs: Vec<(&[u8], &[u8])> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let head = Head {
+        pairs: &pairs,
+        method: method.as_bytes(),
+        path: path.as_bytes(),
+        authority: host.as_bytes(),
+        ..Head::default()
+    };
+    matcher.matches(&Target::of(&head).unwrap())
+}
+
+fn path(path: PathPattern, asked: &str) -> Match {
+    matches(&Matcher { path, ..Matcher::default() }, "h", asked, "GET", &[])
+}
+
+fn regex(pattern: &str) -> PathPattern {
+    PathPattern::Regex(Box::new(PathRegex::new(pattern).unwrap()))
+}
+
+#[test]
+fn a_host_is_matched_as_a_whole_or_by_the_domain_that_it_is_under() {
+    let suffix = || HostPattern::Suffix(".example.com".into());
+    for (host, asked, expected) in [
+        (HostPattern::Any, "anything", true),
+        (HostPattern::Exact("a.example.com".into()), "A.Example.COM:8080", true),
+        (HostPattern::Exact("a.example.com".into()), "b.example.com", false),
+        (suffix(), "a.example.com", true),
+        (suffix(), "a.b.example.com", true),
+        (suffix(), "example.com", false),
+        (suffix(), "badexample.com", false),
+        (suffix(), "a.example.com.evil.org", false),
+    ] {
+        let matcher = Matcher { host, ..Matcher::default() };
+        assert_eq!(matches(&matcher, asked, "/", "GET", &[]) == Match::Yes, expected, "{matcher:?} {asked}");
+    }
+}
+
+#[test]
+fn a_path_is_compared_as_its_upstream_reads_it() {
+    for (pattern, asked, expected) in [
+        (PathPattern::Exact("/a b".into()), "/a%20b", true),
+        (PathPattern::Exact("/café".into()), "/caf%C3%A9", true),
+        (PathPattern::Exact("/café".into()), "/caf%c3%a9", true),
+        (PathPattern::Exact("/a".into()), "/a/", false),
+        (PathPattern::Exact("/a".into()), "/a?b", true),
+        (PathPattern::Prefix("/@a".into()), "/%40a/b", true),
+        (PathPattern::Prefix("/admin".into()), "/admin/x", true),
+        (PathPattern::Prefix("/admin".into()), "/administrator", false),
+        (PathPattern::Prefix("/v1/".into()), "/v1", false),
+        (PathPattern::Prefix("/v1/".into()), "/v1/x", true),
+        (PathPattern::Template(Template::parse("/u/{id}").unwrap().into()), "/u/a%20b", true),
+    ] {
+        let text = format!("{pattern:?} {asked}");
+        assert_eq!(path(pattern, asked) == Match::Yes, expected, "{text}");
+    }
+}
+
+#[test]
+fn letters_of_a_path_are_told_apart_unless_the_rule_says_otherwise() {
+    for (ignores_case, asked, expected) in
+        [(false, "/ADMIN", false), (true, "/ADMIN/x", true), (true, "/%C3%89", false)]
+    {
+        let matcher = Matcher { path: PathPattern::Prefix("/admin".into()), ignores_case, ..Matcher::default() };
+        assert_eq!(matches(&matcher, "h", asked, "GET", &[]) == Match::Yes, expected, "{asked}");
+    }
+}
+
+#[test]
+fn a_regular_expression_is_about_the_whole_path() {
+    for (pattern, asked, expected) in [
+        ("/v[0-9]+/.*", "/v12/x", true),
+        ("/v[0-9]+/.*", "/v1", false),
+        ("/v[0-9]+/.*", "/x/v1/y", false),
+        ("/a|/b", "/b", true),
+        ("/a|/b", "/bc", false),
+        ("/ab*", "/a", true),
+        ("/ab?c", "/ac", true),
+        ("(?i)/admin", "/ADMIN", true),
+        ("/caf.", "/caf%C3%A9", true),
+    ] {
+        assert_eq!(path(regex(pattern), asked) == Match::Yes, expected, "{pattern} {asked}");
+    }
+}
+
+#[test]
+fn a_path_that_would_take_a_regular_expression_too_long_is_no_match_and_no_mismatch() {
+    let long = format!("/a{}", "b".repeat(REGEX_PATH_MAX_BYTES));
+    assert_eq!(path(regex("/a(b|bb)*c"), &long), Match::TooLong);
+    assert_eq!(path(regex("/x.*"), &long), Match::No, "what does not even start like it costs nothing");
+}
+
+#[test]
+fn an_expression_that_is_none_or_too_large_is_refused() {
+    for pattern in ["(", "[", "a{1000}{1000}", &"(".repeat(40), r"\p{Greek}"] {
+        assert!(PathRegex::new(pattern).is_err(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_rule_about_get_is_about_head_and_methods_are_told_by_their_case() {
+    let get = Matcher { methods: vec!["GET".into(), "POST".into()], ..Matcher::default() };
+    for (method, expected) in [("GET", true), ("HEAD", true), ("POST", true), ("PUT", false), ("OPTIONS", false)] {
+        assert_eq!(matches(&get, "h", "/", method, &[]) == Match::Yes, expected, "{method}");
+    }
+    let head = Matcher { methods: vec!["HEAD".into()], ..Matcher::default() };
+    assert_eq!(matches(&head, "h", "/", "GET", &[]), Match::No);
+}
+
+#[test]
+fn e1_a_header_is_read_as_an_upstream_would_read_it() {
+    type Case<'a> = (fn() -> ValueTest, &'a [(&'a str, &'a str)], bool);
+    let cases: &[Case<'_>] = &[
+        (|| ValueTest::Present, &[("x-env", "")], true),
+        (|| ValueTest::Present, &[], false),
+        (|| ValueTest::Absent, &[], true),
+        (|| ValueTest::Absent, &[("x_env", "1")], false),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod")], true),
+        (|| ValueTest::Equals("prod".into()), &[("X.Env", "prod")], true),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "PROD")], false),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod"), ("x-env", "test")], false),
+        (|| ValueTest::Equals("a,b".into()), &[("x-env", "a"), ("x_env", "b")], true),
+        (|| ValueTest::Prefix("pr".into()), &[("x-env", "prod")], true),
+        (|| ValueTest::Suffix("od".into()), &[("x-env", "prod")], true),
+        (|| ValueTest::Contains("ro".into()), &[("x-env", "prod")], true),
+        (|| ValueTest::Contains("x".into()), &[("x-env", "prod")], false),
+    ];
+    for (value, headers, expected) in cases {
+        let test = HeaderTest { name: b"x-env".as_slice().into(), value: value() };
+        let text = format!("{test:?} {headers:?}");
+        let matcher = Matcher { headers: vec![test], ..Matcher::default() };
+        assert_eq!(matches(&matcher, "h", "/", "GET", headers) == Match::Yes, *expected, "{text}");
+    }
+}
+
+#[test]
+fn a_method_that_servers_could_read_differently_is_no_method() {
+    for method in ["get", "Get", "CONNECT", "", "G T"] {
+        let head = Head { method: method.as_bytes(), path: b"/", authority: b"h", ..Head::default() };
+        assert!(Target::of(&head).is_err(), "{method:?}");
+    }
+}

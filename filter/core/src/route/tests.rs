@@ -1,0 +1,79 @@
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+use crate::config::Policy;
+use crate::config::tests::{environment, sound};
+use crate::head::Head;
+
+/// The name of the rule that applies to a GET, among rules with these matchers, called by their numbers.
+fn found(rules: &[Value], host: &str, path: &str) -> Result<String, TooLong> {
+    let route =
+        |(index, matched): (usize, &Value)| json!({"name": index.to_string(), "match": matched, "access": "public"});
+    let mut config = sound();
+    config["routes"] = rules.iter().enumerate().map(route).collect();
+    let policy = Policy::parse(&config.to_string(), &environment).unwrap();
+    let head = Head { method: b"GET", path: path.as_bytes(), authority: host.as_bytes(), ..Head::default() };
+    let id = policy.routes.find(&Target::of(&head).unwrap())?;
+    Ok(policy.routes.get(id).name.to_string())
+}
+
+#[test]
+fn the_first_rule_that_matches_applies() {
+    let rules = [
+        json!({"host": "app.example", "path": "/health"}),
+        json!({"host": "app.example"}),
+        json!({"prefix": "/v1/"}),
+        json!({"prefix": "/admin"}),
+        json!({"host": "*.example"}),
+        json!({"template": "/u/{id}", "methods": ["POST"]}),
+        json!({"template": "/u/{id}"}),
+        json!({"regex": "/[a-z]{3}", "headers": [{"name": "x-a", "present": false}]}),
+    ];
+    for (host, path, expected) in [
+        ("app.example", "/health", "0"),
+        ("app.example", "/health/deep", "1"),
+        ("other", "/health", "(unmatched)"),
+        ("other", "/v1/chat", "2"),
+        ("other", "/v1", "(unmatched)"),
+        ("other", "/admin/users", "3"),
+        ("other", "/administrator", "(unmatched)"),
+        ("b.example", "/", "4"),
+        ("other", "/u/7", "6"),
+        ("other", "/abc", "7"),
+        ("other", "/abcd", "(unmatched)"),
+    ] {
+        assert_eq!(found(&rules, host, path).unwrap(), expected, "{host}{path}");
+    }
+}
+
+#[test]
+fn a_path_too_long_for_a_rule_is_not_left_to_the_next_one() {
+    let long = format!("/{}", "a".repeat(2_000));
+    let rules = [json!({"regex": ".*/secret"}), json!({})];
+    assert_eq!(found(&rules, "h", &long), Err(TooLong));
+    let rules = [json!({"regex": "/b.*"}), json!({})];
+    assert_eq!(found(&rules, "h", &long).as_deref(), Ok("1"), "it could not have matched");
+}
+
+#[test]
+fn what_no_rule_names_is_denied_unless_the_configuration_says_otherwise() {
+    let access = |unmatched: Option<&str>| {
+        let mut config = sound();
+        if let Some(word) = unmatched {
+            config["unmatched"] = json!(word);
+        }
+        let policy = Policy::parse(&config.to_string(), &environment).unwrap();
+        match policy.routes.get(RouteId::NONE).access {
+            Access::Deny => "deny",
+            Access::Public => "public",
+            Access::Protected(_) => "protected",
+            Access::Optional(_) => "optional",
+        }
+    };
+    assert_eq!(access(None), "deny");
+    for word in ["deny", "public", "protected"] {
+        assert_eq!(access(Some(word)), word);
+    }
+}
