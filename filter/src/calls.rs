@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use sekisho_core::config::Policy;
+use sekisho_core::trace::Trace;
 use sekisho_core::worker::KEYS_TIMEOUT_MS;
 use sekisho_protocol::check::CheckRequest;
 use sekisho_protocol::keyset::KeysQuery;
@@ -18,10 +19,12 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) path: &'a str,
     pub(crate) body: &'a [u8],
     pub(crate) timeout_ms: u32,
+    /// The trace of the request because of which it is made.
+    pub(crate) trace: Option<&'a Trace>,
 }
 
 /// Sends a check; its number, or none if the host refuses it.
-pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Option<u32> {
+pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest, trace: Option<&Trace>) -> Option<u32> {
     let policy = Rc::clone(vm.roots.get(&root)?);
     let body = serde_json::to_vec(request).ok()?;
     let mesh = &policy.mesh;
@@ -31,13 +34,14 @@ pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest) -> Opti
         path: path::CHECK,
         body: &body,
         timeout_ms: mesh.check_timeout_ms,
+        trace,
     };
     let call = Call { root, purpose: Purpose::Check, sent_at_ms: vm.now().mono_ms };
     dispatch(vm, call, &check, &policy)
 }
 
 /// Sends a question for keys; its number, or none if the host refuses it.
-pub(crate) fn call_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> Option<u32> {
+pub(crate) fn call_keys(vm: &mut Vm, root: u32, query: &KeysQuery, trace: Option<&Trace>) -> Option<u32> {
     let policy = Rc::clone(vm.roots.get(&root)?);
     let target = with_query(path::KEYS, query)?;
     let question = Outgoing {
@@ -46,6 +50,7 @@ pub(crate) fn call_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> Option<u32
         path: &target,
         body: &[],
         timeout_ms: KEYS_TIMEOUT_MS,
+        trace,
     };
     let call = Call { root, purpose: Purpose::Keys, sent_at_ms: vm.now().mono_ms };
     dispatch(vm, call, &question, &policy)
@@ -55,13 +60,14 @@ pub(crate) fn call_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> Option<u32
 pub(crate) fn dispatch(vm: &mut Vm, call: Call, out: &Outgoing<'_>, policy: &Policy) -> Option<u32> {
     let mut authorization = b"Bearer ".to_vec();
     authorization.extend_from_slice(policy.mesh.secret.expose());
-    let headers: [(&[u8], &[u8]); 5] = [
+    let mut headers: Vec<(&[u8], &[u8])> = vec![
         (b":method", out.method.as_bytes()),
         (b":path", out.path.as_bytes()),
         (b":authority", b"sekisho"),
         (b"authorization", &authorization),
         (b"content-type", b"application/json"),
     ];
+    headers.extend(out.trace.into_iter().flat_map(|trace| trace.iter()).map(|(name, value)| (*name, &**value)));
     let id = host::http_call(out.cluster, &headers, out.body, out.timeout_ms).ok()?;
     vm.calls.insert(id, call);
     Some(id)

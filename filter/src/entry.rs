@@ -27,7 +27,7 @@ extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(context: u32, root: u32) {
     if root != 0 {
-        vm::with(|vm| vm.streams.insert(context, Stream { root, allowed: false }));
+        vm::with(|vm| vm.streams.insert(context, Stream { root, allowed: false, lines: Vec::new() }));
     }
 }
 
@@ -59,6 +59,11 @@ extern "C" fn proxy_on_request_body(stream: u32, _size: usize, _end: bool) -> Ac
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_trailers(stream: u32, _count: usize) -> Action {
     vm::with(|vm| request::on_trailers(vm, stream)).unwrap_or(Action::Pause)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(stream: u32, _count: usize, _end: bool) -> Action {
+    vm::with(|vm| request::on_response_headers(vm, stream)).unwrap_or(Action::Continue)
 }
 
 /// The last callback of a stream. `proxy_on_delete` would follow at once, and each exported callback is a call

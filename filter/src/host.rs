@@ -18,6 +18,7 @@ pub(crate) type HostResult<T> = Result<T, HostError>;
 pub(crate) enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
+    ResponseHeaders = 2,
     CallResponseHeaders = 6,
 }
 
@@ -27,6 +28,15 @@ pub(crate) enum Map {
 pub(crate) enum Buffer {
     CallResponseBody = 4,
     PluginConfiguration = 7,
+}
+
+/// `proxy_metric_type_t`.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum MetricKind {
+    Counter = 0,
+    Gauge = 1,
+    Histogram = 2,
 }
 
 /// `proxy_action_t`.
@@ -114,6 +124,9 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, size: usize, metric: *mut u32) -> u32;
+    fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
+    fn proxy_record_metric(metric: u32, value: u64) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_done() -> u32;
 }
@@ -294,6 +307,26 @@ pub(crate) fn call_foreign(name: &str, argument: &[u8]) -> HostResult<Box<[u8]>>
     bytes(|data, size| unsafe {
         proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
     })
+}
+
+/// The number of a statistic, which is made if it is not there.
+pub(crate) fn define_metric(kind: MetricKind, name: &str) -> HostResult<u32> {
+    let mut metric = 0;
+    // SAFETY: the proxy reads the name during the call and writes one u32.
+    result(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut metric) })?;
+    Ok(metric)
+}
+
+/// Adds to a counter.
+pub(crate) fn add_to_metric(metric: u32, count: i64) -> HostResult<()> {
+    // SAFETY: no pointers.
+    result(unsafe { proxy_increment_metric(metric, count) })
+}
+
+/// Sets a gauge, or records a value in a histogram.
+pub(crate) fn record_metric(metric: u32, value: u64) -> HostResult<()> {
+    // SAFETY: no pointers.
+    result(unsafe { proxy_record_metric(metric, value) })
 }
 
 /// Acts on behalf of another context of this VM until the callback ends.

@@ -18,4 +18,5 @@ mod host;
 mod pairs;
 mod request;
 mod root;
+mod statistics;
 mod vm;

@@ -9,7 +9,8 @@ use sekisho_core::denial::Inability;
 use sekisho_core::flow::{clean_target, forged_trailers};
 use sekisho_core::head::Head;
 use sekisho_core::identity::Edits;
-use sekisho_core::worker::{Cut, Step};
+use sekisho_core::trace::Trace;
+use sekisho_core::worker::{Cut, Passage, Step};
 use sekisho_protocol::check::CheckRequest;
 use sekisho_protocol::keyset::KeysQuery;
 
@@ -17,8 +18,10 @@ use crate::host::{self, Action, HostResult, Map};
 use crate::vm::Vm;
 use crate::{calls, pairs, root};
 
-/// Filter state of the stream in which the access log finds why a request was refused:
-/// `%FILTER_STATE(wasm.sekisho.reason:PLAIN)%`.
+/// Filter state of the stream in which the access log and other filters find how a request was decided:
+/// `%FILTER_STATE(wasm.sekisho.decision:PLAIN)%`.
+const DECISION: &[u8] = b"sekisho.decision";
+/// And why it does not pass, or would not.
 const REASON: &[u8] = b"sekisho.reason";
 
 /// The connection of the effective context's request.
@@ -55,8 +58,8 @@ pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
     }
     match worker.on_request(&policy, RequestId(stream), &head, now) {
         // The common case, with the headers at hand: what is not there need not be replaced, which is dearer.
-        Step::Allow(edits) => {
-            allow(vm, stream, || edit(&edits, |name| pairs.iter().any(|(known, _)| *known == name.as_bytes())))
+        Step::Allow(passage) => {
+            allow(vm, stream, passage, |name| pairs.iter().any(|(known, _)| *known == name.as_bytes()))
         }
         step => carry_out(vm, stream, step),
     }
@@ -129,23 +132,23 @@ pub(crate) fn cut(cuts: &[Cut], root: u32) {
 
 fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
     match step {
-        Step::Allow(edits) => allow(vm, stream, || edit(&edits, |_| true)),
+        Step::Allow(passage) => allow(vm, stream, passage, |_| true),
         Step::Answer(reply) => {
             // A reply that cannot be sent leaves the request held: it never passes.
             let _ = answer(&reply);
             Action::Pause
         }
-        Step::Check(request, share) => check(vm, stream, &request, share),
-        Step::AskForKeys(query) => ask_for_keys(vm, stream, &query),
+        Step::Check(request, share, trace) => check(vm, stream, &request, share, trace.as_ref()),
+        Step::AskForKeys(query, trace) => ask_for_keys(vm, stream, &query, trace.as_ref()),
         Step::Wait => Action::Pause,
     }
 }
 
 /// Sends a check from the root context, so that it survives the request (rule P13).
-fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKey>) -> Action {
+fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKey>, trace: Option<&Trace>) -> Action {
     let id = RequestId(stream);
     let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
-    let sent = host::act_as(root).ok().and_then(|()| calls::call_check(vm, root, request));
+    let sent = host::act_as(root).ok().and_then(|()| calls::call_check(vm, root, request, trace));
     // If this failed, the answer below would go to the wrong context, and the request stays held.
     let back = host::act_as(stream);
     let now = vm.now();
@@ -166,9 +169,9 @@ fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKe
 }
 
 /// Asks for keys from the root context: others may wait for the answer, too.
-fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery) -> Action {
+fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery, trace: Option<&Trace>) -> Action {
     let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
-    let asked = root::ask_for_keys(vm, root, query);
+    let asked = root::ask_for_keys(vm, root, query, trace);
     // Whoever waits was answered if nobody could be asked; if not, the answer will come.
     if host::act_as(stream).is_err() && !asked {
         host::log(host::Level::Warn, "a request is held, since its context is gone");
@@ -177,12 +180,35 @@ fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery) -> Action {
 }
 
 /// Rule E11: edit first, then let it pass.
-fn allow(vm: &mut Vm, stream: u32, edit: impl FnOnce() -> HostResult<()>) -> Action {
-    if edit().is_err() {
+fn allow(vm: &mut Vm, stream: u32, passage: Passage, may_be_there: impl Fn(&str) -> bool) -> Action {
+    if edit(&passage.edits, may_be_there).is_err() {
         return refuse();
+    }
+    if let Some(state) = passage.state {
+        tell(state.decision.as_str(), state.reason);
     }
     if let Some(stream) = vm.streams.get_mut(&stream) {
         stream.allowed = true;
+        stream.lines = passage.lines;
+    }
+    Action::Continue
+}
+
+/// Says in the filter state how the request was decided. The access log may do without it; nobody passes, or
+/// is refused, by it.
+fn tell(decision: &str, reason: &str) {
+    let _ = host::set_property(DECISION, decision.as_bytes());
+    if reason != "none" {
+        let _ = host::set_property(REASON, reason.as_bytes());
+    }
+}
+
+/// Explains the decision to whoever may know.
+pub(crate) fn on_response_headers(vm: &mut Vm, stream: u32) -> Action {
+    if let Some(stream) = vm.streams.get_mut(&stream).filter(|stream| !stream.lines.is_empty()) {
+        for (name, value) in std::mem::take(&mut stream.lines) {
+            let _ = host::set_header(Map::ResponseHeaders, name.as_bytes(), value.as_bytes());
+        }
     }
     Action::Continue
 }
@@ -203,8 +229,7 @@ fn edit(edits: &Edits, may_be_there: impl Fn(&str) -> bool) -> HostResult<()> {
 }
 
 fn answer(answer: &Answer) -> HostResult<()> {
-    // The access log may do without the reason; the client must not do without the refusal.
-    let _ = host::set_property(REASON, answer.code.as_bytes());
+    tell(answer.decision.as_str(), answer.code);
     let headers: Vec<(&[u8], &[u8])> =
         answer.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     host::answer(answer.status, answer.code, &headers, &answer.body)

@@ -6,6 +6,7 @@ use sekisho_core::activity::REPORT_TIMEOUT_MS;
 use sekisho_core::check::CallId;
 use sekisho_core::config::Policy;
 use sekisho_core::feed::{POLL_TIMEOUT_MS, ReplicaInfo};
+use sekisho_core::trace::Trace;
 use sekisho_core::worker::{KeysTaken, Worker};
 use sekisho_protocol::feed::LABEL_MAX_BYTES;
 use sekisho_protocol::keyset::KeysQuery;
@@ -70,6 +71,7 @@ pub(crate) fn tick(vm: &mut Vm, root: u32) {
     }
     keys(vm, root);
     poll(vm, root);
+    write_statistics(vm);
     report(vm, root);
 }
 
@@ -113,6 +115,9 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
     let Some(worker) = vm.worker.as_mut() else {
         return;
     };
+    if let Some(question) = call.purpose.question() {
+        worker.called(question, status, call.sent_at_ms, now);
+    }
     match call.purpose {
         Purpose::Check => {
             let steps = worker.on_check_reply(CallId(id), status, body, now);
@@ -168,6 +173,7 @@ fn poll(vm: &mut Vm, root: u32) {
         path: &target,
         body: &[],
         timeout_ms: POLL_TIMEOUT_MS,
+        trace: None,
     };
     let call = Call { root, purpose: Purpose::Feed, sent_at_ms: now.mono_ms };
     dispatch_or_fail(vm, call, &poll, &policy);
@@ -178,13 +184,13 @@ fn keys(vm: &mut Vm, root: u32) {
     let policies: Vec<_> = vm.roots.values().map(Rc::clone).collect();
     let now = vm.now();
     while let Some(query) = vm.worker.as_mut().and_then(|worker| worker.keys_due(policies.iter(), now)) {
-        ask_for_keys(vm, root, &query);
+        ask_for_keys(vm, root, &query, None);
     }
 }
 
 /// Asks for keys on behalf of this root context. If nobody can be asked, whoever waits for them is answered.
-pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> bool {
-    let sent = host::act_as(root).ok().and_then(|()| calls::call_keys(vm, root, query));
+pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery, trace: Option<&Trace>) -> bool {
+    let sent = host::act_as(root).ok().and_then(|()| calls::call_keys(vm, root, query, trace));
     let now = vm.now();
     let Some(worker) = vm.worker.as_mut() else {
         return false;
@@ -198,6 +204,12 @@ pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery) -> bool {
         }
     }
     sent.is_some()
+}
+
+fn write_statistics(vm: &mut Vm) {
+    let now = vm.now();
+    let samples = vm.worker.as_mut().map(|worker| worker.samples(memory_bytes(), now)).unwrap_or_default();
+    samples.into_iter().for_each(|sample| vm.statistics.write(sample));
 }
 
 fn report(vm: &mut Vm, root: u32) {
@@ -214,6 +226,7 @@ fn report(vm: &mut Vm, root: u32) {
         path: path::ACTIVITY,
         body: &body,
         timeout_ms: REPORT_TIMEOUT_MS,
+        trace: None,
     };
     let call = Call { root, purpose: Purpose::Activity, sent_at_ms: now.mono_ms };
     dispatch_or_fail(vm, call, &report, &policy);
@@ -232,6 +245,7 @@ fn goodbye(vm: &mut Vm, root: u32) -> bool {
         path: &target,
         body: &[],
         timeout_ms: GOODBYE_TIMEOUT_MS,
+        trace: None,
     };
     let call = Call { root, purpose: Purpose::Goodbye, sent_at_ms: vm.now().mono_ms };
     vm.is_leaving = dispatch(vm, call, &goodbye, &policy).is_some();

@@ -5,12 +5,15 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use sekisho_core::config::Policy;
+use sekisho_core::decision::Line;
 use sekisho_core::feed::{FeedError, Promise};
 use sekisho_core::id_map::IdMap;
+use sekisho_core::metrics::Question;
 use sekisho_core::time::Now;
 use sekisho_core::worker::Worker;
 
 use crate::host;
+use crate::statistics::Statistics;
 
 /// Everything that outlives a callback.
 #[derive(Default)]
@@ -23,6 +26,8 @@ pub(crate) struct Vm {
     pub(crate) worker: Option<Worker>,
     /// Callouts under way.
     pub(crate) calls: IdMap<u32, Call>,
+    /// The statistics of the proxy that were written to, by name.
+    pub(crate) statistics: Statistics,
     /// The replica said goodbye: a poll would put it on record again.
     pub(crate) is_leaving: bool,
     /// How the last poll failed, if it did.
@@ -31,12 +36,13 @@ pub(crate) struct Vm {
 }
 
 /// A request.
-#[derive(Clone, Copy)]
 pub(crate) struct Stream {
     /// The root context whose policy it is under.
     pub(crate) root: u32,
     /// Nothing of it passes before this is set.
     pub(crate) allowed: bool,
+    /// Headers of its answer, for whoever may know why it passes.
+    pub(crate) lines: Vec<Line>,
 }
 
 /// A callout under way.
@@ -57,6 +63,19 @@ pub(crate) enum Purpose {
     Keys,
     Activity,
     Goodbye,
+}
+
+impl Purpose {
+    /// What is counted as it; a goodbye is nobody's question.
+    pub(crate) fn question(self) -> Option<Question> {
+        match self {
+            Self::Feed => Some(Question::Feed),
+            Self::Check => Some(Question::Check),
+            Self::Keys => Some(Question::Keys),
+            Self::Activity => Some(Question::Activity),
+            Self::Goodbye => None,
+        }
+    }
 }
 
 /// The wall clock is set by less than this without anybody having slept.

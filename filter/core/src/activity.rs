@@ -52,15 +52,15 @@ impl Activity {
         }
     }
 
-    /// A request of `route` ended in `outcome`.
-    pub fn ended(&mut self, route: &str, outcome: &'static str) {
+    /// So many requests of `route` ended in `outcome`.
+    pub fn ended(&mut self, route: &str, outcome: &'static str, requests: u64) {
         // Names come from the configuration and outcomes from the code, so both are bounded.
         if let Some(outcomes) = self.outcomes.get_mut(route) {
-            *outcomes.entry(outcome).or_default() += 1;
+            *outcomes.entry(outcome).or_default() += requests;
         } else if self.outcomes.len() < REPORT_MAX_ROWS {
-            self.outcomes.insert(route.to_owned(), IdMap::from_iter([(outcome, 1)]));
+            self.outcomes.insert(route.to_owned(), IdMap::from_iter([(outcome, requests)]));
         } else {
-            self.dropped += 1;
+            self.dropped += requests;
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let mut activity = Activity::default();
         for second in 40..43 {
             activity.admitted(&verified(ann()), second);
-            activity.ended("llm", "allow");
+            activity.ended("llm", "allow", 1);
         }
         let report = report(&mut activity, at(0)).unwrap();
         assert_eq!(report.sequence, 1);
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn a_report_is_sent_again_unchanged_until_it_is_taken() {
         let mut activity = Activity::default();
-        activity.ended("llm", "allow");
+        activity.ended("llm", "allow", 1);
         let first = report(&mut activity, at(0)).unwrap().clone();
         assert_eq!(report(&mut activity, at(5_000)), None, "one at a time");
         activity.on_reply(503);
-        activity.ended("llm", "allow");
+        activity.ended("llm", "allow", 1);
         assert_eq!(report(&mut activity, at(6_000)), Some(&first));
         activity.on_reply(204);
         assert_eq!(report(&mut activity, at(6_500)), None, "not before the period is over");

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde_json::json;
 
 use crate::authorize::Lack;
+use crate::decision::Decision;
 use crate::denial::{Denial, Inability, Malformed, Refusal};
 
 /// How a rule answers those that may not pass.
@@ -66,6 +67,8 @@ pub struct Answer {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// JSON, unless an operator wrote something else.
     pub body: String,
+    /// What it tells the client.
+    pub decision: Decision,
     /// Why, for the access log.
     pub code: &'static str,
 }
@@ -145,7 +148,7 @@ impl Answer {
     /// Sends a browser to sign in.
     fn redirect(location: &str, code: &'static str) -> Self {
         let headers = vec![("location".into(), location.to_owned()), ("cache-control".into(), "no-store".into())];
-        Self { status: 302, headers, body: String::new(), code }
+        Self { status: 302, headers, body: String::new(), decision: Decision::Deny, code }
     }
 
     fn new(status: u16, title: &str, kind: &str, code: &'static str, message: &str, shape: Shape) -> Self {
@@ -158,7 +161,8 @@ impl Answer {
         };
         // A refusal is about this moment: no cache may repeat it.
         let headers = vec![("content-type".into(), content_type.into()), ("cache-control".into(), "no-store".into())];
-        Self { status, headers, body: body.to_string(), code }
+        let decision = if status == 503 { Decision::Error } else { Decision::Deny };
+        Self { status, headers, body: body.to_string(), decision, code }
     }
 }
 

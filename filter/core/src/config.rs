@@ -56,6 +56,8 @@ pub struct Policy {
     pub filter_state: FilterState,
     /// Whether anything is refused at all.
     pub mode: Mode,
+    /// Of its text, so that everybody can see which one a worker has.
+    pub fingerprint: u64,
     /// The key of those who may know why a request is decided as it is; none: nobody may.
     explain_key: Option<Secret>,
 }

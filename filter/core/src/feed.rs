@@ -164,6 +164,12 @@ impl Replica {
         &self.info.id
     }
 
+    /// The filter's version.
+    #[must_use]
+    pub fn build(&self) -> &str {
+        &self.info.build
+    }
+
     /// Milliseconds since the moment of which the replica tells the truth; none without a snapshot.
     #[must_use]
     pub fn age_ms(&self, now: Now) -> Option<u64> {

@@ -29,6 +29,7 @@ use crate::route::target::Target;
 use crate::route::{Access, OnBan, OnUnavailable, Preflight, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
+use crate::trace;
 use crate::upstream::{self, UpstreamCredential};
 pub use pending::{Cache, Note, Pending};
 use proof::Claimed;
@@ -180,7 +181,17 @@ pub fn begin(
     protected.places.edit(head, &token, &mut pending.edits);
     upstream::strip(&protected.credentials, head, &mut pending.edits);
     match besides(protected, head, &mut pending) {
-        Ok(also) => proof::prove(pending, Claimed { token, also }, &subject, shared, now),
+        Ok(also) => match proof::prove(pending, Claimed { token, also }, &subject, shared, now) {
+            Verdict::Ask(mut flow, ask) => {
+                flow.pending.trace = Some(trace::of(head));
+                Verdict::Ask(flow, ask)
+            }
+            Verdict::AskForKeys(mut unproven, wanted) => {
+                unproven.pending.trace = Some(trace::of(head));
+                Verdict::AskForKeys(unproven, wanted)
+            }
+            verdict => verdict,
+        },
         Err(none) => pending.refuse(none),
     }
 }

@@ -37,6 +37,8 @@ impl RouteId {
 pub struct Route {
     /// For logs, metrics and checks.
     pub name: Rc<str>,
+    /// Where it stands in the configuration: `routes[3]`.
+    pub at: Rc<str>,
     /// Which requests it is about.
     pub matcher: Matcher,
     /// Who may pass.

@@ -6,6 +6,7 @@ use crate::activity::Activity;
 use crate::check::Confirmed;
 use crate::config::Policy;
 use crate::feed::{Promise, Replica};
+use crate::metrics::Metrics;
 use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::budget::Budget;
@@ -34,6 +35,8 @@ pub struct Shared {
     pub confirmed: Confirmed,
     /// What happened, for the next report.
     pub activity: Activity,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Shared {

@@ -16,18 +16,21 @@ use sekisho_protocol::{PROTOCOL, feed};
 use crate::activity::Activity;
 use crate::answer::Answer;
 use crate::check::{CallId, Checks, Confirmed, RequestId, ShareKey};
-use crate::config::Policy;
+use crate::config::{FilterState, Policy};
+use crate::decision::{Decision, Line, explain};
 use crate::denial::{Denial, Inability, Refusal};
 use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
-use crate::flow::{self, Checked, Flow, Pending, Unproven, Verdict};
+use crate::flow::{self, Cache, Checked, Flow, Pending, Unproven, Verdict};
 use crate::head::Head;
 use crate::id_map::IdMap;
 use crate::identity::Edits;
 use crate::key_calls::KeyCalls;
 use crate::live::{Live, Stream};
+use crate::metrics::{Metrics, Question, Row, Sample, Value};
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::time::Now;
+use crate::trace::Trace;
 use crate::verify::Invalid;
 use crate::verify::budget::Budget;
 use crate::verify::cache::TokenCache;
@@ -41,6 +44,9 @@ pub use keys::{KEYS_TIMEOUT_MS, KeysTaken};
 /// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
 /// millisecond at a time.
 const SWEEP_SLOTS: usize = 8_192;
+
+/// Between two samples of a worker's state.
+const OBSERVE_EVERY_MS: u64 = 1_000;
 
 /// A worker that has heard nothing for so long cuts its open streams: the sidecars name a silent worker with
 /// each change, but forget it after two minutes.
@@ -60,6 +66,8 @@ pub struct Worker {
     unproven: IdMap<RequestId, Unproven>,
     /// Requests that were admitted and that a ban cuts (rule P12).
     live: Live,
+    /// By the monotonic clock: when the state of this worker was sampled last.
+    observed_at_ms: u64,
 }
 
 /// A stream that must end now: with this answer, or in the middle of the one that it has begun.
@@ -71,17 +79,37 @@ pub struct Cut {
     pub answer: Answer,
 }
 
+/// How a request passes.
+#[derive(Debug)]
+pub struct Passage {
+    /// What becomes of its headers.
+    pub edits: Edits,
+    /// What the proxy's filter state is to say.
+    pub state: Option<State>,
+    /// Headers of its answer, for whoever may know why.
+    pub lines: Vec<Line>,
+}
+
+/// What the proxy's filter state says about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// What became of it.
+    pub decision: Decision,
+    /// The code of its refusal; `none` if there is none.
+    pub reason: &'static str,
+}
+
 /// What the shell must do with a request.
 #[derive(Debug)]
 pub enum Step {
     /// Make the edits, then let it pass.
-    Allow(Edits),
+    Allow(Passage),
     /// Answer it.
     Answer(Answer),
     /// Send this check and tell [`Worker::dispatched`] its number, or [`Worker::not_dispatched`].
-    Check(CheckRequest, Option<ShareKey>),
+    Check(CheckRequest, Option<ShareKey>, Option<Trace>),
     /// Send this question and tell [`Worker::keys_dispatched`] its number, or [`Worker::keys_not_dispatched`].
-    AskForKeys(KeysQuery),
+    AskForKeys(KeysQuery, Option<Trace>),
     /// Hold it: an answer that is under way will decide.
     Wait,
 }
@@ -101,6 +129,7 @@ impl Worker {
             verifications: Verifications::default(),
             confirmed: Confirmed::default(),
             activity: Activity::default(),
+            metrics: Metrics::default(),
         };
         Self {
             digest_key,
@@ -110,6 +139,7 @@ impl Worker {
             key_calls: KeyCalls::default(),
             unproven: IdMap::default(),
             live: Live::default(),
+            observed_at_ms: 0,
         }
     }
 
@@ -204,6 +234,33 @@ impl Worker {
         cuts
     }
 
+    /// A question was answered with this status, or failed (0).
+    pub fn called(&mut self, question: Question, status: u32, sent_at_ms: u64, now: Now) {
+        self.shared.metrics.called(question, status, now.mono_ms.saturating_sub(sent_at_ms));
+    }
+
+    /// What is to be written to the proxy's statistics now. To be asked at each tick, before [`Self::report`].
+    pub fn samples(&mut self, memory_bytes: u64, now: Now) -> Vec<Sample> {
+        let Shared { activity, metrics, replica, tokens, .. } = &mut self.shared;
+        for (row, count) in metrics.rows() {
+            let outcome = if row.decision == Decision::Allow { "allow" } else { row.reason };
+            activity.ended(&row.route, outcome, count);
+        }
+        let mut samples = metrics.take();
+        if now.mono_ms >= self.observed_at_ms + OBSERVE_EVERY_MS {
+            self.observed_at_ms = now.mono_ms;
+            let mut push = |name: &str, value| samples.push(Sample { name: name.into(), value });
+            if let (Some(position), Some(age_ms)) = (replica.position(), replica.age_ms(now)) {
+                push("sekisho.feed.version", Value::Set(position.version));
+                push("sekisho.feed.age_ms", Value::Observe(age_ms));
+            }
+            push("sekisho.vm.memory_bytes", Value::Observe(memory_bytes));
+            push("sekisho.vm.cached_tokens", Value::Observe(u64::try_from(tokens.len()).unwrap_or(u64::MAX)));
+            push("sekisho.vm.open_streams", Value::Observe(u64::try_from(self.live.len()).unwrap_or(u64::MAX)));
+        }
+        samples
+    }
+
     /// The report to send now, if one is due.
     pub fn report(&mut self, now: Now) -> Option<&ActivityReport> {
         let Shared { activity, replica, verifications, .. } = &mut self.shared;
@@ -248,11 +305,12 @@ impl Worker {
         if busy >= flow.pending.policy.mesh.max_checks {
             return self.finish(id, Verdict::Refuse(Inability::Overloaded.into(), flow.pending), now);
         }
+        let trace = flow.pending.trace.clone();
         self.held.insert(id, flow);
         if ask.share.as_ref().is_some_and(|share| self.checks.join(share, id)) {
             return Step::Wait;
         }
-        Step::Check(ask.request, ask.share)
+        Step::Check(ask.request, ask.share, trace)
     }
 
     /// Takes a held request up again. None if it left meanwhile.
@@ -269,26 +327,56 @@ impl Worker {
                 if let Some(stream) = stream {
                     self.live.begin(id, stream);
                 }
-                self.shared.activity.ended(&pending.route().name, "allow");
-                return Step::Allow(pending.edits);
+                (None, pending)
             }
-            Verdict::Refuse(refusal, pending) => (refusal, pending),
+            Verdict::Refuse(refusal, pending) => (Some(refusal), pending),
             // Only a flow that is not decided yet may ask, and [`Self::decide`] saw to those.
-            Verdict::Ask(Flow { pending, .. }, _) => (Inability::Host.into(), pending),
-            Verdict::AskForKeys(unproven, _) => (Inability::Host.into(), unproven.pending),
+            Verdict::Ask(Flow { pending, .. }, _) => (Some(Inability::Host.into()), pending),
+            Verdict::AskForKeys(unproven, _) => (Some(Inability::Host.into()), unproven.pending),
         };
-        self.shared.activity.ended(&pending.route().name, refusal.code());
-        if pending.is_shadow() {
-            return Step::Allow(pending.edits);
+        let is_shadow = pending.is_shadow();
+        let decision = refusal.as_ref().map_or(Decision::Allow, |refusal| Decision::of(refusal, is_shadow));
+        let reason = refusal.as_ref().map_or("none", Refusal::code);
+        self.shared.metrics.decided(Row {
+            route: Rc::clone(&pending.route().name),
+            decision,
+            reason,
+            provider: pending.note.provider.clone(),
+            cache: pending.note.cache,
+        });
+        let lines = if pending.note.explain {
+            explain(decision, refusal.as_ref(), &pending, &self.shared.replica, now)
+        } else {
+            Vec::new()
+        };
+        match refusal {
+            Some(refusal) if !is_shadow => {
+                let mut answer = pending.answers().to(&refusal, pending.sign_in.as_deref(), now.unix_s);
+                answer.headers.extend(lines);
+                Step::Answer(answer)
+            }
+            refusal => {
+                let is_told = refusal.is_some() || pending.policy.filter_state == FilterState::All;
+                Step::Allow(Passage {
+                    edits: pending.edits,
+                    state: is_told.then_some(State { decision, reason }),
+                    lines,
+                })
+            }
         }
-        Step::Answer(pending.answers().to(&refusal, pending.sign_in.as_deref(), now.unix_s))
     }
 
     /// Counts what is cut, besides the *allow* that it was counted as before.
     fn cut(&mut self, streams: Vec<(RequestId, Stream)>, refusal: &Refusal, now: Now) -> Vec<Cut> {
         let cut = |(id, stream): (RequestId, Stream)| {
             let route = stream.policy.routes.get(stream.route);
-            self.shared.activity.ended(&route.name, Inability::Cut.code());
+            self.shared.metrics.decided(Row {
+                route: Rc::clone(&route.name),
+                decision: Decision::Error,
+                reason: Inability::Cut.code(),
+                provider: Some(Rc::clone(&stream.verified.identity.provider)),
+                cache: Cache::None,
+            });
             Cut { stream: id, answer: route.answers.to(refusal, None, now.unix_s) }
         };
         streams.into_iter().map(cut).collect()

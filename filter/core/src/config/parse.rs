@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use sekisho_protocol::identity::APP_AUDIENCE;
 use sekisho_protocol::keys;
+use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, Problems};
 use super::raw::{RawAnswers, RawExplain, RawIdentity, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
@@ -37,9 +38,15 @@ pub(super) fn policy(text: &str, environment: Environment<'_>) -> Result<Policy,
     let mut parser = Parser { problems: Problems::default(), environment };
     let policy = parser.policy(raw);
     match policy {
-        Some(policy) if parser.problems.0.is_empty() => Ok(policy),
+        Some(policy) if parser.problems.0.is_empty() => Ok(Policy { fingerprint: fingerprint(text), ..policy }),
         _ => Err(parser.problems.0),
     }
+}
+
+/// Changes with every byte of the text.
+fn fingerprint(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.first_chunk::<8>().map_or(0, |start| u64::from_be_bytes(*start))
 }
 
 fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
@@ -48,6 +55,14 @@ fn key_set(mesh: &Mesh, providers: &[Provider]) -> KeySet {
         provider.fingerprint(&mut hasher);
     }
     KeySet(hasher.finish())
+}
+
+fn names_of(provider: &Provider) -> ProviderNames {
+    ProviderNames {
+        provider: Rc::clone(&provider.name),
+        roles: provider.roles_claim.clone(),
+        groups: provider.groups_claim.clone(),
+    }
 }
 
 /// The headers that rules set besides our own. The upstream's own credential is not among them: on another rule
@@ -107,16 +122,11 @@ impl Parser<'_> {
         let explain_key = self.problems.optional("explain", raw.explain).and_then(|raw| self.explain(raw));
         let reads_queries = routes.iter().any(|route| route.parameters().next().is_some());
         let mesh = mesh?;
-        let names = |provider: &Provider| ProviderNames {
-            provider: Rc::clone(&provider.name),
-            roles: provider.roles_claim.clone(),
-            groups: provider.groups_claim.clone(),
-        };
         Some(Policy {
             key_set: key_set(&mesh, &providers),
             reads_queries,
             forgeable: Forgeable { trusted_hops, ours: headers_set(&routes) },
-            questions: questions.complete(providers.iter().map(names).collect()),
+            questions: questions.complete(providers.iter().map(names_of).collect()),
             mesh,
             providers,
             routes,
@@ -125,6 +135,7 @@ impl Parser<'_> {
             host_crypto,
             filter_state,
             mode,
+            fingerprint: 0,
             explain_key,
         })
     }

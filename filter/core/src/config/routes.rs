@@ -94,6 +94,7 @@ impl Parser<'_> {
         };
         Some(Route {
             name: name?.into(),
+            at: path.into(),
             matcher,
             access,
             looks_around: require.as_ref().is_some_and(Requirement::looks_around),
@@ -122,6 +123,7 @@ impl Parser<'_> {
         };
         Route {
             name: "(unmatched)".into(),
+            at: "unmatched".into(),
             matcher: Matcher::default(),
             access,
             require: None,

@@ -12,6 +12,7 @@ use crate::head::Head;
 use crate::identity::Edits;
 use crate::route::target::Target;
 use crate::route::{Mode, Route, RouteId};
+use crate::trace::Trace;
 
 use super::Verdict;
 
@@ -26,6 +27,8 @@ pub struct Pending {
     pub edits: Edits,
     /// Where a browser is sent that must sign in first.
     pub sign_in: Option<String>,
+    /// The trace that it belongs to, once somebody must be asked.
+    pub trace: Option<Trace>,
     /// What the decision was made of.
     pub note: Note,
 }
@@ -68,14 +71,14 @@ impl Pending {
         let sign_in = policy.routes.get(route).answers.sign_in.as_ref();
         let sign_in = sign_in.and_then(|page| navigation::sign_in(page, head, &target.host));
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
-        Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, note }
+        Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, trace: None, note }
     }
 
     /// A request for which no rule could be looked for.
     pub(crate) fn of_nobody(policy: &Rc<Policy>, head: &Head<'_>) -> Self {
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
         let edits = stripped(head);
-        Self { policy: Rc::clone(policy), route: RouteId::NONE, edits, sign_in: None, note }
+        Self { policy: Rc::clone(policy), route: RouteId::NONE, edits, sign_in: None, trace: None, note }
     }
 
     /// Its rule.

@@ -75,9 +75,10 @@ impl Worker {
         if self.unproven.len() >= unproven.pending.policy.mesh.max_checks {
             return self.finish(id, Verdict::Refuse(Inability::Overloaded.into(), unproven.pending), now);
         }
+        let trace = unproven.pending.trace.clone();
         self.unproven.insert(id, unproven);
         if self.key_calls.wait(&wanted.source, id) {
-            Step::AskForKeys(self.keys_query(&wanted.source, wanted.kid))
+            Step::AskForKeys(self.keys_query(&wanted.source, wanted.kid), trace)
         } else {
             Step::Wait
         }

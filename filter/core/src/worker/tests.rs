@@ -17,6 +17,7 @@ use crate::verify::tests::{claims, sign, token};
 mod checks;
 mod keys;
 mod places;
+mod policy;
 mod replica;
 mod requests;
 mod streams;
@@ -116,7 +117,7 @@ impl World {
     /// Sends a request that must be checked, and says how many checks were sent for it.
     fn get_checked(&mut self, path: &str, token: &str, call: u32) -> RequestId {
         let (id, step) = self.get(path, token);
-        let Step::Check(_, share) = step else { panic!("expected a check, got {step:?}") };
+        let Step::Check(_, share, _) = step else { panic!("expected a check, got {step:?}") };
         self.worker.dispatched(id, CallId(call), share);
         id
     }
@@ -163,6 +164,6 @@ fn code(step: &Step) -> &'static str {
 }
 
 fn set<'a>(step: &'a Step, name: &str) -> Option<&'a str> {
-    let Step::Allow(edits) = step else { panic!("not allowed: {step:?}") };
-    edits.settings().find(|(known, _)| *known == name).map(|(_, value)| std::str::from_utf8(value).unwrap())
+    let Step::Allow(passage) = step else { panic!("not allowed: {step:?}") };
+    passage.edits.settings().find(|(known, _)| *known == name).map(|(_, value)| std::str::from_utf8(value).unwrap())
 }

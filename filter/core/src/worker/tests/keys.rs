@@ -29,7 +29,7 @@ fn reply(revision: u64, keys: &[&str], standing: Standing, ask_again_ms: u64) ->
 /// Sends a request whose keys must be asked for, under this number of a callout.
 fn get_asking(world: &mut World, token: &str, call: u32) -> (RequestId, Option<String>) {
     let (id, step) = world.get("/v1", token);
-    let Step::AskForKeys(query) = step else { panic!("expected a question, got {step:?}") };
+    let Step::AskForKeys(query, _) = step else { panic!("expected a question, got {step:?}") };
     assert_eq!(query.source, SOURCE);
     world.worker.keys_dispatched(SOURCE, CallId(call));
     (id, query.kid)
@@ -178,7 +178,7 @@ fn a_token_that_waited_for_keys_is_checked_like_any_other_and_the_check_names_th
     world.wait(10); // it is stale
     let (id, _) = get_asking(&mut world, &made(Algorithm::EdDsa), 7);
     let taken = answer(&mut world, 7, &reply(5, &["ed25519"], Standing::Current, 0));
-    let [(asked, Step::Check(request, None))] = &taken.steps[..] else { panic!("{taken:?}") };
+    let [(asked, Step::Check(request, None, _))] = &taken.steps[..] else { panic!("{taken:?}") };
     assert_eq!(*asked, id);
     let keys = request.keys.as_ref().expect("the check names the keys");
     assert_eq!((keys.source.as_str(), keys.revision), (SOURCE, 5));

@@ -24,7 +24,7 @@ fn send(world: &mut World, headers: &[(&str, &str)]) -> Step {
 }
 
 fn removed(step: &Step) -> Vec<&str> {
-    let Step::Allow(edits) = step else { panic!("not allowed: {step:?}") };
+    let Step::Allow(Passage { edits, .. }) = step else { panic!("not allowed: {step:?}") };
     edits.remove.iter().map(|name| std::str::from_utf8(name).unwrap()).collect()
 }
 

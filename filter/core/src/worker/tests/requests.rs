@@ -14,7 +14,7 @@ fn a_valid_token_passes_without_a_check_and_tells_the_upstream_who_asks() {
     assert_eq!(set(&step, "x-sekisho-token-id"), Some("t-1"));
     assert_eq!(set(&step, "x-sekisho-scopes"), Some("api:read api:write"));
     assert!(set(&step, "x-sekisho-identity").is_some());
-    let Step::Allow(edits) = step else { unreachable!() };
+    let Step::Allow(Passage { edits, .. }) = step else { unreachable!() };
     assert_eq!(edits.remove, [&b"authorization"[..]], "the client's credential ends here");
 }
 
@@ -47,7 +47,7 @@ fn e1_a_public_route_is_stripped_too() {
         ],
     );
     assert_eq!(set(&step, "connection"), Some("Upgrade"));
-    let Step::Allow(edits) = step else { unreachable!() };
+    let Step::Allow(Passage { edits, .. }) = step else { unreachable!() };
     assert_eq!(edits.remove, [&b"x_sekisho_subject"[..]]);
 }
 
@@ -107,6 +107,7 @@ fn what_happened_is_reported_by_route_outcome_and_subject() {
     world.get("/v1", &ann());
     world.get("/v1", "nonsense");
     let now = world.now;
+    world.worker.samples(0, now);
     let report = world.worker.report(now).unwrap();
     assert_eq!((report.subjects.len(), report.subjects[0].requests), (1, 2));
     let mut outcomes: Vec<_> =
