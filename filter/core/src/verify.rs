@@ -8,7 +8,7 @@ pub mod crypto;
 mod der;
 pub mod host;
 mod invalid;
-mod json;
+pub(crate) mod json;
 pub mod jwk;
 mod jws;
 pub mod key;

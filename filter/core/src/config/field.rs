@@ -1,11 +1,12 @@
 //! Fields that remember what was wrong with them, so that one wrong field does not hide the others.
+//!
+//! What `serde` would derive for the many parts of a configuration makes up a sixth of the whole filter, and is run
+//! once. These readers share their code.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::Problem;
@@ -19,15 +20,113 @@ pub(super) enum Field<T> {
     Wrong(String),
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Ok(T::deserialize(value).map_or_else(|error| Self::Wrong(error.to_string()), Self::Present))
+/// What can be read from a JSON value.
+pub(super) trait FromValue: Sized {
+    /// # Errors
+    /// What is wrong with it, for people.
+    fn from_value(value: Value) -> Result<Self, String>;
+}
+
+impl<T: FromValue> Field<T> {
+    /// A member of an object, if it is there.
+    pub(super) fn of(member: Option<Value>) -> Self {
+        match member.map(T::from_value) {
+            None => Self::Absent,
+            Some(Ok(value)) => Self::Present(value),
+            Some(Err(message)) => Self::Wrong(message),
+        }
     }
 }
 
-/// Fields that no part of the configuration knows.
-pub(super) type Unknown = BTreeMap<String, Value>;
+/// An element that is wrong is named by its own place.
+impl<T: FromValue> FromValue for Field<T> {
+    fn from_value(value: Value) -> Result<Self, String> {
+        Ok(Self::of(Some(value)))
+    }
+}
+
+impl FromValue for Value {
+    fn from_value(value: Value) -> Result<Self, String> {
+        Ok(value)
+    }
+}
+
+impl FromValue for String {
+    fn from_value(value: Value) -> Result<Self, String> {
+        if let Value::String(text) = value { Ok(text) } else { Err("is not a text".into()) }
+    }
+}
+
+impl FromValue for u64 {
+    fn from_value(value: Value) -> Result<Self, String> {
+        value.as_u64().ok_or_else(|| "is not a whole number".into())
+    }
+}
+
+impl FromValue for bool {
+    fn from_value(value: Value) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| "is neither `true` nor `false`".into())
+    }
+}
+
+impl<T: FromValue> FromValue for Box<T> {
+    fn from_value(value: Value) -> Result<Self, String> {
+        T::from_value(value).map(Self::new)
+    }
+}
+
+impl<T: FromValue> FromValue for Vec<T> {
+    fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Array(values) = value else { return Err("is not a list".into()) };
+        let element =
+            |(index, value)| T::from_value(value).map_err(|message| format!("its element [{index}] {message}"));
+        values.into_iter().enumerate().map(element).collect()
+    }
+}
+
+impl<T: FromValue> FromValue for BTreeMap<String, T> {
+    fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Object(members) = value else { return Err("is not an object".into()) };
+        let member = |(name, value)| match T::from_value(value) {
+            Ok(value) => Ok((name, value)),
+            Err(message) => Err(format!("its member `{name}` {message}")),
+        };
+        members.into_iter().map(member).collect()
+    }
+}
+
+/// Declares a part of the configuration: a struct of [`Field`]s, each read from the member of its name, with a list
+/// of the members that it does not know.
+macro_rules! raw {
+    (
+        $(#[$meta:meta])*
+        pub(super) struct $name:ident {
+            $($(#[$field_meta:meta])* pub(super) $field:ident: Field<$type:ty>,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name {
+            $($(#[$field_meta])* pub(super) $field: Field<$type>,)*
+            pub(super) unknown: $crate::config::field::Unknown,
+        }
+
+        impl $crate::config::field::FromValue for $name {
+            fn from_value(value: Value) -> Result<Self, String> {
+                let Value::Object(mut members) = value else { return Err("is not an object".into()) };
+                let mut take = |name: &str| members.remove(name.trim_start_matches("r#"));
+                Ok(Self {
+                    $($field: Field::of(take(stringify!($field))),)*
+                    unknown: members.into_iter().map(|(name, _)| name).collect(),
+                })
+            }
+        }
+    };
+}
+pub(super) use raw;
+
+/// Members that no part of the configuration knows.
+pub(super) type Unknown = Vec<String>;
 
 /// Collects what is wrong.
 #[derive(Debug, Default)]
@@ -110,9 +209,9 @@ impl Problems {
 
     /// Lists fields that nothing knows: a misspelt one must not be ignored.
     pub(super) fn unknown(&mut self, path: &str, unknown: &Unknown) {
-        for name in unknown.keys() {
+        for name in unknown {
             let dot = if path.is_empty() { "" } else { "." };
-            let name = if name.is_empty() { "\"\"" } else { name };
+            let name = if name.is_empty() { "\"\"" } else { name.as_str() };
             self.push(format!("{path}{dot}{name}"), "is not a known field");
         }
     }

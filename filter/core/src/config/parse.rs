@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use sekisho_protocol::identity::APP_AUDIENCE;
 use sekisho_protocol::keys;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::field::{Field, Problems};
+use super::field::{Field, FromValue as _, Problems};
 use super::raw::{RawAnswers, RawExplain, RawIdentity, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
 use super::routes::Common;
 use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
@@ -22,8 +23,10 @@ use crate::identity::headers::{self, IdentityHeader};
 use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
 use crate::verify::cache::KeySet;
-use crate::verify::{Provider, budget};
+use crate::verify::{Invalid, Provider, budget, json};
 
+/// Most levels of objects and lists: requirements may be nested.
+const NESTING_MAX: usize = 48;
 /// Fewest bytes of the key of those who may ask why: below this it could be guessed.
 const EXPLAIN_KEY_MIN_BYTES: usize = 16;
 /// RFC 7518 §3.2: a key of HS256 has at least the size of its hash.
@@ -32,15 +35,27 @@ const KEY_MIN_BYTES: usize = 32;
 const LIST_MAX: usize = 1_000;
 
 pub(super) fn policy(text: &str, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
-    let raw: RawPolicy = serde_json::from_str(text).map_err(|error| {
-        vec![Problem { path: "(document)".into(), message: format!("is not a JSON object: {error}") }]
-    })?;
+    let raw = read(text).map_err(|message| vec![Problem { path: "(document)".into(), message }])?;
     let mut parser = Parser { problems: Problems::default(), environment };
     let policy = parser.policy(raw);
     match policy {
         Some(policy) if parser.problems.0.is_empty() => Ok(Policy { fingerprint: fingerprint(text), ..policy }),
         _ => Err(parser.problems.0),
     }
+}
+
+/// Of two members of one name the parser would see the last, and whoever reads the file perhaps the first.
+fn read(text: &str) -> Result<RawPolicy, String> {
+    json::check(text.as_bytes(), NESTING_MAX).map_err(|invalid| match invalid {
+        Invalid::Repeated => "has two members of the same name in one object".to_owned(),
+        Invalid::Nesting => format!("is nested more than {NESTING_MAX} levels deep"),
+        _ => match serde_json::from_str::<Value>(text) {
+            Err(error) => format!("is not a JSON object: {error}"),
+            Ok(_) => "is not a JSON object".to_owned(),
+        },
+    })?;
+    let value = serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))?;
+    RawPolicy::from_value(value)
 }
 
 /// Changes with every byte of the text.

@@ -58,7 +58,7 @@ fn a_sound_configuration_has_no_problems_and_gets_the_defaults() {
 fn each_wrong_field_is_named_with_its_path() {
     type Change = fn(&mut Value);
     let cases: &[(Change, &str)] = &[
-        (|c| c["mesh"] = json!(7), "mesh: invalid type: integer `7`, expected struct RawMesh"),
+        (|c| c["mesh"] = json!(7), "mesh: is not an object"),
         (|c| c["surprise"] = json!(1), "surprise: is not a known field"),
         (|c| c[""] = json!(1), "\"\": is not a known field"),
         (|c| c["mesh"]["stalenes_ms"] = json!(1), "mesh.stalenes_ms: is not a known field"),
@@ -74,10 +74,7 @@ fn each_wrong_field_is_named_with_its_path() {
             |c| c["providers"][0]["issuers"] = json!([]),
             "providers[0].issuers: is a list of at least one text, none of them empty",
         ),
-        (
-            |c| c["providers"][0]["audiences"] = json!("x"),
-            "providers[0].audiences: invalid type: string \"x\", expected a sequence",
-        ),
+        (|c| c["providers"][0]["audiences"] = json!("x"), "providers[0].audiences: is not a list"),
         (|c| c["providers"][0]["leeway_s"] = json!(-1), "providers[0].leeway_s: is not a whole number from 0 to 300"),
         (|c| c["providers"][0]["email_claim"] = json!(" "), "providers[0].email_claim: is empty"),
         (|c| c["tokens"] = json!({"form": []}), "tokens.form: is not a known field"),

@@ -35,15 +35,27 @@ pub(super) enum Value<'a> {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
+/// Whether `json` is an object without repeated members, with so many levels at most.
+///
+/// # Errors
+/// As [`Object::parse`].
+pub(crate) fn check(json: &[u8], levels: usize) -> Result<(), Invalid> {
+    Object::parse_within(json, levels).map(|_| ())
+}
+
 impl<'a> Object<'a> {
     /// The object that `json` is, with nothing around it but white space.
     ///
     /// # Errors
     /// [`Invalid::Repeated`], [`Invalid::Nesting`], and [`Invalid::Malformed`] for everything else that is no object.
     pub(super) fn parse(json: &'a [u8]) -> Result<Self, Invalid> {
+        Self::parse_within(json, NESTING_MAX)
+    }
+
+    fn parse_within(json: &'a [u8], levels: usize) -> Result<Self, Invalid> {
         let refused = Cell::new(Invalid::Malformed);
         let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let value = Reader { levels: NESTING_MAX, refused: &refused }
+        let value = Reader { levels, refused: &refused }
             .deserialize(&mut deserializer)
             .and_then(|value| deserializer.end().map(|()| value));
         match value {
