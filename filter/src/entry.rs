@@ -1,6 +1,8 @@
 //! What the proxy calls. Only what is needed is exported, since the proxy calls whatever is.
 #![expect(unsafe_code, reason = "the ABI wants functions with fixed names")]
 
+use sekisho_core::head::Framing;
+
 use crate::host::Action;
 use crate::vm::{self, Stream};
 use crate::{request, root};
@@ -27,7 +29,8 @@ extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(context: u32, root: u32) {
     if root != 0 {
-        vm::with(|vm| vm.streams.insert(context, Stream { root, allowed: false, lines: Vec::new() }));
+        let stream = Stream { root, allowed: false, framing: Framing::Http, lines: Vec::new() };
+        vm::with(|vm| vm.streams.insert(context, stream));
     }
 }
 

@@ -261,8 +261,15 @@ pub(crate) fn reset_request() -> HostResult<()> {
     result(unsafe { proxy_close_stream(STREAM_REQUEST) })
 }
 
-/// Answers the request of the effective context. `details` stands in the access log.
-pub(crate) fn answer(status: u16, details: &str, headers: &[(&[u8], &[u8])], body: &str) -> HostResult<()> {
+/// Answers the request of the effective context. `details` stands in the access log. To a gRPC client the proxy
+/// says `grpc_status`, and the body as `grpc-message`.
+pub(crate) fn answer(
+    status: u16,
+    grpc_status: u8,
+    details: &str,
+    headers: &[(&[u8], &[u8])],
+    body: &str,
+) -> HostResult<()> {
     let headers = pairs::encode(headers);
     // SAFETY: the proxy reads everything during the call.
     result(unsafe {
@@ -274,7 +281,7 @@ pub(crate) fn answer(status: u16, details: &str, headers: &[(&[u8], &[u8])], bod
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            -1, // for gRPC clients the proxy derives the status from the HTTP one
+            i32::from(grpc_status),
         )
     })
 }

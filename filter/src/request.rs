@@ -7,7 +7,7 @@ use sekisho_core::authorize::address::Connection;
 use sekisho_core::check::{CallId, RequestId, ShareKey};
 use sekisho_core::denial::Inability;
 use sekisho_core::flow::{clean_target, forged_trailers};
-use sekisho_core::head::Head;
+use sekisho_core::head::{Framing, Head};
 use sekisho_core::identity::Edits;
 use sekisho_core::trace::Trace;
 use sekisho_core::worker::{Cut, Passage, Step};
@@ -38,23 +38,28 @@ pub(crate) fn on_headers(vm: &mut Vm, stream: u32) -> Action {
     let now = vm.now();
     let policy = vm.policy_of(stream).map(Rc::clone);
     let (Some(policy), Some(worker)) = (policy, vm.worker.as_mut()) else {
-        return refuse();
+        return refuse(Framing::Http);
     };
     let Ok(map) = host::header_map(Map::RequestHeaders) else {
-        return refuse();
+        return refuse(Framing::Http);
     };
     let Some(pairs) = pairs::decode(&map) else {
-        return refuse();
+        return refuse(Framing::Http);
     };
     #[cfg(feature = "trap")]
     if pairs.iter().any(|(name, _)| *name == b"x-sekisho-trap") {
         core::arch::wasm32::unreachable();
     }
     let head = Head { connection: Some(&Proxy), ..Head::read(&pairs, &policy.forgeable) };
+    if head.framing != Framing::Http
+        && let Some(stream) = vm.streams.get_mut(&stream)
+    {
+        stream.framing = head.framing;
+    }
     // First of all, whatever becomes of the request: a token in its target would be logged.
     let target = clean_target(&policy, &head);
     if target.as_ref().is_some_and(|target| host::set_header(Map::RequestHeaders, b":path", target).is_err()) {
-        return refuse();
+        return refuse(head.framing);
     }
     match worker.on_request(&policy, RequestId(stream), &head, now) {
         // The common case, with the headers at hand: what is not there need not be replaced, which is dearer.
@@ -115,13 +120,13 @@ pub(crate) fn take_up(vm: &mut Vm, stream: u32, step: Step) {
 /// Ends open streams, then acts as `root` again. Whoever was answered nothing yet gets the answer; a stream
 /// in the middle of its answer is reset by the host. Both happen when this callback ends, which is before
 /// a poll that it sends leaves the process: the acknowledgement comes after the cut (rule P12).
-pub(crate) fn cut(cuts: &[Cut], root: u32) {
+pub(crate) fn cut(vm: &Vm, cuts: &[Cut], root: u32) {
     if cuts.is_empty() {
         return;
     }
     for cut in cuts {
         // A stream that is gone was not cut in vain: that is what was wanted.
-        if host::act_as(cut.stream.0).is_ok() && answer(&cut.answer).is_err() {
+        if host::act_as(cut.stream.0).is_ok() && answer(&cut.answer, vm.framing_of(cut.stream.0)).is_err() {
             let _ = host::reset_request();
         }
     }
@@ -135,7 +140,7 @@ fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
         Step::Allow(passage) => allow(vm, stream, passage, |_| true),
         Step::Answer(reply) => {
             // A reply that cannot be sent leaves the request held: it never passes.
-            let _ = answer(&reply);
+            let _ = answer(&reply, vm.framing_of(stream));
             Action::Pause
         }
         Step::Check(request, share, trace) => check(vm, stream, &request, share, trace.as_ref()),
@@ -182,7 +187,7 @@ fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery, trace: Option<&Trac
 /// Rule E11: edit first, then let it pass.
 fn allow(vm: &mut Vm, stream: u32, passage: Passage, may_be_there: impl Fn(&str) -> bool) -> Action {
     if edit(&passage.edits, may_be_there).is_err() {
-        return refuse();
+        return refuse(vm.framing_of(stream));
     }
     if let Some(state) = passage.state {
         tell(state.decision.as_str(), state.reason);
@@ -228,16 +233,16 @@ fn edit(edits: &Edits, may_be_there: impl Fn(&str) -> bool) -> HostResult<()> {
     Ok(())
 }
 
-fn answer(answer: &Answer) -> HostResult<()> {
+fn answer(answer: &Answer, framing: Framing) -> HostResult<()> {
     tell(answer.decision.as_str(), answer.code);
     let headers: Vec<(&[u8], &[u8])> =
-        answer.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    host::answer(answer.status, answer.code, &headers, &answer.body)
+        answer.headers_for(framing).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    host::answer(answer.status, answer.grpc_status(), answer.code, &headers, answer.body_for(framing))
 }
 
 /// The host did not give what the decision needs: nobody passes.
-fn refuse() -> Action {
-    let _ = answer(&broken());
+fn refuse(framing: Framing) -> Action {
+    let _ = answer(&broken(), framing);
     Action::Pause
 }
 

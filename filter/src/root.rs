@@ -67,7 +67,8 @@ pub(crate) fn tick(vm: &mut Vm, root: u32) {
     let now = vm.now();
     if let Some(worker) = vm.worker.as_mut() {
         worker.sweep(now);
-        request::cut(&worker.expire(now), root);
+        let cuts = worker.expire(now);
+        request::cut(vm, &cuts, root);
     }
     keys(vm, root);
     poll(vm, root);
@@ -126,13 +127,13 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
         Purpose::Keys => {
             let KeysTaken { steps, cuts, notice } = worker.on_keys_reply(CallId(id), status, body, now);
             notice.into_iter().for_each(|notice| host::log(Level::Warn, &notice));
-            request::cut(&cuts, call.root);
+            request::cut(vm, &cuts, call.root);
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
         Purpose::Feed => {
             let failed = match worker.on_feed_reply(call.sent_at_ms, status, body, now) {
                 Ok(cuts) => {
-                    request::cut(&cuts, call.root);
+                    request::cut(vm, &cuts, call.root);
                     None
                 }
                 Err(error) => Some(error),

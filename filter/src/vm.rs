@@ -7,6 +7,7 @@ use std::time::Instant;
 use sekisho_core::config::Policy;
 use sekisho_core::decision::Line;
 use sekisho_core::feed::{FeedError, Promise};
+use sekisho_core::head::Framing;
 use sekisho_core::id_map::IdMap;
 use sekisho_core::metrics::Question;
 use sekisho_core::time::Now;
@@ -41,6 +42,8 @@ pub(crate) struct Stream {
     pub(crate) root: u32,
     /// Nothing of it passes before this is set.
     pub(crate) allowed: bool,
+    /// How it wants to be answered.
+    pub(crate) framing: Framing,
     /// Headers of its answer, for whoever may know why it passes.
     pub(crate) lines: Vec<Line>,
 }
@@ -131,6 +134,11 @@ impl Vm {
     /// The policy that a stream is under.
     pub(crate) fn policy_of(&self, stream: u32) -> Option<&Rc<Policy>> {
         self.roots.get(&self.streams.get(&stream)?.root)
+    }
+
+    /// How a stream wants to be answered.
+    pub(crate) fn framing_of(&self, stream: u32) -> Framing {
+        self.streams.get(&stream).map(|stream| stream.framing).unwrap_or_default()
     }
 
     /// What the replica can promise for all policies: the age at which the last of them counts it as stale,

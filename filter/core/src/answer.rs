@@ -9,6 +9,10 @@ use serde_json::json;
 use crate::authorize::Lack;
 use crate::decision::Decision;
 use crate::denial::{Denial, Inability, Malformed, Refusal};
+use crate::head::Framing;
+
+/// Most of an operator's own body that gRPC clients are told: to them it is a header.
+const GRPC_MESSAGE_MAX_BYTES: usize = 1_024;
 
 /// How a rule answers those that may not pass.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,6 +73,8 @@ pub struct Answer {
     pub body: String,
     /// What it tells the client.
     pub decision: Decision,
+    /// One sentence for people: what gRPC clients get instead of the body.
+    pub message: String,
     /// Why, for the access log.
     pub code: &'static str,
 }
@@ -108,6 +114,9 @@ impl Custom {
             let status = answer.status.to_string();
             answer.body =
                 body.replace("{status}", &status).replace("{code}", answer.code).replace("{message}", message);
+            // What an operator would rather not say is not said to gRPC clients either.
+            let end = answer.body.floor_char_boundary(GRPC_MESSAGE_MAX_BYTES);
+            answer.message = answer.body.get(..end).unwrap_or_default().to_owned();
         }
         answer
     }
@@ -148,7 +157,8 @@ impl Answer {
     /// Sends a browser to sign in.
     fn redirect(location: &str, code: &'static str) -> Self {
         let headers = vec![("location".into(), location.to_owned()), ("cache-control".into(), "no-store".into())];
-        Self { status: 302, headers, body: String::new(), decision: Decision::Deny, code }
+        let decision = Decision::Deny;
+        Self { status: 302, headers, body: String::new(), message: String::new(), decision, code }
     }
 
     fn new(status: u16, title: &str, kind: &str, code: &'static str, message: &str, shape: Shape) -> Self {
@@ -162,7 +172,38 @@ impl Answer {
         // A refusal is about this moment: no cache may repeat it.
         let headers = vec![("content-type".into(), content_type.into()), ("cache-control".into(), "no-store".into())];
         let decision = if status == 503 { Decision::Error } else { Decision::Deny };
-        Self { status, headers, body: body.to_string(), decision, code }
+        Self { status, headers, body: body.to_string(), message: message.into(), decision, code }
+    }
+
+    /// The status for gRPC clients. The host gives it to them alone, with HTTP status 200.
+    #[must_use]
+    pub fn grpc_status(&self) -> u8 {
+        // <https://grpc.io/docs/guides/status-codes/>. Left to itself the host would make INTERNAL of 400 and
+        // UNAVAILABLE, which clients may try again at once, of 429.
+        match self.status {
+            400 => 3,  // INVALID_ARGUMENT
+            401 => 16, // UNAUTHENTICATED
+            403 => 7,  // PERMISSION_DENIED
+            429 => 8,  // RESOURCE_EXHAUSTED
+            503 => 14, // UNAVAILABLE
+            _ => 2,    // UNKNOWN
+        }
+    }
+
+    /// The body for a client of this kind. For gRPC the host makes `grpc-message` of it, and escapes it.
+    #[must_use]
+    pub fn body_for(&self, framing: Framing) -> &str {
+        match framing {
+            Framing::Http => &self.body,
+            Framing::Grpc => &self.message,
+        }
+    }
+
+    /// The headers for a client of this kind: those of gRPC are told by the host what the body is.
+    pub fn headers_for(&self, framing: Framing) -> impl Iterator<Item = (&str, &str)> {
+        let describes_the_body = move |name: &str| framing == Framing::Grpc && name == "content-type";
+        let headers = self.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
+        headers.filter(move |(name, _)| !describes_the_body(name))
     }
 }
 

@@ -29,6 +29,28 @@ pub struct Head<'a> {
     /// The request asks for another protocol, and has a `Connection` header that could nominate
     /// ours for removal at the next hop (RFC 9110 §7.6.1).
     pub upgrade_nominates: bool,
+    /// How the client wants to be answered.
+    pub framing: Framing,
+}
+
+/// How a client reads answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// A status, headers and a body.
+    #[default]
+    Http,
+    /// gRPC: a status and a message of its own.
+    Grpc,
+}
+
+impl Framing {
+    /// As Envoy tells gRPC apart: `application/grpc-web` is none, to it and to its clients.
+    fn of(content_type: &[u8]) -> Self {
+        match content_type.strip_prefix(b"application/grpc") {
+            Some(b"" | [b'+', ..]) => Self::Grpc,
+            _ => Self::Http,
+        }
+    }
 }
 
 /// Whose word about a client is not believed.
@@ -53,6 +75,7 @@ impl<'a> Head<'a> {
                 b":authority" => head.authority = value,
                 b"connection" => connection = true,
                 b"upgrade" => upgrade = true,
+                b"content-type" => head.framing = Framing::of(value),
                 // The map may hold a name several times; removing it once removes them all.
                 name if forgeable.names(name) => {
                     if name == EXPLAIN {
@@ -215,6 +238,23 @@ mod tests {
         assert_eq!((head.method, head.path, head.authority), (&b"GET"[..], &b"/a?b"[..], &b"x"[..]));
         assert_eq!(head.forged, [b"x-sekisho-subject"]);
         assert!(head.upgrade_nominates);
+    }
+
+    #[test]
+    fn a_grpc_client_is_known_by_its_content_type_as_envoy_knows_it() {
+        for (content_type, expected) in [
+            ("application/grpc", Framing::Grpc),
+            ("application/grpc+proto", Framing::Grpc),
+            ("application/grpc-web", Framing::Http),
+            ("application/grpc-web+proto", Framing::Http),
+            ("application/grpc;charset=x", Framing::Http),
+            ("Application/gRPC", Framing::Http),
+            ("application/json", Framing::Http),
+            ("", Framing::Http),
+        ] {
+            let pairs: &Pairs<'_> = &[(b"content-type", content_type.as_bytes())];
+            assert_eq!(Head::read(pairs, &Forgeable::default()).framing, expected, "{content_type}");
+        }
     }
 
     #[test]

@@ -38,6 +38,37 @@ fn a_refusal_carries_the_challenge_of_rfc_6750() {
 }
 
 #[test]
+fn a_grpc_client_is_told_a_status_of_grpc_and_the_message_alone() {
+    for (status, expected) in [(400, 3), (401, 16), (403, 7), (429, 8), (503, 14), (404, 2), (302, 2), (500, 2)] {
+        let answer = Answer { status, ..Answer::unable(Inability::Host, Shape::Problem) };
+        assert_eq!(answer.grpc_status(), expected, "{status}");
+    }
+    for shape in [Shape::Llm, Shape::Problem] {
+        let answer = Answer::denied(&Denial::Missing, shape, 0);
+        assert_eq!(answer.body_for(Framing::Grpc), "Authorization header required");
+        assert_eq!(answer.body_for(Framing::Http), answer.body);
+        let names = |framing| answer.headers_for(framing).map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(Framing::Grpc), ["cache-control", "www-authenticate"]);
+        assert_eq!(names(Framing::Http), ["content-type", "cache-control", "www-authenticate"]);
+    }
+}
+
+#[test]
+fn a_grpc_client_is_told_what_an_operator_wrote_instead_cut_to_a_header() {
+    for (body, expected) in [
+        ("not here", "not here".to_owned()),
+        ("{code}: {message}", "credential_missing: Authorization header required".to_owned()),
+        ("関".repeat(400).as_str(), "関".repeat(341)),
+    ] {
+        let custom =
+            Custom { when: When::Status(401), status: Some(404), headers: Vec::new(), body: Some(body.to_owned()) };
+        let answers = Answers { custom: vec![custom], ..Answers::default() };
+        let answer = answers.to(&Refusal::Denied(Denial::Missing), None, 0);
+        assert_eq!((answer.grpc_status(), answer.body_for(Framing::Grpc)), (2, expected.as_str()));
+    }
+}
+
+#[test]
 fn an_inability_is_no_refusal() {
     let answer = Answer::unable(Inability::Unavailable, Shape::Problem);
     assert_eq!(answer.status, 503);
