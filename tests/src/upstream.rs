@@ -2,7 +2,7 @@
 //!
 //! The sample upstream of `make up` and the recording one of the harness are this same server, so
 //! that what a reader sees with `curl` is what the stories assert on. Below `/stream/` it answers with
-//! streams: see [`streams`].
+//! streams: see [`streams`]. `/echo.Echo/` is a gRPC service: see [`grpc`].
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+mod grpc;
 mod recorder;
 mod streams;
+pub mod tap;
 
 use recorder::Serving;
 pub use recorder::{Progress, Recorder, Visit};
@@ -70,7 +72,7 @@ impl Received {
 
 /// Serves HTTP/1.1 and HTTP/2 (prior knowledge) for ever.
 pub async fn serve(listener: TcpListener, recorder: Recorder) {
-    serve_router(listener, streams::routes().fallback(answer).with_state(recorder)).await;
+    serve_router(listener, streams::routes().merge(grpc::routes()).fallback(answer).with_state(recorder)).await;
 }
 
 /// `axum::serve` has no setting for the size of headers, so the connections are served one level below it.

@@ -16,7 +16,7 @@ mod http2;
 mod request;
 mod websocket;
 
-pub use http2::{Http2, Http2Stream};
+pub use http2::{Http2, Http2Call, Http2Stream};
 pub use request::RawRequest;
 pub use websocket::{Heard, Websocket, handshake, text_frame};
 

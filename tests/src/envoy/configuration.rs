@@ -76,7 +76,8 @@ pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
     ] {
         set_endpoints(resources, cluster, ports)?;
     }
-    pass_trailers_on(resources, "upstream")?;
+    // Envoy drops HTTP/1.1 trailers unless it is told to pass them on.
+    set_protocol(resources, "upstream", &json!({"http_protocol_options": {"enable_trailers": true}}))?;
     let listeners = resources["listeners"].as_array_mut().context("no listeners")?;
     ensure!(listeners.len() == 1, "a user's configuration has one listener");
     let mut edge = listeners.remove(0);
@@ -85,6 +86,36 @@ pub fn of_world(yaml: &str, wiring: &Wiring<'_>) -> Result<Value> {
     without_normalisation(&mut bare);
     listeners.extend([named(edge, EDGE, wiring.ports.edge), named(bare, BARE, wiring.ports.bare)]);
     Ok(root)
+}
+
+/// Calls `change` with the HTTP connection manager of each listener: it speaks with the clients.
+///
+/// # Errors
+/// `change` fails.
+pub fn with_managers(root: &mut Value, change: impl Fn(&mut Map<String, Value>)) -> Result<()> {
+    visit(root, &mut |object| {
+        if object.contains_key("http_filters") {
+            change(object);
+        }
+        Ok(())
+    })
+}
+
+/// Lets Envoy speak HTTP/2 with the upstream, as gRPC needs it.
+///
+/// # Errors
+/// There is no such cluster.
+pub fn upstream_over_http2(root: &mut Value) -> Result<()> {
+    let resources = root.get_mut("static_resources").context("no static_resources")?;
+    set_protocol(resources, "upstream", &json!({"http2_protocol_options": {}}))
+}
+
+/// Lets Envoy lead what is for the upstream to another one.
+///
+/// # Errors
+/// There is no such cluster.
+pub fn lead_upstream_to(root: &mut Value, port: u16) -> Result<()> {
+    set_endpoints(root.get_mut("static_resources").context("no static_resources")?, "upstream", &[port])
 }
 
 /// Takes the listeners out of `root`, which names `file` in their place: Envoy reads them from there,
@@ -142,10 +173,9 @@ fn cluster<'a>(resources: &'a mut Value, name: &str) -> Result<&'a mut Value> {
     cluster.with_context(|| format!("no cluster is called {name}"))
 }
 
-/// Envoy drops HTTP/1.1 trailers unless it is told to pass them on.
-fn pass_trailers_on(resources: &mut Value, name: &str) -> Result<()> {
+/// Sets which protocol Envoy speaks with a cluster, and how.
+fn set_protocol(resources: &mut Value, name: &str, explicit: &Value) -> Result<()> {
     const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    let explicit = json!({"http_protocol_options": {"enable_trailers": true}});
     let typed = json!({"@type": format!("type.googleapis.com/{OPTIONS}"), "explicit_http_config": explicit});
     cluster(resources, name)?["typed_extension_protocol_options"] = json!({OPTIONS: typed});
     Ok(())

@@ -36,6 +36,14 @@ impl RawRequest {
         self.head
     }
 
+    /// The request with a body of an announced length.
+    #[must_use]
+    pub fn with_body(self, body: &str) -> Vec<u8> {
+        let mut bytes = self.header("content-length", body.len().to_string()).bytes();
+        bytes.extend(body.as_bytes());
+        bytes
+    }
+
     /// The request with a chunked body and trailers after it (RFC 9112 §7.1.2).
     #[must_use]
     pub fn with_trailers(self, body: &str, trailers: &[(&str, &str)]) -> Vec<u8> {

@@ -60,7 +60,8 @@ impl Crew<'_> {
             upstream: vec![self.upstream_port],
             policy: &policy,
         };
-        let configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
+        let mut configuration = of_world(&std::fs::read_to_string(components::envoy_configuration()?)?, &wiring)?;
+        (self.plan.envoy)(&mut configuration)?;
         Ok(Setup {
             node: node_of(index),
             folder: self.folder,

@@ -65,6 +65,9 @@ pub struct Plan {
     pub sidecars: Sidecars,
     /// Changes to the filter's configuration.
     pub policy: fn(&mut Value),
+    /// Changes to Envoy's own: see [`with_managers`](crate::envoy::configuration::with_managers) and
+    /// [`upstream_over_http2`](crate::envoy::configuration::upstream_over_http2).
+    pub envoy: fn(&mut Value) -> Result<()>,
     /// A provider whose keys the sidecars fetch, and whose tokens the filter accepts besides.
     pub provider: Option<KeySource>,
 }
@@ -81,6 +84,7 @@ impl Default for Plan {
             roles: Roles::Alike,
             sidecars: Sidecars::Running,
             policy: |_| {},
+            envoy: |_| Ok(()),
             provider: None,
         }
     }

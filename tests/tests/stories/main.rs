@@ -18,6 +18,7 @@ mod own_keys;
 mod paths;
 mod peers;
 mod places;
+mod protocols;
 mod provider;
 mod streams;
 mod stripping;

@@ -45,7 +45,7 @@ async fn relay_of(world: &World) -> Result<&'static CheckRelay> {
 }
 
 /// Leads every check of `world` over one relay to sidecar B.
-async fn over_relay(world: &World) -> Result<CheckRelay> {
+pub(crate) async fn over_relay(world: &World) -> Result<CheckRelay> {
     let relay = CheckRelay::to(world.b.ports().mesh).await?;
     world.links.check.iter().flatten().for_each(|link| link.lead_to(relay.port()));
     Ok(relay)
