@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::Answer;
 
+pub mod frames;
 mod http2;
 mod request;
 mod websocket;

@@ -13,6 +13,7 @@ mod bodies;
 mod grpc;
 mod http1;
 mod http2;
+mod malformed;
 mod upgrades;
 
 /// HTTP/2 clients may ask for websockets; on the second listener the upstream is asked about `Expect: 100-continue`.

@@ -39,9 +39,10 @@ fn a_websocket_is_admitted_with_a_token_and_refused_without_one_before_any_messa
         for refused in ["", "Bearer nonsense"] {
             let path = unique("/stream/echo?");
             let request = handshake(RawRequest::new("GET", &path).header("authorization", refused));
-            let answer = world.raw(&[request, messages.clone()].concat()).await?;
-            ensure!(answer.status == 401, "{answer:?}");
-            ensure!(answer.header("upgrade").is_none(), "{answer:?}");
+            let mut connection = Connection::open(world.envoy.edge()).await?;
+            let answer = connection.send(&[request, messages.clone()].concat()).await?;
+            ensure!(answer.status == 401 && answer.header("upgrade").is_none(), "{answer:?}");
+            expect_closed(connection, &answer).await?;
             expect_unseen(world, &path)?;
             expect_unseen(world, "/public/ws")?;
         }
