@@ -5,6 +5,7 @@
 
 mod answers;
 mod field;
+mod identity;
 mod matching;
 mod parse;
 mod places;

@@ -56,7 +56,7 @@ pub enum Inability {
     /// The keys of the token's issuer are not known, or the one that signed it is not and its issuer cannot be
     /// reached.
     Keys,
-    /// So many tokens of slow algorithms are being verified that this one has to wait (rule E9).
+    /// There is so much slow cryptography to do, for tokens and assertions, that this request has to wait (rule E9).
     Busy,
     /// What admitted the request was barred while it was open. Nobody confirmed it yet, so this is no
     /// refusal: who asks again is told the reason.

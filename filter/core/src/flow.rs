@@ -34,6 +34,7 @@ use crate::upstream::{self, UpstreamCredential};
 pub use pending::{Cache, Note, Pending};
 use proof::Claimed;
 pub use proof::{Unproven, verify_again};
+use crate::verify::budget::Allowance;
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -322,10 +323,12 @@ fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     let Some(protected) = policy.routes.get(pending.route).protected() else {
         return pending.refuse(Inability::Host);
     };
-    let assertion = match protected.target.as_ref().map(|target| verified.assertion(target, now.unix_s)) {
-        Some(None) => return pending.refuse(Inability::Host),
-        Some(assertion) => assertion,
-        None => None,
+    let per_second_ms = policy.verify_budget_ms;
+    let mut allowance = Allowance { budget: &mut shared.budget, per_second_ms, now };
+    let target = protected.target.as_ref();
+    let assertion = match target.map(|target| verified.assertion(target, &mut allowance)).transpose() {
+        Ok(assertion) => assertion,
+        Err(inability) => return pending.refuse(inability),
     };
     shared.activity.admitted(&verified, now.unix_s);
     let headers = Rc::clone(&protected.headers);

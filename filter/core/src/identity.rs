@@ -1,24 +1,24 @@
 //! Who a request belongs to, and how its upstream is told.
 
+pub mod assertion;
+pub mod headers;
+pub mod key;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use sekisho_protocol::activity::Method;
-use sekisho_protocol::identity::{HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S};
+use sekisho_protocol::identity::HEADER;
 use sekisho_protocol::{Digest, Email, Subject};
-use sha2::Sha256;
 
 use crate::authorize::facts::{Facts, Questions};
-use crate::secret::Secret;
+use crate::denial::Inability;
 use crate::upstream::UpstreamCredential;
+use crate::verify::budget::Allowance;
 use crate::verify::key::VerifyingKey;
+use assertion::{Assertions, Target};
 use headers::{HeaderValue, IdentityHeader};
-
-pub mod headers;
 
 /// The verified identity behind a credential, with the digests under which it could be barred.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,88 +49,6 @@ pub struct Identity {
     pub not_before_digest: Digest,
     /// Under which the token's revocation is filed.
     pub token_digest: Option<Digest>,
-}
-
-/// Whom an assertion is for: the one audience that may believe it, and the key it verifies with.
-#[derive(Debug)]
-pub struct Target {
-    /// How routes name it.
-    pub name: String,
-    /// Its `aud`.
-    pub audience: String,
-    /// The MAC once the key went in; none could not be, since HMAC takes keys of any length.
-    keyed: Option<Hmac<Sha256>>,
-}
-
-/// A signed assertion, and until when it is worth sending.
-#[derive(Debug, Clone)]
-pub struct Assertion {
-    jwt: Rc<str>,
-    target: Rc<Target>,
-    renew_at_s: u64,
-}
-
-/// Seconds before its end at which an assertion is made anew: it must outlive the way to the
-/// upstream, a queue there and a small difference of clocks.
-const RENEW_BEFORE_END_S: u64 = 15;
-
-impl Target {
-    /// A target whose assertions are signed with HS256 under `key`.
-    #[must_use]
-    pub fn new(name: String, audience: String, key: &Secret) -> Self {
-        Self { name, audience, keyed: Hmac::new_from_slice(key.expose()).ok() }
-    }
-
-    /// Signs an assertion about `identity` (RFC 7515 §3.1). None only if it cannot be written as
-    /// JSON or signed, which no identity that was verified can bring about.
-    fn sign(&self, identity: &Identity, now_s: u64) -> Option<String> {
-        let claims = IdentityClaims {
-            iss: ISSUER.into(),
-            aud: self.audience.clone(),
-            sub: identity.subject.clone(),
-            email: identity.email.as_ref().map(ToString::to_string),
-            method: Method::Jwt,
-            token_id: identity.token_id.clone(),
-            token_issued_at: identity.issued_at,
-            token_name: identity.token_name.clone(),
-            scopes: identity.scopes.clone(),
-            iat: now_s,
-            exp: now_s + MAX_LIFETIME_S,
-        };
-        let mut jwt = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-        jwt.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(&claims).ok()?, &mut jwt);
-        let mac = self.keyed.clone()?.chain_update(&jwt);
-        jwt.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(mac.finalize().into_bytes(), &mut jwt);
-        Some(jwt)
-    }
-}
-
-/// The assertions of one credential, at most one for each audience (rule E6).
-#[derive(Debug, Clone, Default)]
-pub struct Assertions(Vec<Assertion>);
-
-impl Assertions {
-    /// Most audiences for which one credential keeps an assertion.
-    const MAX: usize = 8;
-
-    /// The assertion about `identity` for `target`, from the cache if it is young enough.
-    pub fn get(&mut self, target: &Rc<Target>, identity: &Identity, now_s: u64) -> Option<Rc<str>> {
-        // Compared by address: after a configuration push, the same name may have another key.
-        if let Some(kept) = self.0.iter().find(|kept| Rc::ptr_eq(&kept.target, target) && now_s < kept.renew_at_s) {
-            return Some(Rc::clone(&kept.jwt));
-        }
-        let jwt: Rc<str> = target.sign(identity, now_s)?.into();
-        let renew_at_s = now_s + MAX_LIFETIME_S - RENEW_BEFORE_END_S;
-        self.0.retain(|kept| now_s < kept.renew_at_s && !Rc::ptr_eq(&kept.target, target));
-        if self.0.len() < Self::MAX {
-            // Most have one target.
-            self.0.reserve_exact(1);
-            self.0.push(Assertion { jwt: Rc::clone(&jwt), target: Rc::clone(target), renew_at_s });
-        }
-        Some(jwt)
-    }
 }
 
 /// What is kept of a credential once it was verified, shared by its cache entry and the requests
@@ -173,15 +91,19 @@ impl Verified {
         facts
     }
 
-    /// An assertion about the identity for `target`. None only if it cannot be made.
+    /// An assertion about the identity for `target`.
     ///
-    /// It is kept from the second request on: many credentials are shown once.
-    #[must_use]
-    pub fn assertion(&self, target: &Rc<Target>, now_s: u64) -> Option<Rc<str>> {
-        if !self.was_shown.replace(true) {
-            return target.sign(&self.identity, now_s).map(Rc::from);
+    /// One that is quickly made is kept from the second request on, since many credentials are shown once; a dear
+    /// one from the first.
+    ///
+    /// # Errors
+    /// [`Inability::Busy`] if the allowance is used up, [`Inability::Host`] only if it cannot be made at all.
+    pub fn assertion(&self, target: &Rc<Target>, allowance: &mut Allowance<'_>) -> Result<Rc<str>, Inability> {
+        if !self.was_shown.replace(true) && target.is_quick() {
+            return target.sign(&self.identity, allowance);
         }
-        self.assertions.try_borrow_mut().ok()?.get(target, &self.identity, now_s)
+        let mut assertions = self.assertions.try_borrow_mut().map_err(|_| Inability::Host)?;
+        assertions.get(target, &self.identity, allowance)
     }
 
     /// The value of a header about the identity; none if there is nothing to say.
@@ -258,9 +180,8 @@ impl Edits {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::secret::Secret;
     use crate::verify::algorithm::Algorithm;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     pub(crate) fn ann() -> Identity {
         Identity {
@@ -284,34 +205,5 @@ pub(crate) mod tests {
     pub(crate) fn verified(identity: Identity) -> Rc<Verified> {
         let key = VerifyingKey::hmac(Secret::new(vec![7; 32]), Algorithm::Hs256);
         Verified::new(identity, Rc::new(key))
-    }
-
-    fn target(name: &str, audience: &str) -> Rc<Target> {
-        Rc::new(Target::new(name.into(), audience.into(), &Secret::new(name.as_bytes().repeat(32))))
-    }
-
-    fn claims(jwt: &str) -> IdentityClaims {
-        let payload = BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap();
-        serde_json::from_slice(&payload).unwrap()
-    }
-
-    #[test]
-    fn e6_an_assertion_has_one_audience_and_lives_at_most_thirty_seconds() {
-        let jwt = Assertions::default().get(&target("a", "llm"), &ann(), 2_000).unwrap();
-        let claims = claims(&jwt);
-        assert_eq!((claims.aud.as_str(), claims.iat, claims.exp), ("llm", 2_000, 2_030));
-        assert_eq!((claims.sub.as_str(), claims.token_name.as_deref()), ("ann@example.com", Some("laptop")));
-    }
-
-    #[test]
-    fn e6_an_assertion_is_cached_per_audience_and_renewed_before_it_ends() {
-        let (llm, app) = (target("a", "llm"), target("b", "app"));
-        let mut kept = Assertions::default();
-        let first = kept.get(&llm, &ann(), 2_000).unwrap();
-        assert!(Rc::ptr_eq(&first, &kept.get(&llm, &ann(), 2_014).unwrap()));
-        assert_ne!(first, kept.get(&app, &ann(), 2_014).unwrap());
-        assert_eq!(claims(&kept.get(&llm, &ann(), 2_015).unwrap()).iat, 2_015);
-        let same_name_new_key = Rc::new(Target::new("a".into(), "llm".into(), &Secret::new(vec![9; 32])));
-        assert_ne!(kept.get(&llm, &ann(), 2_015).unwrap(), kept.get(&same_name_new_key, &ann(), 2_015).unwrap());
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::answer::Answers;
 use crate::authorize::Requirement;
 use crate::credential::places::Places;
-use crate::identity::Target as Audience;
+use crate::identity::assertion::Target as Audience;
 use crate::identity::headers::IdentityHeader;
 use crate::upstream::UpstreamCredential;
 use matcher::{Match, Matcher};

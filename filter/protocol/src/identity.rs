@@ -7,6 +7,9 @@ use crate::activity::Method;
 
 /// The header that carries the assertion.
 pub const HEADER: &str = "x-sekisho-identity";
+/// The `typ` of every assertion (RFC 8725 §3.11): whoever looks for an access token takes none for one, though the
+/// keys of both may stand in the same set.
+pub const TYPE: &str = "sekisho-identity+jwt";
 /// The `iss` of every assertion.
 pub const ISSUER: &str = "sekisho";
 /// The `aud` of assertions for the sidecar's app API, which accepts no other.

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::hash::Hasher as _;
 use std::rc::Rc;
 
-use sekisho_protocol::identity::APP_AUDIENCE;
 use sekisho_protocol::keys;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, FromValue as _, Problems};
-use super::raw::{RawAnswers, RawExplain, RawIdentity, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
+use super::raw::{RawAnswers, RawExplain, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
 use super::routes::Common;
 use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
 use crate::answer::Answers;
@@ -18,7 +17,6 @@ use crate::authorize::address::AddressSource;
 use crate::authorize::facts::{ProviderNames, Questions};
 use crate::credential::places::Places;
 use crate::head::Forgeable;
-use crate::identity::Target;
 use crate::identity::headers::{self, IdentityHeader};
 use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
@@ -29,8 +27,6 @@ use crate::verify::{Invalid, Provider, budget, json};
 const NESTING_MAX: usize = 48;
 /// Fewest bytes of the key of those who may ask why: below this it could be guessed.
 const EXPLAIN_KEY_MIN_BYTES: usize = 16;
-/// RFC 7518 §3.2: a key of HS256 has at least the size of its hash.
-const KEY_MIN_BYTES: usize = 32;
 /// Most providers, identities and routes, each: every list has a bound.
 const LIST_MAX: usize = 1_000;
 
@@ -102,10 +98,10 @@ impl Parser<'_> {
         if providers.is_empty() {
             self.problems.push("providers", "names no provider: without one no token could be accepted");
         }
-        // What the app API's key is derived from is checked above; a wrong mesh is a problem already.
-        let app_key = mesh.as_ref().map(|mesh| Secret::new(keys::app_identity_key(mesh.secret.expose()).to_vec()));
+        // What keys are derived from is checked above; a wrong mesh is a problem already.
+        let mesh_secret = mesh.as_ref().map(|mesh| &mesh.secret);
         let identities =
-            self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, app_key.clone()));
+            self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, mesh_secret));
         self.unique("providers", "name", providers.iter().map(|p| &*p.name));
         self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
         self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
@@ -215,40 +211,6 @@ impl Parser<'_> {
         let digest_key = keys::digest_key(secret.expose());
         let max_checks = usize::try_from(max_checks).ok()?;
         Some(Mesh { feed_cluster, check_cluster, secret, digest_key, staleness_ms, check_timeout_ms, max_checks })
-    }
-
-    fn identity(&mut self, path: &str, raw: RawIdentity, app_key: Option<Secret>) -> Option<Rc<Target>> {
-        self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), raw.name);
-        let audience = self.problems.text(format!("{path}.audience"), raw.audience);
-        let is_app = audience.as_deref() == Some(APP_AUDIENCE);
-        let at = format!("{path}.hs256_secret_env");
-        let key = match (raw.key, raw.hs256_secret_env) {
-            (Field::Absent, Field::Absent) => {
-                self.problems.push(path, "has neither `hs256_secret_env` nor `key`");
-                None
-            }
-            (Field::Absent, variable) => {
-                if is_app {
-                    self.problems.push(&at, "the app API believes assertions under `\"key\": \"mesh\"` only");
-                }
-                self.problems.text(&at, variable).and_then(|variable| self.secret(&at, &variable, KEY_MIN_BYTES))
-            }
-            (key, Field::Absent) => {
-                self.problems.choice(format!("{path}.key"), key, (), &[("mesh", ())]);
-                // Rule E6: whoever holds the app's key can be anybody there, so no upstream may hold it.
-                if !is_app {
-                    self.problems
-                        .push(format!("{path}.key"), format!("`mesh` is for the audience `{APP_AUDIENCE}` alone"));
-                }
-                app_key
-            }
-            _ => {
-                self.problems.push(path, "has both `hs256_secret_env` and `key`");
-                None
-            }
-        };
-        Some(Rc::new(Target::new(name?, audience?, &key?)))
     }
 
     pub(super) fn list<R, T>(

@@ -83,6 +83,7 @@ raw! {
         pub(super) audience: Field<String>,
         pub(super) key: Field<String>,
         pub(super) hs256_secret_env: Field<String>,
+        pub(super) algorithm: Field<String>,
     }
 }
 

@@ -123,11 +123,23 @@ fn each_wrong_field_is_named_with_its_path() {
         ),
         (
             |c| c["identities"][1] = json!({"name": "llm", "audience": "llm"}),
-            "identities[1]: has neither `hs256_secret_env` nor `key`",
+            "identities[1]: has none of `algorithm`, `hs256_secret_env` and `key`",
         ),
         (
             |c| c["identities"][0]["hs256_secret_env"] = json!("LLM"),
-            "identities[0]: has both `hs256_secret_env` and `key`",
+            "identities[0]: has more than one of `algorithm`, `hs256_secret_env` and `key`",
+        ),
+        (
+            |c| c["identities"][1]["algorithm"] = json!("EdDSA"),
+            "identities[1]: has more than one of `algorithm`, `hs256_secret_env` and `key`",
+        ),
+        (
+            |c| c["identities"][1] = json!({"name": "llm", "audience": "llm", "algorithm": "RS256"}),
+            "identities[1].algorithm: `RS256` is not one of `EdDSA`, `ES256`",
+        ),
+        (
+            |c| c["identities"][0] = json!({"name": "app", "audience": "sekisho-app", "algorithm": "EdDSA"}),
+            "identities[0].algorithm: the app API believes assertions under `\"key\": \"mesh\"` only",
         ),
         (|c| c["identities"][0]["key"] = json!("own"), "identities[0].key: `own` is not one of `mesh`"),
         (

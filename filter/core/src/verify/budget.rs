@@ -1,5 +1,5 @@
 //! How much slow cryptography a worker does (rule E9): a flood of forged tokens must not keep it from
-//! everybody else's requests.
+//! everybody else's requests. Assertions that are signed with a key pair are paid from it, too.
 //!
 //! Costs are nominal, not measured: a clock would cost a host call, and what a verification takes is
 //! known well enough. HMAC, and what the host verifies in a tenth of a millisecond, is not counted.
@@ -32,6 +32,25 @@ impl Budget {
             self.used_us += cost_us;
         }
         fits
+    }
+}
+
+/// What may be spent at one moment.
+#[derive(Debug)]
+pub struct Allowance<'a> {
+    /// What the worker has.
+    pub budget: &'a mut Budget,
+    /// Milliseconds in each second.
+    pub per_second_ms: u32,
+    /// When.
+    pub now: Now,
+}
+
+impl Allowance<'_> {
+    /// Takes `cost_us` if there is so much left.
+    #[must_use]
+    pub fn spend(&mut self, cost_us: u32) -> bool {
+        self.budget.spend(cost_us, self.per_second_ms, self.now)
     }
 }
 
