@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
+use sekisho_protocol::identity::TYPE;
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha512};
 
@@ -163,6 +164,7 @@ pub fn verify_assertion(text: &str, key: &[u8], audience: &str) -> Result<Value>
     };
     let decoded: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
     ensure!(decoded["alg"] == "HS256", "unexpected algorithm in {decoded}");
+    ensure!(decoded["typ"] == TYPE, "no assertion: {decoded}");
     let expected = hs256(key, format!("{header}.{claims}").as_bytes());
     ensure!(URL_SAFE_NO_PAD.decode(signature)? == expected, "the signature is wrong");
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims)?)?;
@@ -181,7 +183,7 @@ pub fn assertion(key: &[u8], audience: &str, email: &str, scopes: &[&str]) -> St
         "iss": "sekisho", "aud": audience, "sub": email, "email": email, "method": "jwt",
         "scopes": scopes, "iat": now(), "exp": now() + 30,
     });
-    let header = json!({"typ": "JWT", "alg": "HS256"});
+    let header = json!({"typ": TYPE, "alg": "HS256"});
     Token { header, claims, signature: Signature::Hs256(key.to_vec()) }.text()
 }
 

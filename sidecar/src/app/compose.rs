@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sekisho_core::identity::key::published;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::keys::HttpKeys;
@@ -100,7 +101,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
             lifetimes(settings),
         ),
         signing_keys,
-        jwks: Jwks::new(key_store),
+        jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,
         admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
         keysets,

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use jwt_simple::prelude::{Audiences, Duration, HS256Key, JWTClaims, MACLike, VerificationOptions};
 use sekisho_protocol::activity::Method;
-use sekisho_protocol::identity::{APP_AUDIENCE, HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S};
+use sekisho_protocol::identity::{APP_AUDIENCE, HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S, TYPE};
 use sekisho_protocol::{Subject, keys};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,7 @@ impl Verifier {
             allowed_audiences: Some(HashSet::from([APP_AUDIENCE.to_owned()])),
             time_tolerance: Some(Duration::from_secs(CLOCK_SKEW_S)),
             max_validity: Some(Duration::from_secs(MAX_LIFETIME_S + CLOCK_SKEW_S)),
+            required_signature_type: Some(TYPE.to_owned()),
             max_token_length: Some(ASSERTION_MAX_BYTES),
             artificial_time: Some(Duration::from_secs(now.get())),
             ..VerificationOptions::default()

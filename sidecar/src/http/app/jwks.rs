@@ -1,5 +1,5 @@
 //! `/.well-known/jwks.json`: the public keys of the tokens that the API issues (RFC 7517), for whoever verifies them
-//! without a filter. Nobody has to say who they are.
+//! without a filter, and of the filters' assertions, for upstreams. Nobody has to say who they are.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,7 +12,8 @@ use crate::http::app::answer::{Answer, Problem};
 /// A key is published long before it signs: five minutes of an older set refuse no token.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// The public keys of tokens that this API issues, as a JWK set (RFC 7517). Tokens signed with HS256 have none.
+/// The public keys of tokens that this API issues and of the filters' identity assertions, as a JWK set (RFC 7517).
+/// What is signed with HS256 has none. An assertion's `typ` is `sekisho-identity+jwt`: it is no access token.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "keys", security(()),
     responses((status = 200, description = "The keys", body = serde_json::Value),
         (status = 304, description = "They are those of the `If-None-Match` header"),

@@ -4,9 +4,9 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use jwt_simple::prelude::{Claims, Duration, HS256Key, MACLike};
+use jwt_simple::prelude::{Claims, Duration, HS256Key, HeaderOptions, JWTClaims, MACLike};
 use redis::AsyncCommands;
-use sekisho_protocol::identity::{APP_AUDIENCE, ISSUER};
+use sekisho_protocol::identity::{APP_AUDIENCE, ISSUER, TYPE};
 use sekisho_protocol::keys::app_identity_key;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -152,7 +152,12 @@ fn sign_own(secret: &str, audience: &str, who: &str, own: Value, life_s: u64) ->
         .with_audience(audience)
         .with_subject(who);
     claims.invalid_before = None;
-    HS256Key::from_bytes(&app_identity_key(secret.as_bytes())).authenticate(claims).unwrap()
+    authenticate(&HS256Key::from_bytes(&app_identity_key(secret.as_bytes())), claims)
+}
+
+fn authenticate(key: &HS256Key, claims: JWTClaims<Value>) -> String {
+    let options = HeaderOptions { signature_type: Some(TYPE.into()), ..HeaderOptions::default() };
+    key.authenticate_with_options(claims, &options).unwrap()
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! What is published for everybody: a JWK set (RFC 7517 §5) of public keys, for whoever verifies tokens without
-//! a filter. Anybody may ask, so the store is asked once a second at most.
+//! a filter, and for upstreams that verify assertions. Anybody may ask, so the store is asked once a second at most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ struct JwkSet {
 #[derive(Clone)]
 pub struct Jwks {
     store: Arc<dyn SigningKeyStore>,
+    /// The keys of assertions. They verify no token, and stand nowhere else.
+    of_assertions: Arc<[Jwk]>,
     // Held while the store is asked, so that of many who ask together one does.
     last: Arc<Mutex<Option<Read>>>,
 }
@@ -46,10 +48,10 @@ struct Read {
 }
 
 impl Jwks {
-    /// The keys that `store` keeps.
+    /// The keys of tokens, which `store` keeps, and those of assertions.
     #[must_use]
-    pub fn new(store: Arc<dyn SigningKeyStore>) -> Self {
-        Self { store, last: Arc::default() }
+    pub fn new(store: Arc<dyn SigningKeyStore>, of_assertions: Vec<Jwk>) -> Self {
+        Self { store, of_assertions: of_assertions.into(), last: Arc::default() }
     }
 
     /// The set, at most a second old.
@@ -62,7 +64,9 @@ impl Jwks {
             return read.outcome.clone();
         }
         let ring = self.store.ring().await.map_err(Failure::from);
-        let outcome = ring.and_then(|ring| document(ring.public())).map(Arc::new);
+        // Without those of tokens the set would look whole, and be believed for minutes: it is all or nothing.
+        let outcome = ring.and_then(|ring| document([ring.public(), self.of_assertions.to_vec()].concat()));
+        let outcome = outcome.map(Arc::new);
         *last = Some(Read { at: Instant::now(), outcome: outcome.clone() });
         outcome
     }
@@ -116,7 +120,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_is_away_is_asked_once_a_second_like_any_other() {
         let store = Arc::new(Away::default());
-        let jwks = Jwks::new(store.clone());
+        let jwks = Jwks::new(store.clone(), Vec::new());
         for (documents, asked, is_there) in [(20, 1, false), (20, 2, true)] {
             let all = futures_util::future::join_all((0..documents).map(|_| jwks.document())).await;
             assert!(all.iter().all(|document| document.is_ok() == is_there), "{all:?}");

@@ -58,9 +58,27 @@ async fn an_expired_assertion_is_refused_and_so_is_one_without_an_end() {
     for (what, claims) in
         [("expired", expired), ("no exp", endless), ("no iat", ageless), ("several audiences", several)]
     {
-        let assertion = key.authenticate(claims).unwrap();
+        let assertion = authenticate(&key, claims);
         let answer = with_headers(&world, &[("x-sekisho-identity", &assertion)]).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn rfc_8725_3_11_what_does_not_say_that_it_is_an_assertion_is_none() {
+    let world = World::start().await;
+    let key = HS256Key::from_bytes(&app_identity_key(MESH_SECRET.as_bytes()));
+    let own = json!({"email": ANN, "method": "jwt", "scopes": ["api:read"]});
+    let claims = || {
+        Claims::with_custom_claims(own.clone(), Duration::from_secs(30))
+            .with_issuer(ISSUER)
+            .with_audience(APP_AUDIENCE)
+            .with_subject(ANN)
+    };
+    let plain = key.authenticate(claims()).unwrap();
+    for (assertion, expected) in [(authenticate(&key, claims()), 200), (plain, 401)] {
+        let answer = with_headers(&world, &[("x-sekisho-identity", &assertion)]).await;
+        assert_eq!(answer.status.as_u16(), expected, "{}", answer.body);
     }
 }
 

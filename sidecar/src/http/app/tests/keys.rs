@@ -1,6 +1,7 @@
 //! The signing keys: who may see and change them, and what everybody may see.
 
 use jwt_simple::prelude::{ECDSAP256PublicKeyLike, ES256PublicKey, Ed25519PublicKey, EdDSAPublicKeyLike};
+use sekisho_core::identity::key::published;
 
 use super::*;
 use crate::testing::ENCRYPTION_KEY;
@@ -128,8 +129,9 @@ async fn without_an_encryption_key_the_super_admin_is_told_how_to_make_one() {
 #[tokio::test]
 async fn the_public_keys_are_for_everybody_and_verify_every_token() {
     let world = world().await;
+    let of_assertions = json!(published(MESH_SECRET.as_bytes()));
     let empty = jwks(&world, None).await;
-    assert_eq!((empty.status, &empty.body), (StatusCode::OK, &json!({"keys": []})));
+    assert_eq!((empty.status, &empty.body), (StatusCode::OK, &json!({"keys": of_assertions})));
     assert_eq!(empty.media_type, "application/jwk-set+json");
     assert_eq!(empty.headers[header::CACHE_CONTROL], "public, max-age=300");
 
@@ -142,7 +144,8 @@ async fn the_public_keys_are_for_everybody_and_verify_every_token() {
     tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
     let answer = jwks(&world, None).await;
     let set = &answer.body["keys"];
-    assert_eq!(set.as_array().map(Vec::len), Some(2), "{set}");
+    assert_eq!(set.as_array().map(Vec::len), Some(4), "{set}");
+    assert_eq!([&set[2], &set[3]], [&of_assertions[0], &of_assertions[1]]);
     assert_eq!(keys(&set[0]), ["alg", "crv", "kid", "kty", "use", "x"]);
     assert_eq!(keys(&set[1]), ["alg", "crv", "kid", "kty", "use", "x", "y"]);
     let ed = Ed25519PublicKey::from_jwk(&set[0].to_string()).unwrap();
