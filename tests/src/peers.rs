@@ -1,10 +1,11 @@
-//! Implementations that nobody here wrote, against which the stories hold ours: PyJWT and jose make tokens,
-//! oidc-provider publishes keys (`tests/peers/README.md`).
+//! Implementations that nobody here wrote, against which the stories hold ours: PyJWT and jose make tokens
+//! and verify assertions, oidc-provider publishes keys (`tests/peers/README.md`).
 
 pub mod load;
 pub mod mint;
 pub mod minted;
 pub mod provider;
+pub mod verify;
 
 pub use mint::Maker;
 pub use minted::{ALGORITHMS, Minted};

@@ -1,14 +1,10 @@
 //! Keys and tokens made by PyJWT or jose, as somebody orders them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::components;
 
 /// Who makes keys and tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,21 +108,7 @@ impl Maker {
     /// # Errors
     /// The maker is not installed, or refuses the order.
     pub fn make(self, order: &Order) -> Result<Delivery> {
-        let mut command = match self {
-            Self::PyJwt => Command::new(components::python()?),
-            Self::Jose => Command::new(components::node()),
-        };
-        let program = components::repository().join("tests/peers").join(match self {
-            Self::PyJwt => "mint.py",
-            Self::Jose => "mint.mjs",
-        });
-        components::peers()?;
-        command.arg(program).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-        // It reads all before it writes anything, so neither waits for the other.
-        child.stdin.take().context("no standard input")?.write_all(&serde_json::to_vec(order)?)?;
-        let output = child.wait_with_output()?;
-        ensure!(output.status.success(), "{self:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).with_context(|| format!("{self:?} gave no answer"))
+        let answer = self.run("mint", &serde_json::to_vec(order)?)?;
+        serde_json::from_slice(&answer).with_context(|| format!("{self:?} gave no answer"))
     }
 }

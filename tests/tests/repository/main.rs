@@ -5,5 +5,6 @@
 
 mod architecture;
 mod compose;
+mod identity;
 mod source;
 mod tokens;

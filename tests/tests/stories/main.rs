@@ -10,6 +10,7 @@ mod bans;
 mod callouts;
 mod config;
 mod failure;
+mod identity;
 mod jwt;
 mod kill_switch;
 mod observability;

@@ -11,7 +11,7 @@ use crate::answer::Answers;
 use crate::authorize::Requirement;
 use crate::authorize::facts::Questions;
 use crate::credential::places::Places;
-use crate::identity::Target;
+use crate::identity::assertion::Target;
 use crate::identity::headers::IdentityHeader;
 use crate::route::matcher::{Matcher, PathPattern};
 use crate::route::template::Template;

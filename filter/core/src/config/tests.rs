@@ -240,9 +240,9 @@ fn the_examples_of_the_documentation_are_right() {
     let filter = examples(include_str!("../../../../docs/filter.md"));
     let whole: Value = serde_json::from_str(filter[0]).unwrap();
     assert_eq!(check(&whole.to_string()), []);
-    let fields =
-        filter[1..].iter().chain(&examples(include_str!("../../../../docs/tokens.md"))).copied().collect::<Vec<_>>();
-    assert!(fields.len() >= 2, "{fields:?}");
+    let pages = [include_str!("../../../../docs/tokens.md"), include_str!("../../../../docs/identity.md")];
+    let fields: Vec<_> = filter[1..].iter().copied().chain(pages.into_iter().flat_map(examples)).collect();
+    assert!(fields.len() >= 3, "{fields:?}");
     for example in fields {
         let fields: Value =
             serde_json::from_str(&format!("{{{example}}}")).unwrap_or_else(|e| panic!("{e}: {example}"));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sekisho_core::identity::key::published;
 use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::keyset::{KeysReply, Standing};
 use tokio::task::JoinSet;
@@ -147,7 +148,8 @@ async fn our_own_keys_are_answered_like_others_and_never_fetched() {
     let world = World::with(&[("REDIS_ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
     let added = world.services.signing_keys.add(Algorithm::Es256, UnixSeconds::now()).await.unwrap();
     let own = added.key.kid.to_string();
-    for kid in [None, Some(own.as_str()), Some("other")] {
+    let of_assertions = published(MESH_SECRET.as_bytes()).swap_remove(0).kid;
+    for kid in [None, Some(own.as_str()), Some("other"), of_assertions.as_deref()] {
         let reply: KeysReply = world.ask("sekisho", kid).await.json().await.unwrap();
         assert_eq!((reply.standing, kids(&reply)), (Standing::Current, vec![own.as_str()]), "{kid:?}");
         assert!(reply.ask_again_ms > 0);
