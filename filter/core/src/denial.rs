@@ -212,7 +212,7 @@ impl Inability {
         match self {
             Self::Overloaded => "Too many requests are waiting to be checked. Try again shortly",
             Self::Keys => "The keys of the token's issuer cannot be read right now. Try again shortly",
-            Self::Busy => "Too many tokens are being verified. Try again shortly",
+            Self::Busy => "Too many signatures are being verified and made. Try again shortly",
             Self::Cut => "The request was cut off: its credential may have been withdrawn. Try again to learn more",
             _ => "The request cannot be checked right now. Try again shortly",
         }

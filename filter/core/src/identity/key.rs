@@ -109,7 +109,7 @@ impl AssertionKey {
     pub fn cost_us(&self) -> u32 {
         match self.signer {
             Signer::Hs256(_) => 0,
-            Signer::Ed25519(_) => 200,
+            Signer::Ed25519(_) => 250,
             Signer::P256(_) => 1_000,
         }
     }

@@ -96,6 +96,7 @@ fn rfc_8725_3_11_tokens_of_another_type_are_refused() {
         "\"logout+jwt\"",
         "\"dpop+jwt\"",
         "\"secevent+jwt\"",
+        "\"sekisho-identity+jwt\"",
         "\"JOSE\"",
         "\"\"",
         "\"jwt \"",

@@ -82,6 +82,30 @@ fn e6_assertions_for_the_app_are_signed_with_a_key_that_no_upstream_holds() {
 }
 
 #[test]
+fn e9_nobody_passes_without_the_assertion_for_which_there_is_no_budget_left() {
+    let mut world = World::new();
+    let mut config = sound();
+    config["verify_budget_ms"] = json!(10);
+    config["identities"][1] = json!({"name": "llm", "audience": "llm", "algorithm": "ES256"});
+    world.policy = Rc::new(Policy::parse(&config.to_string(), &environment).unwrap());
+    let of = |n: usize| {
+        let mut claims = claims();
+        (claims["jti"], claims["user_email"]) = (json!(format!("t-{n}")), json!(format!("user{n}@example.com")));
+        token(&claims)
+    };
+    let answers: Vec<_> = (0..100).map(|n| world.get("/v1", &of(n)).1).collect();
+    let passed = answers.iter().take_while(|step| matches!(step, Step::Allow(_))).count();
+    assert!((5..20).contains(&passed), "{passed}");
+    for step in &answers[passed..] {
+        assert_eq!((status(step), code(step)), (503, "verify_busy"));
+    }
+    let (_, again) = world.get("/v1", &of(0));
+    assert!(set(&again, "x-sekisho-identity").is_some(), "what is kept costs nothing");
+    let (_, elsewhere) = world.get("/open", &of(99));
+    assert_eq!(set(&elsewhere, "x-forwarded-email"), Some("user99@example.com"), "nothing is signed there");
+}
+
+#[test]
 fn e2_an_authority_that_is_no_host_is_refused() {
     let mut world = World::new();
     for authority in ["", "app.example.", "u@app.example", "app.example, other"] {
