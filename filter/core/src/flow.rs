@@ -31,10 +31,10 @@ use crate::shared::Shared;
 use crate::time::Now;
 use crate::trace;
 use crate::upstream::{self, UpstreamCredential};
+use crate::verify::budget::Allowance;
 pub use pending::{Cache, Note, Pending};
 use proof::Claimed;
 pub use proof::{Unproven, verify_again};
-use crate::verify::budget::Allowance;
 
 /// What is to be done with a request.
 #[derive(Debug)]

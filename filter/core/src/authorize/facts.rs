@@ -46,7 +46,7 @@ pub struct ProviderNames {
 }
 
 /// A question about a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TokenTest {
     /// Its scopes.
     Scopes(Names),
@@ -61,7 +61,7 @@ pub enum TokenTest {
 }
 
 /// Names of which a token must have all, or one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Names {
     /// Every one of these.
     All(Vec<String>),
@@ -123,11 +123,7 @@ impl Questions {
         self.names = names;
         // No secret is in it and nobody outside can choose it: the key need not be one.
         let mut hasher = DefaultHasher::new();
-        self.names.hash(&mut hasher);
-        for test in &self.tests {
-            test.hash(&mut hasher);
-        }
-        self.texts.hash(&mut hasher);
+        (&self.names, &self.tests, &self.texts).hash(&mut hasher);
         self.fingerprint = hasher.finish();
         self
     }
@@ -262,10 +258,15 @@ fn claims_of(token: &[u8]) -> Value {
     payload.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
 }
 
-impl Hash for TokenTest {
+impl Hash for ClaimTest {
     /// JSON values have no hash; their texts do.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        format!("{self:?}").hash(hasher);
+        std::mem::discriminant(self).hash(hasher);
+        match self {
+            Self::OneOf(values) => values.iter().for_each(|value| value.to_string().hash(hasher)),
+            Self::Contains(value) => value.to_string().hash(hasher),
+            Self::Exists => {}
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! `answers`: what those get that may not pass.
 
-use std::collections::BTreeMap;
-
-use super::field::{Field, Problems};
+use super::field::{Field, Members, Problems};
 use super::places;
 use super::raw::{RawAnswers, RawCustom};
 use crate::answer::{Answers, Custom, Shape, When};
@@ -18,7 +16,7 @@ const TEXT_MAX_BYTES: usize = 2_048;
 pub(super) fn answers(problems: &mut Problems, at: &str, raw: RawAnswers) -> Answers {
     problems.unknown(at, &raw.unknown);
     Answers {
-        shape: problems.choice(format!("{at}.shape"), raw.shape, Shape::Problem, Shape::WORDS),
+        shape: problems.choice(format_args!("{at}.shape"), raw.shape, Shape::Problem, Shape::WORDS),
         sign_in: sign_in(problems, &format!("{at}.sign_in"), raw.sign_in),
         custom: custom(problems, &format!("{at}.custom"), raw.custom),
     }
@@ -30,17 +28,18 @@ fn sign_in(problems: &mut Problems, at: &str, field: Field<String>) -> Option<St
     let is_url = page.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'#');
     if !(is_here || is_url) || page.len() > TEXT_MAX_BYTES || !page.bytes().all(plain) {
-        problems.push(at, format!("`{page}` is neither a path on this host nor an https URL"));
+        problems.push(at, format_args!("`{page}` is neither a path on this host nor an https URL"));
     }
     Some(page)
 }
 
-fn custom(problems: &mut Problems, at: &str, field: Field<BTreeMap<String, Field<RawCustom>>>) -> Vec<Custom> {
-    let raw = problems.optional(at, field).unwrap_or_default();
+fn custom(problems: &mut Problems, at: &str, field: Field<Members<Field<RawCustom>>>) -> Vec<Custom> {
+    let Members(raw) = problems.optional(at, field).unwrap_or_default();
     if raw.len() > CUSTOM_MAX {
-        problems.push(at, format!("has more than {CUSTOM_MAX} answers"));
+        problems.push(at, format_args!("has more than {CUSTOM_MAX} answers"));
     }
-    let mut customs = Vec::new();
+    // What names one refusal goes before what names many.
+    let (mut customs, mut of_statuses) = (Vec::new(), Vec::new());
     for (name, raw) in raw.into_iter().take(CUSTOM_MAX) {
         let at = format!("{at}.{name}");
         let Some(raw) = problems.required(&at, raw) else { continue };
@@ -55,10 +54,10 @@ fn custom(problems: &mut Problems, at: &str, field: Field<BTreeMap<String, Field
         {
             problems.push(&at, "is neither a status of a refusal (401) nor the code of one (`user_banned`)");
         }
-        customs.push(one(problems, &at, when, raw));
+        let list = if matches!(when, When::Status(_)) { &mut of_statuses } else { &mut customs };
+        list.push(one(problems, &at, when, raw));
     }
-    // What names one refusal goes before what names many.
-    customs.sort_by_key(|custom| matches!(custom.when, When::Status(_)));
+    customs.append(&mut of_statuses);
     customs
 }
 
@@ -67,21 +66,23 @@ fn one(problems: &mut Problems, at: &str, when: When, raw: RawCustom) -> Custom 
     let status = match raw.status {
         Field::Absent => None,
         // Never 2xx: what was refused would look done.
-        field => u16::try_from(problems.number(format!("{at}.status"), field, 403, 300..=599)).ok(),
+        field => u16::try_from(problems.number(format_args!("{at}.status"), field, 403, 300..=599)).ok(),
     };
     let mut headers: Vec<(String, String)> = Vec::new();
-    for (name, value) in problems.optional(format!("{at}.headers"), raw.headers).unwrap_or_default() {
+    for (name, value) in problems.optional(format_args!("{at}.headers"), raw.headers).unwrap_or_default().0 {
         let is_value = value.len() <= TEXT_MAX_BYTES && value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
         let is_ours = matches!(name.as_str(), "content-length" | "transfer-encoding" | "connection");
         if !places::is_header_name(&name) || is_ours || !is_value {
-            problems
-                .push(format!("{at}.headers.{name}"), "is not a header in lower case with a value of visible ASCII");
+            problems.push(
+                format_args!("{at}.headers.{name}"),
+                "is not a header in lower case with a value of visible ASCII",
+            );
         }
         headers.push((name, value));
     }
-    let body = problems.optional(format!("{at}.body"), raw.body);
+    let body = problems.optional(format_args!("{at}.body"), raw.body);
     if body.as_ref().is_some_and(|body| body.len() > BODY_MAX_BYTES) {
-        problems.push(format!("{at}.body"), format!("has more than {BODY_MAX_BYTES} bytes"));
+        problems.push(format_args!("{at}.body"), format_args!("has more than {BODY_MAX_BYTES} bytes"));
     }
     Custom { when, status, headers, body }
 }

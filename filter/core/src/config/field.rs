@@ -3,11 +3,10 @@
 //! What `serde` would derive for the many parts of a configuration makes up a sixth of the whole filter, and is run
 //! once. These readers share their code.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Problem;
 
@@ -29,6 +28,7 @@ pub(super) trait FromValue: Sized {
 
 impl<T: FromValue> Field<T> {
     /// A member of an object, if it is there.
+    #[inline(never)] // Each of these is called from many places, once.
     pub(super) fn of(member: Option<Value>) -> Self {
         match member.map(T::from_value) {
             None => Self::Absent,
@@ -78,21 +78,45 @@ impl<T: FromValue> FromValue for Box<T> {
 impl<T: FromValue> FromValue for Vec<T> {
     fn from_value(value: Value) -> Result<Self, String> {
         let Value::Array(values) = value else { return Err("is not a list".into()) };
-        let element =
-            |(index, value)| T::from_value(value).map_err(|message| format!("its element [{index}] {message}"));
-        values.into_iter().enumerate().map(element).collect()
+        let mut elements = Self::with_capacity(values.len());
+        for value in values {
+            match T::from_value(value) {
+                Ok(element) => elements.push(element),
+                Err(message) => return Err(format!("its element [{}] {message}", elements.len())),
+            }
+        }
+        Ok(elements)
     }
 }
 
-impl<T: FromValue> FromValue for BTreeMap<String, T> {
-    fn from_value(value: Value) -> Result<Self, String> {
-        let Value::Object(members) = value else { return Err("is not an object".into()) };
-        let member = |(name, value)| match T::from_value(value) {
-            Ok(value) => Ok((name, value)),
-            Err(message) => Err(format!("its member `{name}` {message}")),
-        };
-        members.into_iter().map(member).collect()
+/// The members of an object whose names the configuration chooses, sorted by name.
+#[derive(Debug)]
+pub(super) struct Members<T>(pub(super) Vec<(String, T)>);
+
+impl<T> Default for Members<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
+}
+
+impl<T: FromValue> FromValue for Members<T> {
+    fn from_value(value: Value) -> Result<Self, String> {
+        let Value::Object(object) = value else { return Err("is not an object".into()) };
+        let mut members = Vec::with_capacity(object.len());
+        for (name, value) in object {
+            match T::from_value(value) {
+                Ok(member) => members.push((name, member)),
+                Err(message) => return Err(format!("its member `{name}` {message}")),
+            }
+        }
+        Ok(Self(members))
+    }
+}
+
+/// The member of an object that a field is called after.
+#[inline(never)]
+pub(super) fn take(members: &mut Map<String, Value>, field: &str) -> Option<Value> {
+    members.remove(field.trim_start_matches("r#"))
 }
 
 /// Declares a part of the configuration: a struct of [`Field`]s, each read from the member of its name, with a list
@@ -114,7 +138,7 @@ macro_rules! raw {
         impl $crate::config::field::FromValue for $name {
             fn from_value(value: Value) -> Result<Self, String> {
                 let Value::Object(mut members) = value else { return Err("is not an object".into()) };
-                let mut take = |name: &str| members.remove(name.trim_start_matches("r#"));
+                let mut take = |name: &str| $crate::config::field::take(&mut members, name);
                 Ok(Self {
                     $($field: Field::of(take(stringify!($field))),)*
                     unknown: members.into_iter().map(|(name, _)| name).collect(),
@@ -134,10 +158,16 @@ pub(super) struct Problems(pub(super) Vec<Problem>);
 
 impl Problems {
     pub(super) fn push(&mut self, path: impl Display, message: impl Display) {
+        self.add(&path, &message);
+    }
+
+    #[inline(never)]
+    fn add(&mut self, path: &dyn Display, message: &dyn Display) {
         self.0.push(Problem { path: path.to_string(), message: message.to_string() });
     }
 
     /// The field's value; none, with a problem, if it is of the wrong type.
+    #[inline(never)]
     pub(super) fn optional<T>(&mut self, path: impl Display, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent => None,
@@ -150,6 +180,7 @@ impl Problems {
     }
 
     /// The field's value; none, with a problem, if it is missing or of the wrong type.
+    #[inline(never)]
     pub(super) fn required<T>(&mut self, path: impl Display, field: Field<T>) -> Option<T> {
         if matches!(field, Field::Absent) {
             self.push(&path, "is missing");
@@ -158,6 +189,7 @@ impl Problems {
     }
 
     /// A required text that is not empty.
+    #[inline(never)]
     pub(super) fn text(&mut self, path: impl Display, field: Field<String>) -> Option<String> {
         let text = self.required(&path, field)?;
         if text.trim().is_empty() {
@@ -168,6 +200,7 @@ impl Problems {
     }
 
     /// A number within bounds, or its default.
+    #[inline(never)]
     pub(super) fn number(
         &mut self,
         path: impl Display,
@@ -187,6 +220,7 @@ impl Problems {
     }
 
     /// One of a few words, or the default.
+    #[inline(never)]
     pub(super) fn choice<T: Copy>(
         &mut self,
         path: impl Display,

@@ -24,8 +24,8 @@ impl Parser<'_> {
         mesh_secret: Option<&Secret>,
     ) -> Option<Rc<Target>> {
         self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), std::mem::take(&mut raw.name));
-        let audience = self.problems.text(format!("{path}.audience"), std::mem::take(&mut raw.audience));
+        let name = self.problems.text(format_args!("{path}.name"), std::mem::take(&mut raw.name));
+        let audience = self.problems.text(format_args!("{path}.audience"), std::mem::take(&mut raw.audience));
         let is_app = audience.as_deref() == Some(APP_AUDIENCE);
         let key = self.assertion_key(path, raw, is_app, mesh_secret);
         Some(Rc::new(Target::new(name?, audience?, key?)))
@@ -66,7 +66,7 @@ impl Parser<'_> {
                 self.problems.choice(&at, key, (), &[("mesh", ())]);
                 // Rule E6: whoever holds the app's key can be anybody there, so no upstream may hold it.
                 if !is_app {
-                    self.problems.push(at, format!("`mesh` is for the audience `{APP_AUDIENCE}` alone"));
+                    self.problems.push(at, format_args!("`mesh` is for the audience `{APP_AUDIENCE}` alone"));
                 }
                 let derived = |secret: &Secret| Secret::new(keys::app_identity_key(secret.expose()).to_vec());
                 mesh_secret.map(|secret| AssertionKey::hs256(&derived(secret)))

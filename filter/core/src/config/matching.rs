@@ -17,7 +17,7 @@ const PATTERN_MAX_BYTES: usize = 1_024;
 /// Reads `match`; without it a rule is about every request.
 pub(super) fn matcher(problems: &mut Problems, at: &str, raw: RawMatch) -> Matcher {
     problems.unknown(at, &raw.unknown);
-    let ignores_case = problems.optional(format!("{at}.ignore_case"), raw.ignore_case).unwrap_or_default();
+    let ignores_case = problems.optional(format_args!("{at}.ignore_case"), raw.ignore_case).unwrap_or_default();
     let patterns = [("path", raw.path), ("prefix", raw.prefix), ("template", raw.template), ("regex", raw.regex)];
     Matcher {
         host: host(problems, format!("{at}.host"), raw.host),
@@ -97,13 +97,15 @@ fn is_plain_path(text: &str) -> bool {
 fn methods(problems: &mut Problems, at: &str, field: Field<Vec<String>>) -> Vec<String> {
     let Some(methods) = problems.optional(at, field) else { return Vec::new() };
     if methods.is_empty() || methods.len() > TESTS_MAX {
-        problems.push(at, format!("is a list of one to {TESTS_MAX} methods"));
+        problems.push(at, format_args!("is a list of one to {TESTS_MAX} methods"));
     }
     for method in &methods {
         let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
         if method.is_empty() || method == "CONNECT" || !method.bytes().all(plain) {
-            problems
-                .push(at, format!("`{method}` is no method in capital letters, or `CONNECT`, which is always refused"));
+            problems.push(
+                at,
+                format_args!("`{method}` is no method in capital letters, or `CONNECT`, which is always refused"),
+            );
         }
     }
     methods
@@ -112,7 +114,7 @@ fn methods(problems: &mut Problems, at: &str, field: Field<Vec<String>>) -> Vec<
 fn headers(problems: &mut Problems, at: &str, field: Field<Vec<Field<RawHeaderTest>>>) -> Vec<HeaderTest> {
     let Some(raw) = problems.optional(at, field) else { return Vec::new() };
     if raw.is_empty() || raw.len() > TESTS_MAX {
-        problems.push(at, format!("is a list of one to {TESTS_MAX} headers"));
+        problems.push(at, format_args!("is a list of one to {TESTS_MAX} headers"));
     }
     let mut tests = Vec::new();
     for (index, element) in raw.into_iter().take(TESTS_MAX).enumerate() {
@@ -125,21 +127,21 @@ fn headers(problems: &mut Problems, at: &str, field: Field<Vec<Field<RawHeaderTe
 
 fn header(problems: &mut Problems, at: &str, raw: RawHeaderTest) -> Option<HeaderTest> {
     problems.unknown(at, &raw.unknown);
-    let name = problems.text(format!("{at}.name"), raw.name);
+    let name = problems.text(format_args!("{at}.name"), raw.name);
     if name.as_ref().is_some_and(|name| !places::is_header_name(name)) {
-        problems.push(format!("{at}.name"), "is not the name of a header in lower case");
+        problems.push(format_args!("{at}.name"), "is not the name of a header in lower case");
     }
-    let present = problems.optional(format!("{at}.present"), raw.present);
+    let present = problems.optional(format_args!("{at}.present"), raw.present);
     let mut tests = Vec::new();
     tests.extend(present.map(|present| if present { ValueTest::Present } else { ValueTest::Absent }));
-    tests.extend(problems.optional(format!("{at}.equals"), raw.equals).map(ValueTest::Equals));
+    tests.extend(problems.optional(format_args!("{at}.equals"), raw.equals).map(ValueTest::Equals));
     for (kind, field, make) in [
         ("prefix", raw.prefix, ValueTest::Prefix as fn(String) -> ValueTest),
         ("suffix", raw.suffix, ValueTest::Suffix),
         ("contains", raw.contains, ValueTest::Contains),
     ] {
         if !matches!(field, Field::Absent) {
-            tests.extend(problems.text(format!("{at}.{kind}"), field).map(make));
+            tests.extend(problems.text(format_args!("{at}.{kind}"), field).map(make));
         }
     }
     match (name, tests.pop()) {

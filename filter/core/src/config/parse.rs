@@ -1,6 +1,5 @@
 //! Raw → [`Policy`], collecting every problem on the way.
 
-use std::collections::BTreeSet;
 use std::hash::Hasher as _;
 use std::rc::Rc;
 
@@ -23,6 +22,8 @@ use crate::secret::Secret;
 use crate::verify::cache::KeySet;
 use crate::verify::{Invalid, Provider, budget, json};
 
+/// Most different headers that all rules together set: each name of a request is compared with them.
+const HEADERS_MAX: usize = 128;
 /// Most levels of objects and lists: requirements may be nested.
 const NESTING_MAX: usize = 48;
 /// Fewest bytes of the key of those who may ask why: below this it could be guessed.
@@ -81,8 +82,14 @@ fn names_of(provider: &Provider) -> ProviderNames {
 fn headers_set(routes: &RouteTable) -> Vec<Box<[u8]>> {
     let payload = routes.iter().flat_map(Route::places).filter_map(|places| places.payload_header.as_deref());
     let headers = routes.iter().filter_map(Route::protected).flat_map(|protected| &*protected.headers);
-    let names: BTreeSet<&str> = payload.chain(headers.map(|header| &*header.name)).collect();
-    names.into_iter().map(|name| name.as_bytes().into()).collect()
+    let mut names: Vec<Box<[u8]>> = Vec::new();
+    for name in payload.chain(headers.map(|header| &*header.name)).map(str::as_bytes) {
+        // One more than there may be is enough to see.
+        if names.len() <= HEADERS_MAX && !names.iter().any(|known| **known == *name) {
+            names.push(name.into());
+        }
+    }
+    names
 }
 
 pub(super) struct Parser<'a> {
@@ -131,12 +138,16 @@ impl Parser<'_> {
             self.problems.choice("filter_state", raw.filter_state, FilterState::Refusals, FilterState::WORDS);
         let mode = self.mode("shadow".into(), raw.shadow);
         let explain_key = self.problems.optional("explain", raw.explain).and_then(|raw| self.explain(raw));
+        let ours = headers_set(&routes);
+        if ours.len() > HEADERS_MAX {
+            self.problems.push("routes", format_args!("set more than {HEADERS_MAX} different headers"));
+        }
         let reads_queries = routes.iter().any(|route| route.parameters().next().is_some());
         let mesh = mesh?;
         Some(Policy {
             key_set: key_set(&mesh, &providers),
             reads_queries,
-            forgeable: Forgeable { trusted_hops, ours: headers_set(&routes) },
+            forgeable: Forgeable { trusted_hops, ours },
             questions: questions.complete(providers.iter().map(names_of).collect()),
             mesh,
             providers,
@@ -221,7 +232,7 @@ impl Parser<'_> {
     ) -> Vec<T> {
         let raw = self.problems.optional(path, field).unwrap_or_default();
         if raw.len() > LIST_MAX {
-            self.problems.push(path, format!("has more than {LIST_MAX} elements"));
+            self.problems.push(path, format_args!("has more than {LIST_MAX} elements"));
             return Vec::new();
         }
         let mut parsed = Vec::with_capacity(raw.len());
@@ -244,13 +255,13 @@ impl Parser<'_> {
 
     pub(super) fn secret(&mut self, path: &str, variable: &str, min_bytes: usize) -> Option<Secret> {
         let Some(value) = (self.environment)(variable) else {
-            self.problems.push(path, format!("the environment variable `{variable}` is not visible to the VM: set it for Envoy and name it in `vm_config.environment_variables.host_env_keys`"));
+            self.problems.push(path, format_args!("the environment variable `{variable}` is not visible to the VM: set it for Envoy and name it in `vm_config.environment_variables.host_env_keys`"));
             return None;
         };
         if value.len() < min_bytes {
             self.problems.push(
                 path,
-                format!(
+                format_args!(
                     "`{variable}` has {} bytes, fewer than {min_bytes}: make one with `openssl rand -base64 48`",
                     value.len()
                 ),
@@ -261,10 +272,12 @@ impl Parser<'_> {
     }
 
     fn unique<'n>(&mut self, path: &str, what: &str, names: impl Iterator<Item = &'n str>) {
-        let mut seen = BTreeSet::new();
+        let mut seen = Vec::new();
         for name in names {
-            if !seen.insert(name) {
-                self.problems.push(path, format!("the {what} `{name}` is used twice"));
+            if seen.contains(&name) {
+                self.problems.push(path, format_args!("the {what} `{name}` is used twice"));
+            } else {
+                seen.push(name);
             }
         }
     }

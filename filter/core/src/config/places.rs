@@ -1,7 +1,5 @@
 //! `tokens`: where tokens are read, for all rules or for one.
 
-use std::collections::BTreeSet;
-
 use super::field::{Field, Problems};
 use super::raw::{RawPlace, RawTokens};
 use crate::credential::places::{Place, Places};
@@ -37,7 +35,7 @@ pub(super) fn places(problems: &mut Problems, path: &str, raw: RawTokens) -> Pla
     let at = format!("{path}.from");
     if let Some(from) = problems.optional(&at, raw.from) {
         if from.is_empty() || from.len() > PLACES_MAX {
-            problems.push(&at, format!("is a list of one to {PLACES_MAX} places"));
+            problems.push(&at, format_args!("is a list of one to {PLACES_MAX} places"));
         }
         places.from.clear();
         for (index, element) in from.into_iter().take(PLACES_MAX).enumerate() {
@@ -46,11 +44,12 @@ pub(super) fn places(problems: &mut Problems, path: &str, raw: RawTokens) -> Pla
             places.from.extend(element.and_then(|element| place(problems, &at, element)));
         }
         let headers: Vec<_> = places.headers().collect();
-        if headers.iter().collect::<BTreeSet<_>>().len() < headers.len() {
+        if headers.iter().enumerate().any(|(index, header)| headers.iter().skip(index + 1).any(|other| other == header))
+        {
             problems.push(&at, "names a header twice");
         }
     }
-    places.forward = problems.optional(format!("{path}.forward"), raw.forward).unwrap_or_default();
+    places.forward = problems.optional(format_args!("{path}.forward"), raw.forward).unwrap_or_default();
     let at = format!("{path}.payload_header");
     if let Some(name) = problems.optional(&at, raw.payload_header) {
         if !is_header(&name) || name == "authorization" || name.starts_with("x-sekisho-") {
@@ -73,12 +72,12 @@ pub(super) fn besides(
     first: &Places,
 ) -> Places {
     if matches!(from, Field::Absent) {
-        problems.push(format!("{path}.from"), "is missing: name another place than that of the first token");
+        problems.push(format_args!("{path}.from"), "is missing: name another place than that of the first token");
     }
     let raw = RawTokens { from, forward, ..RawTokens::default() };
     let places = places(problems, path, raw);
     if places.from.iter().any(|place| first.from.iter().any(|known| known.is_where(place))) {
-        problems.push(format!("{path}.from"), "is a place in which the first token is read");
+        problems.push(format_args!("{path}.from"), "is a place in which the first token is read");
     }
     places
 }
@@ -86,11 +85,11 @@ pub(super) fn besides(
 fn place(problems: &mut Problems, path: &str, raw: RawPlace) -> Option<Place> {
     problems.unknown(path, &raw.unknown);
     let RawPlace { header, scheme, prefix, query, cookie, unknown: _ } = raw;
-    let header = problems.optional(format!("{path}.header"), header);
-    let scheme = problems.optional(format!("{path}.scheme"), scheme);
-    let prefix = problems.optional(format!("{path}.prefix"), prefix);
-    let query = problems.optional(format!("{path}.query"), query);
-    let cookie = problems.optional(format!("{path}.cookie"), cookie);
+    let header = problems.optional(format_args!("{path}.header"), header);
+    let scheme = problems.optional(format_args!("{path}.scheme"), scheme);
+    let prefix = problems.optional(format_args!("{path}.prefix"), prefix);
+    let query = problems.optional(format_args!("{path}.query"), query);
+    let cookie = problems.optional(format_args!("{path}.cookie"), cookie);
     if header.is_none() && (scheme.is_some() || prefix.is_some()) {
         problems.push(path, "`scheme` and `prefix` belong to a `header`");
     }
@@ -113,15 +112,19 @@ fn header_place(
     prefix: Option<String>,
 ) -> Option<Place> {
     if !is_header(header) {
-        problems.push(format!("{path}.header"), "is not the name, in lower case, of a header that can hold a token");
+        problems
+            .push(format_args!("{path}.header"), "is not the name, in lower case, of a header that can hold a token");
         return None;
     }
     let is_visible = |text: &String| text.len() <= NAME_MAX_BYTES && text.bytes().all(|b| b.is_ascii_graphic());
     if let Some(prefix) = prefix.as_ref().filter(|prefix| !is_visible(prefix) || prefix.contains(',')) {
-        problems.push(format!("{path}.prefix"), format!("`{prefix}` holds what no credential begins with"));
+        problems.push(format_args!("{path}.prefix"), format_args!("`{prefix}` holds what no credential begins with"));
     }
     if let Some(scheme) = scheme.as_ref().filter(|scheme| !is_token(scheme)) {
-        problems.push(format!("{path}.scheme"), format!("`{scheme}` is not the name of an authentication scheme"));
+        problems.push(
+            format_args!("{path}.scheme"),
+            format_args!("`{scheme}` is not the name of an authentication scheme"),
+        );
     }
     let header: Box<[u8]> = header.as_bytes().into();
     match (scheme, prefix) {
@@ -137,11 +140,11 @@ fn header_place(
 
 /// The name of a parameter or a cookie (RFC 6265 §4.1.1), which needs no escape in either.
 fn name(problems: &mut Problems, path: &str, field: &str, name: String) -> Option<String> {
-    let found = problems.text(format!("{path}.{field}"), Field::Present(name))?;
+    let found = problems.text(format_args!("{path}.{field}"), Field::Present(name))?;
     if is_token(&found) {
         return Some(found);
     }
-    problems.push(format!("{path}.{field}"), format!("`{found}` holds what must be escaped in a request"));
+    problems.push(format_args!("{path}.{field}"), format_args!("`{found}` holds what must be escaped in a request"));
     None
 }
 

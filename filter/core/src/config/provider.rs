@@ -3,13 +3,12 @@
 mod email;
 mod keys;
 
-use std::collections::BTreeMap;
 use std::mem::take;
 
 use sekisho_protocol::LEEWAY_MAX_S;
 use serde_json::Value;
 
-use super::field::Field;
+use super::field::{Field, Members};
 use super::parse::Parser;
 use super::raw::RawProvider;
 use super::require::claim_path;
@@ -24,7 +23,7 @@ const SECONDS_MAX: u32 = 315_360_000;
 impl Parser<'_> {
     pub(super) fn provider(&mut self, path: &str, mut raw: RawProvider) -> Option<Provider> {
         self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), take(&mut raw.name));
+        let name = self.problems.text(format_args!("{path}.name"), take(&mut raw.name));
         let issuers = self.issuers(format!("{path}.issuers"), take(&mut raw.issuers));
         let algorithms = self.algorithms(&format!("{path}.algorithms"), take(&mut raw.algorithms));
         let (keys, source) = self.keys(path, &mut raw, algorithms.as_deref());
@@ -53,7 +52,7 @@ impl Parser<'_> {
     fn rules(&mut self, path: &str, mut raw: RawProvider) -> Option<Rules> {
         let email = self.email(path, &mut raw);
         let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
-        let leeway_s = self.problems.number(format!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
+        let leeway_s = self.problems.number(format_args!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
         let max_age_s = self.seconds(format!("{path}.max_age_s"), raw.max_age_s);
         let max_lifetime_s = self.seconds(format!("{path}.max_lifetime_s"), raw.max_lifetime_s);
         let required_claims = self.optional_texts(format!("{path}.required_claims"), raw.required_claims);
@@ -61,7 +60,7 @@ impl Parser<'_> {
         let types = self.optional_texts(format!("{path}.types"), raw.types);
         let subject_claim = match raw.subject_claim {
             Field::Absent => Some("sub".to_owned()),
-            field => self.problems.text(format!("{path}.subject_claim"), field),
+            field => self.problems.text(format_args!("{path}.subject_claim"), field),
         };
         Some(Rules {
             audiences: audiences?,
@@ -81,7 +80,7 @@ impl Parser<'_> {
         let issuers = self.texts(path.clone(), field)?;
         if let Some(issuer) = issuers.iter().find(|issuer| issuer.contains('|') || issuer.chars().any(char::is_control))
         {
-            self.problems.push(path, format!("{issuer:?} holds `|` or a control character"));
+            self.problems.push(path, format_args!("{issuer:?} holds `|` or a control character"));
             return None;
         }
         Some(issuers)
@@ -95,21 +94,21 @@ impl Parser<'_> {
                 Some(algorithm) => algorithms.push(algorithm),
                 None => {
                     let known: Vec<_> = Algorithm::ALL.iter().map(|known| format!("`{known}`")).collect();
-                    self.problems.push(path, format!("`{name}` is not one of {}", known.join(", ")));
+                    self.problems.push(path, format_args!("`{name}` is not one of {}", known.join(", ")));
                 }
             }
         }
         Some(algorithms)
     }
 
-    fn claim_values(&mut self, path: &str, field: Field<BTreeMap<String, Value>>) -> Vec<(String, Vec<ClaimValue>)> {
+    fn claim_values(&mut self, path: &str, field: Field<Members<Value>>) -> Vec<(String, Vec<ClaimValue>)> {
         let mut claims = Vec::new();
-        for (name, value) in self.problems.optional(path, field).unwrap_or_default() {
+        for (name, value) in self.problems.optional(path, field).unwrap_or_default().0 {
             let values = if let Value::Array(values) = value { values } else { vec![value] };
             let accepted: Vec<_> = values.iter().filter_map(claim_value).collect();
             if accepted.is_empty() || accepted.len() < values.len() {
                 let wanted = "a text, a whole number, a truth value, or a list of such";
-                self.problems.push(format!("{path}.{name}"), format!("is not {wanted}"));
+                self.problems.push(format_args!("{path}.{name}"), format_args!("is not {wanted}"));
             }
             claims.push((name, accepted));
         }

@@ -1,10 +1,8 @@
 //! The configuration as it is written.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use super::field::{Field, FromValue, raw};
+use super::field::{Field, FromValue, Members, raw};
 
 raw! {
     pub(super) struct RawPolicy {
@@ -52,7 +50,7 @@ raw! {
         pub(super) max_age_s: Field<u64>,
         pub(super) max_lifetime_s: Field<u64>,
         pub(super) required_claims: Field<Vec<String>>,
-        pub(super) claim_values: Field<BTreeMap<String, Value>>,
+        pub(super) claim_values: Field<Members<Value>>,
         pub(super) types: Field<Vec<String>>,
         pub(super) subject_claim: Field<String>,
         pub(super) email_claim: Field<String>,
@@ -202,14 +200,14 @@ raw! {
     pub(super) struct RawAnswers {
         pub(super) shape: Field<String>,
         pub(super) sign_in: Field<String>,
-        pub(super) custom: Field<BTreeMap<String, Field<RawCustom>>>,
+        pub(super) custom: Field<Members<Field<RawCustom>>>,
     }
 }
 
 raw! {
     pub(super) struct RawCustom {
         pub(super) status: Field<u64>,
-        pub(super) headers: Field<BTreeMap<String, String>>,
+        pub(super) headers: Field<Members<String>>,
         pub(super) body: Field<String>,
     }
 }

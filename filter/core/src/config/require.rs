@@ -44,7 +44,7 @@ impl Reader<'_> {
     pub(super) fn require(&mut self, at: &str, raw: RawRequire, depth: usize) -> Requirement {
         self.problems.unknown(at, &raw.unknown);
         if depth >= NESTING_MAX {
-            self.problems.push(at, format!("is nested more than {NESTING_MAX} levels deep"));
+            self.problems.push(at, format_args!("is nested more than {NESTING_MAX} levels deep"));
             return requirement(at, Test::All(Vec::new()));
         }
         let mut parts = Vec::new();
@@ -124,7 +124,7 @@ impl Reader<'_> {
             return;
         };
         for name in names.iter().filter(|name| !self.known.providers.iter().any(|known| **known == ***name)) {
-            self.problems.push(&at, format!("`{name}` is not the name of a provider"));
+            self.problems.push(&at, format_args!("`{name}` is not the name of a provider"));
         }
         let bit = self.questions.ask(TokenTest::Provider(names));
         parts.push(requirement(&at, Test::Token { bit, what: About::Provider }));
@@ -134,8 +134,8 @@ impl Reader<'_> {
     fn quantified(&mut self, at: &str, field: Field<RawNames>) -> Option<Names> {
         let raw = self.problems.optional(at, field)?;
         self.problems.unknown(at, &raw.unknown);
-        let all = self.problems.optional(format!("{at}.all"), raw.all);
-        let any = self.problems.optional(format!("{at}.any"), raw.any);
+        let all = self.problems.optional(format_args!("{at}.all"), raw.all);
+        let any = self.problems.optional(format_args!("{at}.any"), raw.any);
         let names = match (all, any) {
             (Some(names), None) => Names::All(names),
             (None, Some(names)) => Names::Any(names),
@@ -146,7 +146,7 @@ impl Reader<'_> {
         };
         let list = names.list();
         if list.is_empty() || list.len() > LIST_MAX || list.iter().any(String::is_empty) {
-            self.problems.push(at, format!("names one to {LIST_MAX} texts, none of them empty"));
+            self.problems.push(at, format_args!("names one to {LIST_MAX} texts, none of them empty"));
         }
         Some(names)
     }
@@ -155,13 +155,13 @@ impl Reader<'_> {
         self.problems.unknown(at, &raw.unknown);
         self.wants_credential(at);
         let claim = claim_path(self.problems, &format!("{at}.claim"), raw.claim);
-        let equals = self.problems.optional(format!("{at}.equals"), raw.equals);
-        let any_of = self.problems.optional(format!("{at}.any_of"), raw.any_of);
-        let contains = self.problems.optional(format!("{at}.contains"), raw.contains);
-        let exists = self.problems.optional(format!("{at}.exists"), raw.exists);
-        let name = self.problems.optional(format!("{at}.equals_path"), raw.equals_path);
+        let equals = self.problems.optional(format_args!("{at}.equals"), raw.equals);
+        let any_of = self.problems.optional(format_args!("{at}.any_of"), raw.any_of);
+        let contains = self.problems.optional(format_args!("{at}.contains"), raw.contains);
+        let exists = self.problems.optional(format_args!("{at}.exists"), raw.exists);
+        let name = self.problems.optional(format_args!("{at}.equals_path"), raw.equals_path);
         if any_of.as_ref().is_some_and(|values| values.is_empty() || values.len() > LIST_MAX) {
-            self.problems.push(format!("{at}.any_of"), format!("is a list of one to {LIST_MAX} values"));
+            self.problems.push(format_args!("{at}.any_of"), format_args!("is a list of one to {LIST_MAX} values"));
         }
         let test = match (equals, any_of, contains, exists, name) {
             (Some(value), None, None, None, None) => ClaimTest::OneOf(vec![value]),
@@ -169,14 +169,14 @@ impl Reader<'_> {
             (None, None, Some(value), None, None) => ClaimTest::Contains(value),
             (None, None, None, Some(exists), None) => {
                 if !exists {
-                    self.problems.push(format!("{at}.exists"), "is `true`; put it into `not` for the contrary");
+                    self.problems.push(format_args!("{at}.exists"), "is `true`; put it into `not` for the contrary");
                 }
                 ClaimTest::Exists
             }
             (None, None, None, None, Some(name)) => return self.captured(&format!("{at}.equals_path"), claim?, name),
             _ => {
                 let known = "`equals`, `any_of`, `contains`, `exists` and `equals_path`";
-                self.problems.push(at, format!("has not just one of {known}"));
+                self.problems.push(at, format_args!("has not just one of {known}"));
                 return None;
             }
         };
@@ -193,7 +193,7 @@ impl Reader<'_> {
     fn captured(&mut self, at: &str, claim: ClaimPath, name: String) -> Option<Test> {
         let template = self.known.template.as_ref().filter(|template| template.names().any(|known| known == name));
         let Some(template) = template.map(Rc::clone) else {
-            self.problems.push(at, format!("`{name}` is no name in the rule's `match.template`"));
+            self.problems.push(at, format_args!("`{name}` is no name in the rule's `match.template`"));
             return None;
         };
         Some(Test::Path { claim: self.questions.ask_for_text(claim, Encoding::Plain), template, name })
@@ -203,7 +203,7 @@ impl Reader<'_> {
         self.problems.unknown(at, &raw.unknown);
         if !self.known.knows_addresses {
             let wanted = "say with `client_address` where addresses come from (`connection` or `x-forwarded-for`)";
-            self.problems.push(at, format!("{wanted}: otherwise they could be the client's own invention"));
+            self.problems.push(at, format_args!("{wanted}: otherwise they could be the client's own invention"));
         }
         let allow = self.ranges(format!("{at}.allow"), raw.allow);
         let block = self.ranges(format!("{at}.block"), raw.block);
@@ -217,7 +217,7 @@ impl Reader<'_> {
     fn ranges(&mut self, at: String, field: Field<Vec<String>>) -> Option<Vec<IpNet>> {
         let texts = self.problems.optional(&at, field)?;
         if texts.is_empty() || texts.len() > LIST_MAX {
-            self.problems.push(&at, format!("is a list of one to {LIST_MAX} ranges"));
+            self.problems.push(&at, format_args!("is a list of one to {LIST_MAX} ranges"));
         }
         let mut ranges = Vec::new();
         for text in texts.iter().take(LIST_MAX) {
@@ -225,9 +225,9 @@ impl Reader<'_> {
             match range {
                 Some(range) if range.trunc() == range => ranges.push(range),
                 Some(range) => {
-                    self.problems.push(&at, format!("`{text}` has bits behind its prefix: `{}`?", range.trunc()))
+                    self.problems.push(&at, format_args!("`{text}` has bits behind its prefix: `{}`?", range.trunc()))
                 }
-                None => self.problems.push(&at, format!("`{text}` is no address and no range like 10.0.0.0/8")),
+                None => self.problems.push(&at, format_args!("`{text}` is no address and no range like 10.0.0.0/8")),
             }
         }
         Some(ranges)
@@ -251,10 +251,10 @@ impl Reader<'_> {
     fn list<T>(&mut self, at: &str, field: Field<Vec<Field<T>>>) -> Option<Vec<T>> {
         let raw = self.problems.optional(at, field)?;
         if raw.is_empty() || raw.len() > LIST_MAX {
-            self.problems.push(at, format!("is a list of one to {LIST_MAX} elements"));
+            self.problems.push(at, format_args!("is a list of one to {LIST_MAX} elements"));
         }
         let elements = raw.into_iter().take(LIST_MAX).enumerate();
-        Some(elements.filter_map(|(index, raw)| self.problems.required(format!("{at}[{index}]"), raw)).collect())
+        Some(elements.filter_map(|(index, raw)| self.problems.required(format_args!("{at}[{index}]"), raw)).collect())
     }
 }
 

@@ -58,7 +58,7 @@ impl Parser<'_> {
         questions: &mut Questions,
     ) -> Option<Route> {
         self.problems.unknown(path, &raw.unknown);
-        let name = self.problems.text(format!("{path}.name"), std::mem::take(&mut raw.name));
+        let name = self.problems.text(format_args!("{path}.name"), std::mem::take(&mut raw.name));
         let at = format!("{path}.match");
         let matched = self.problems.optional(&at, std::mem::take(&mut raw.r#match)).unwrap_or_default();
         let matcher = matching::matcher(&mut self.problems, &at, matched);
@@ -72,13 +72,13 @@ impl Parser<'_> {
         };
         let require = self.requirement(format!("{path}.require"), &mut raw, &known, questions);
         if require.is_some() && kind == Some(Kind::Deny) {
-            self.problems.push(format!("{path}.require"), "is never asked: the rule lets nobody in");
+            self.problems.push(format_args!("{path}.require"), "is never asked: the rule lets nobody in");
         }
-        let own_answers = self.problems.optional(format!("{path}.answers"), std::mem::take(&mut raw.answers));
+        let own_answers = self.problems.optional(format_args!("{path}.answers"), std::mem::take(&mut raw.answers));
         let at_answers = format!("{path}.answers");
         let answers = own_answers.map(|raw| Rc::new(answers::answers(&mut self.problems, &at_answers, raw)));
         let preflight = self.problems.choice(
-            format!("{path}.cors_preflight"),
+            format_args!("{path}.cors_preflight"),
             std::mem::take(&mut raw.cors_preflight),
             Preflight::Check,
             &[("check", Preflight::Check), ("pass", Preflight::Pass)],
@@ -139,7 +139,7 @@ impl Parser<'_> {
         let found = Kind::WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
         if found.is_none() {
             let known: Vec<_> = Kind::WORDS.iter().map(|(known, _)| format!("`{known}`")).collect();
-            self.problems.push(path, format!("`{word}` is not one of {}", known.join(", ")));
+            self.problems.push(path, format_args!("`{word}` is not one of {}", known.join(", ")));
         }
         found
     }
@@ -168,7 +168,7 @@ impl Parser<'_> {
             ("on_ban", is_there(&raw.on_ban)),
         ] {
             if is_there {
-                self.problems.push(format!("{path}.{name}"), "says nothing on a rule that reads no credentials");
+                self.problems.push(format_args!("{path}.{name}"), "says nothing on a rule that reads no credentials");
             }
         }
     }
@@ -196,7 +196,7 @@ impl Parser<'_> {
         let also =
             self.list(&format!("{path}.also"), raw.also, |parser, at, raw| parser.also(at, raw, common, &places));
         if also.len() > ALSO_MAX {
-            self.problems.push(format!("{path}.also"), format!("has more than {ALSO_MAX} elements"));
+            self.problems.push(format_args!("{path}.also"), format_args!("has more than {ALSO_MAX} elements"));
         }
         let on_unavailable = &[("deny", OnUnavailable::Deny), ("allow", OnUnavailable::Allow)];
         let on_ban = &[("cut", OnBan::Cut), ("finish", OnBan::Finish)];
@@ -207,12 +207,12 @@ impl Parser<'_> {
             headers: headers.unwrap_or_else(|| Rc::clone(&common.headers)),
             credentials,
             on_unavailable: self.problems.choice(
-                format!("{path}.on_unavailable"),
+                format_args!("{path}.on_unavailable"),
                 raw.on_unavailable,
                 OnUnavailable::Deny,
                 on_unavailable,
             ),
-            on_ban: self.problems.choice(format!("{path}.on_ban"), raw.on_ban, OnBan::Cut, on_ban),
+            on_ban: self.problems.choice(format_args!("{path}.on_ban"), raw.on_ban, OnBan::Cut, on_ban),
             places,
         }
     }
@@ -221,7 +221,7 @@ impl Parser<'_> {
         let wanted = self.problems.optional(at, field)?;
         let found = common.identities.iter().find(|target| target.name == wanted).cloned();
         if found.is_none() {
-            self.problems.push(at, format!("`{wanted}` is not the name of a (valid) identity"));
+            self.problems.push(at, format_args!("`{wanted}` is not the name of a (valid) identity"));
         }
         found
     }
@@ -229,16 +229,17 @@ impl Parser<'_> {
     fn providers(&mut self, at: String, field: Field<Vec<String>>, common: &Common) -> Option<Vec<String>> {
         let names = self.optional_texts(at.clone(), field)?;
         for name in names.iter().filter(|name| !common.providers.iter().any(|known| **known == ***name)) {
-            self.problems.push(&at, format!("`{name}` is not the name of a (valid) provider"));
+            self.problems.push(&at, format_args!("`{name}` is not the name of a (valid) provider"));
         }
         Some(names)
     }
 
     fn also(&mut self, at: &str, raw: RawAlso, common: &Common, first: &Places) -> Option<Also> {
         self.problems.unknown(at, &raw.unknown);
-        let provider = self.problems.text(format!("{at}.provider"), raw.provider);
+        let provider = self.problems.text(format_args!("{at}.provider"), raw.provider);
         if let Some(name) = provider.as_ref().filter(|name| !common.providers.iter().any(|known| **known == ***name)) {
-            self.problems.push(format!("{at}.provider"), format!("`{name}` is not the name of a (valid) provider"));
+            self.problems
+                .push(format_args!("{at}.provider"), format_args!("`{name}` is not the name of a (valid) provider"));
         }
         let places = places::besides(&mut self.problems, at, raw.from, raw.forward, first);
         Some(Also { provider: provider?, places })

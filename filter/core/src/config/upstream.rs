@@ -26,7 +26,7 @@ pub(super) fn identity_headers(
     raw: Vec<Field<RawIdentityHeader>>,
 ) -> Rc<[IdentityHeader]> {
     if raw.len() > HEADERS_MAX {
-        problems.push(at, format!("has more than {HEADERS_MAX} headers"));
+        problems.push(at, format_args!("has more than {HEADERS_MAX} headers"));
     }
     let mut headers: Vec<IdentityHeader> = Vec::new();
     for (index, raw) in raw.into_iter().take(HEADERS_MAX).enumerate() {
@@ -34,7 +34,7 @@ pub(super) fn identity_headers(
         let raw = problems.required(&at, raw);
         let Some(header) = raw.and_then(|raw| identity_header(problems, questions, &at, raw)) else { continue };
         if headers.iter().any(|known| known.name == header.name) {
-            problems.push(&at, format!("the header `{}` is set twice", header.name));
+            problems.push(&at, format_args!("the header `{}` is set twice", header.name));
         }
         headers.push(header);
     }
@@ -48,9 +48,9 @@ fn identity_header(
     raw: RawIdentityHeader,
 ) -> Option<IdentityHeader> {
     problems.unknown(at, &raw.unknown);
-    let name = problems.text(format!("{at}.header"), raw.header);
+    let name = problems.text(format_args!("{at}.header"), raw.header);
     if name.as_ref().is_some_and(|name| !may_be_set(name)) {
-        problems.push(format!("{at}.header"), "is not the name, in lower case, of a header that may say who asks");
+        problems.push(format_args!("{at}.header"), "is not the name, in lower case, of a header that may say who asks");
     }
     let at_encoding = format!("{at}.encoding");
     let has_encoding = !matches!(raw.encoding, Field::Absent);
@@ -60,11 +60,12 @@ fn identity_header(
             if has_encoding {
                 problems.push(at_encoding, "belongs to a `claim`");
             }
-            problems.required(format!("{at}.value"), value).and_then(|word| {
+            problems.required(format_args!("{at}.value"), value).and_then(|word| {
                 let found = HeaderValue::WORDS.iter().find(|(known, _)| *known == word).map(|(_, value)| *value);
                 if found.is_none() {
                     let known: Vec<_> = HeaderValue::WORDS.iter().map(|(known, _)| format!("`{known}`")).collect();
-                    problems.push(format!("{at}.value"), format!("`{word}` is not one of {}", known.join(", ")));
+                    problems
+                        .push(format_args!("{at}.value"), format_args!("`{word}` is not one of {}", known.join(", ")));
                 }
                 found
             })
@@ -96,7 +97,7 @@ impl Parser<'_> {
         known: &Known<'_>,
     ) -> Vec<Rc<UpstreamCredential>> {
         if raw.is_empty() || raw.len() > CREDENTIALS_MAX {
-            self.problems.push(at, format!("is a list of one to {CREDENTIALS_MAX} credentials"));
+            self.problems.push(at, format_args!("is a list of one to {CREDENTIALS_MAX} credentials"));
         }
         let mut credentials = Vec::new();
         let mut is_closed = false;
@@ -125,22 +126,24 @@ impl Parser<'_> {
         scheme: Field<String>,
         secret: Field<String>,
     ) -> Option<(String, Secret)> {
-        let header = self.problems.optional(format!("{at}.header"), header).unwrap_or("authorization".into());
+        let header = self.problems.optional(format_args!("{at}.header"), header).unwrap_or("authorization".into());
         if !places::is_header(&header) || header.starts_with("x-sekisho-") {
-            self.problems.push(format!("{at}.header"), "is not the name, in lower case, of a header for a credential");
+            self.problems
+                .push(format_args!("{at}.header"), "is not the name, in lower case, of a header for a credential");
         }
         let scheme = match scheme {
             Field::Absent if header == "authorization" => Some("Bearer".to_owned()),
-            field => self.problems.optional(format!("{at}.scheme"), field),
+            field => self.problems.optional(format_args!("{at}.scheme"), field),
         };
         if scheme.as_ref().is_some_and(|scheme| !places::is_token(scheme)) {
-            self.problems.push(format!("{at}.scheme"), "is not the name of an authentication scheme");
+            self.problems.push(format_args!("{at}.scheme"), "is not the name of an authentication scheme");
         }
         let at_secret = format!("{at}.secret_env");
         let variable = self.problems.text(&at_secret, secret)?;
         let secret = self.secret(&at_secret, &variable, 1)?;
         if !secret.expose().iter().all(|b| b.is_ascii_graphic() || *b == b' ') {
-            self.problems.push(at_secret, format!("`{variable}` holds what no header can: a line break, for instance"));
+            self.problems
+                .push(at_secret, format_args!("`{variable}` holds what no header can: a line break, for instance"));
         }
         let mut value = scheme.map_or_else(Vec::new, |scheme| format!("{scheme} ").into_bytes());
         value.extend_from_slice(secret.expose());

@@ -45,7 +45,7 @@ fn days(problems: &mut Problems, at: &str, field: Field<Vec<String>>) -> Option<
     for name in &names {
         match DAYS.iter().zip(&mut days).find(|(known, _)| *known == name) {
             Some((_, day)) => *day = true,
-            None => problems.push(at, format!("`{name}` is not one of {}", DAYS.join(", "))),
+            None => problems.push(at, format_args!("`{name}` is not one of {}", DAYS.join(", "))),
         }
     }
     if names.is_empty() {
@@ -64,7 +64,7 @@ fn parsed<T>(
     let text = problems.optional(&at, field)?;
     let value = parse(&text);
     if value.is_none() {
-        problems.push(at, format!("`{text}` is not {wanted}"));
+        problems.push(at, format_args!("`{text}` is not {wanted}"));
     }
     value
 }

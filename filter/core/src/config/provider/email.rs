@@ -18,15 +18,15 @@ impl Parser<'_> {
                 ("email_required", !matches!(required, Field::Absent)),
             ];
             for (name, _) in fields.iter().filter(|(_, present)| *present) {
-                self.problems.push(format!("{path}.{name}"), "says nothing without `email_claim`");
+                self.problems.push(format_args!("{path}.{name}"), "says nothing without `email_claim`");
             }
             return None;
         }
-        let claim = self.problems.text(format!("{path}.email_claim"), claim);
+        let claim = self.problems.text(format_args!("{path}.email_claim"), claim);
         let domains = self.email_domains(format!("{path}.email_domains"), domains);
         let words = [("required", true), ("ignored", false)];
-        let verified = self.problems.choice(format!("{path}.email_verified"), verified, true, &words);
-        let required = self.problems.optional(format!("{path}.email_required"), required).unwrap_or(false);
+        let verified = self.problems.choice(format_args!("{path}.email_verified"), verified, true, &words);
+        let required = self.problems.optional(format_args!("{path}.email_required"), required).unwrap_or(false);
         Some(EmailRule { claim: claim?, domains: domains?, verified, required })
     }
 
@@ -34,7 +34,7 @@ impl Parser<'_> {
     fn email_domains(&mut self, path: String, field: Field<Vec<String>>) -> Option<Domains> {
         if matches!(field, Field::Absent) {
             let wanted = "name the domains for whose addresses this provider is authoritative, or `[\"*\"]`";
-            self.problems.push(path, format!("is missing: {wanted}"));
+            self.problems.push(path, format_args!("is missing: {wanted}"));
             return None;
         }
         let domains = self.texts(path.clone(), field)?;
@@ -43,7 +43,7 @@ impl Parser<'_> {
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
         if let Some(domain) = domains.iter().find(|domain| !domain.bytes().all(plain)) {
-            self.problems.push(path, format!("`{domain}` is no domain; `*` stands alone"));
+            self.problems.push(path, format_args!("`{domain}` is no domain; `*` stands alone"));
             return None;
         }
         Some(Domains::Only(domains.iter().map(|domain| domain.to_ascii_lowercase()).collect()))

@@ -52,12 +52,12 @@ impl Parser<'_> {
     ) -> Option<Rc<VerifyingKey>> {
         if matches!(field, Field::Absent) {
             if listed.is_some_and(|listed| listed.contains(&algorithm)) {
-                self.problems.push(path, format!("is missing, though `algorithms` lists {algorithm}"));
+                self.problems.push(path, format_args!("is missing, though `algorithms` lists {algorithm}"));
             }
             return None;
         }
         if listed.is_some_and(|listed| !listed.contains(&algorithm)) {
-            self.problems.push(path, format!("verifies nothing, since `algorithms` leaves out {algorithm}"));
+            self.problems.push(path, format_args!("verifies nothing, since `algorithms` leaves out {algorithm}"));
         }
         let variable = self.problems.text(path, field)?;
         Some(Rc::new(VerifyingKey::hmac(self.jwt_secret(path, &variable, algorithm)?, algorithm)))
@@ -75,14 +75,14 @@ impl Parser<'_> {
             return Vec::new();
         };
         if raw.is_empty() || raw.len() > KEYS_MAX {
-            self.problems.push(format!("{path}.keys"), format!("is a list of 1 to {KEYS_MAX} keys"));
+            self.problems.push(format_args!("{path}.keys"), format_args!("is a list of 1 to {KEYS_MAX} keys"));
             return Vec::new();
         }
         let mut keys = Vec::with_capacity(raw.len());
         for (index, key) in raw.iter().enumerate() {
             match public_key(key) {
                 Ok(key) => keys.push(Rc::new(key)),
-                Err(message) => self.problems.push(format!("{path}.keys[{index}]"), message),
+                Err(message) => self.problems.push(format_args!("{path}.keys[{index}]"), message),
             }
         }
         keys
@@ -96,7 +96,7 @@ impl Parser<'_> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if name.len() > SOURCE_MAX_BYTES || !name.bytes().all(plain) {
             let wanted = "letters, digits, `.`, `_` and `-`";
-            self.problems.push(path, format!("is not a name of at most {SOURCE_MAX_BYTES} {wanted}"));
+            self.problems.push(path, format_args!("is not a name of at most {SOURCE_MAX_BYTES} {wanted}"));
             return None;
         }
         Some(name.into())
