@@ -29,14 +29,14 @@ impl Parser<'_> {
         let (keys, source) = self.keys(path, &mut raw, algorithms.as_deref());
         let roles_claim = self.names_claim(format!("{path}.roles_claim"), take(&mut raw.roles_claim), "roles");
         let groups_claim = self.names_claim(format!("{path}.groups_claim"), take(&mut raw.groups_claim), "groups");
-        let (issuers, rules) = (issuers?, self.rules(path, raw)?);
+        let rules = self.rules(path, raw);
         Some(Provider {
             name: name?.into(),
-            issuers,
+            issuers: issuers?,
             keys,
             source,
             algorithms,
-            rules,
+            rules: rules?,
             roles_claim: roles_claim?,
             groups_claim: groups_claim?,
         })
