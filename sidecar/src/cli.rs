@@ -20,6 +20,7 @@ mod ban;
 mod config;
 mod doctor;
 mod duration;
+mod explain;
 mod keys;
 mod logout;
 mod mesh;
@@ -37,7 +38,7 @@ use output::Output;
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not ready."
 )]
 pub struct Cli {
-    /// YAML file with settings; the environment wins over it.
+    /// YAML file with settings; the environment wins over it. For `explain`, the filter's configuration.
     #[arg(long, global = true, env = "SEKISHO_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON, one document.
@@ -69,6 +70,8 @@ enum Command {
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
+    /// Say what a filter would decide about a request, and why.
+    Explain(explain::Arguments),
     /// Show the feed and every filter worker that listens to it.
     Mesh(mesh::Arguments),
     /// Look at everything that an installation needs.
@@ -169,6 +172,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,
+        Command::Explain(arguments) => explain::run(&arguments, cli.config.as_deref(), output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,
         Command::Doctor => {
             let settings = load()?;

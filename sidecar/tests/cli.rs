@@ -19,6 +19,8 @@ mod testing;
 mod configuration;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/explain.rs"]
+mod explain;
 // A release build has none.
 #[cfg(debug_assertions)]
 #[path = "cli/fail_points.rs"]

@@ -61,6 +61,8 @@ pub struct Policy {
     pub fingerprint: u64,
     /// The key of those who may know why a request is decided as it is; none: nobody may.
     explain_key: Option<Secret>,
+    /// For explanations without a proxy.
+    explains_all: bool,
 }
 
 /// Of which requests the proxy is told how they were decided. Telling it costs a host call.
@@ -137,11 +139,19 @@ impl Policy {
         parse::policy(text, environment)
     }
 
+    /// The same policy under which everybody may know why.
+    #[cfg(feature = "offline")]
+    #[must_use]
+    pub(crate) fn for_everybody_to_explain(mut self) -> Self {
+        self.explains_all = true;
+        self
+    }
+
     /// Whether whoever sent this may know why it is decided as it is.
     #[must_use]
     pub fn may_explain(&self, head: &Head<'_>) -> bool {
         let shown = |key: &Secret| head.explain_key.is_some_and(|shown| shown.ct_eq(key.expose()).into());
-        self.explain_key.as_ref().is_some_and(shown)
+        self.explains_all || self.explain_key.as_ref().is_some_and(shown)
     }
 
     /// Whether a stale worker checks every request: no route lets requests pass unchecked (rule P7).

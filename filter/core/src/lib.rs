@@ -21,6 +21,8 @@ pub mod identity;
 pub mod key_calls;
 pub mod live;
 pub mod metrics;
+#[cfg(feature = "offline")]
+pub mod offline;
 pub mod path;
 pub mod route;
 pub mod secret;

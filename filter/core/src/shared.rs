@@ -37,6 +37,9 @@ pub struct Shared {
     pub activity: Activity,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether tokens are taken for signed as they should be.
+    #[cfg(feature = "offline")]
+    pub trusts_tokens: bool,
 }
 
 impl Shared {

@@ -130,6 +130,8 @@ impl Worker {
             confirmed: Confirmed::default(),
             activity: Activity::default(),
             metrics: Metrics::default(),
+            #[cfg(feature = "offline")]
+            trusts_tokens: false,
         };
         Self {
             digest_key,
@@ -289,6 +291,12 @@ impl Worker {
     #[must_use]
     pub fn goodbye(&self) -> feed::GoodbyeQuery {
         feed::GoodbyeQuery { replica: self.shared.replica.id().clone() }
+    }
+
+    /// Takes tokens for signed as they should be from now on: for explanations, by which nobody is let in.
+    #[cfg(feature = "offline")]
+    pub(crate) fn trust_tokens(&mut self) {
+        self.shared.trusts_tokens = true;
     }
 
     fn decide(&mut self, id: RequestId, verdict: Verdict, now: Now) -> Step {

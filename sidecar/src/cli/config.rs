@@ -50,7 +50,7 @@ pub(super) fn run(Command::Check { file }: &Command, output: &Output) -> Result<
     Ok(())
 }
 
-fn read(file: &Path) -> Result<String, Exit> {
+pub(super) fn read(file: &Path) -> Result<String, Exit> {
     let wrong = |error| vec![Problem { path: file.display().to_string(), message: format!("cannot be read: {error}") }];
     std::fs::read_to_string(file).map_err(|error| Exit::Misconfigured(wrong(error)))
 }
@@ -64,6 +64,18 @@ fn check(text: &str) -> (Content, Vec<Problem>) {
         // Also what is no YAML at all: the settings' own check says where.
         _ => (Content::Sidecar, Settings::check_file(text).iter().cloned().collect()),
     }
+}
+
+/// The configurations of filters in a file of any kind, each with its place in it.
+pub(super) fn filter_configurations(text: &str) -> Vec<(String, String)> {
+    if text.trim_start().starts_with('{') {
+        return vec![("(document)".into(), text.to_owned())];
+    }
+    let mut found = Vec::new();
+    if let Ok(document) = serde_norway::from_str::<Value>(text) {
+        collect_plugins(&document, String::new(), &mut found);
+    }
+    found
 }
 
 fn check_filter(text: &str) -> Vec<Problem> {

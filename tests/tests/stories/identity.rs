@@ -41,7 +41,7 @@ static TRUSTING: Shared = Shared::new(|| Plan { policy: trusting, ..Plan::defaul
 fn with_upstreams(policy: &mut Value) {
     for (algorithm, _) in ALGORITHMS {
         let (name, prefix) = (audience(algorithm), format!("/{algorithm}"));
-        let route = json!({"name": name, "prefix": prefix, "access": "protected", "identity": name});
+        let route = json!({"name": name, "match": {"prefix": prefix}, "access": "protected", "identity": name});
         let identity = json!({"name": name, "audience": name, "algorithm": algorithm});
         for (list, item) in [("routes", route), ("identities", identity)] {
             if let Some(items) = policy[list].as_array_mut() {

@@ -136,8 +136,6 @@ impl Parser<'_> {
         let host_crypto = self.problems.choice("host_crypto", raw.host_crypto, HostUse::Auto, HostUse::WORDS);
         let filter_state =
             self.problems.choice("filter_state", raw.filter_state, FilterState::Refusals, FilterState::WORDS);
-        let mode = self.mode("shadow".into(), raw.shadow);
-        let explain_key = self.problems.optional("explain", raw.explain).and_then(|raw| self.explain(raw));
         let ours = headers_set(&routes);
         if ours.len() > HEADERS_MAX {
             self.problems.push("routes", format_args!("set more than {HEADERS_MAX} different headers"));
@@ -156,9 +154,10 @@ impl Parser<'_> {
             verify_budget_ms,
             host_crypto,
             filter_state,
-            mode,
+            mode: self.mode("shadow".into(), raw.shadow),
             fingerprint: 0,
-            explain_key,
+            explain_key: self.explain(raw.explain),
+            explains_all: false,
         })
     }
 
@@ -189,7 +188,8 @@ impl Parser<'_> {
         }
     }
 
-    fn explain(&mut self, raw: RawExplain) -> Option<Secret> {
+    fn explain(&mut self, field: Field<RawExplain>) -> Option<Secret> {
+        let raw = self.problems.optional("explain", field)?;
         self.problems.unknown("explain", &raw.unknown);
         let variable = match raw.key_env {
             Field::Absent => Some("SEKISHO_EXPLAIN_KEY".to_owned()),
