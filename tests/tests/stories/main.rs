@@ -19,6 +19,7 @@ mod own_keys;
 mod paths;
 mod peers;
 mod places;
+mod policy;
 mod protocols;
 mod provider;
 mod streams;
