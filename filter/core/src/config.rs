@@ -6,6 +6,7 @@
 mod answers;
 mod field;
 mod identity;
+mod limits;
 mod matching;
 mod parse;
 mod places;
@@ -13,6 +14,8 @@ mod provider;
 mod raw;
 mod require;
 mod routes;
+#[cfg(feature = "schema")]
+mod schema;
 mod upstream;
 mod window;
 
@@ -29,6 +32,8 @@ use crate::secret::Secret;
 use crate::verify::Provider;
 use crate::verify::algorithm::Algorithm;
 use crate::verify::cache::KeySet;
+#[cfg(feature = "schema")]
+pub use schema::{schema, validate};
 
 /// A configuration that was validated whole.
 #[derive(Debug)]

@@ -1,44 +1,47 @@
-//! `sekisho config check FILE`: the filter's configuration (JSON, or inside an Envoy configuration)
-//! or the sidecar's (YAML), told apart by what is in the file.
+//! `sekisho config check FILE`: the filter's configuration (JSON, or inside a configuration of Envoy, Istio or Envoy
+//! Gateway) or the sidecar's (YAML), told apart by what is in the file. `sekisho config schema`: the filter's schema.
+
+mod filter;
+mod found;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
-use serde_norway::Value;
 
 use crate::cli::Exit;
 use crate::cli::output::Output;
 use crate::config::{Problem, Settings};
+use found::Content;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check a file, and list everything that is wrong with it.
     Check {
-        /// The filter's configuration as JSON, an envoy.yaml that holds it, or the sidecar's settings as YAML.
+        /// The filter's configuration as JSON, an envoy.yaml, WasmPlugin or EnvoyExtensionPolicy that holds it, or
+        /// the sidecar's settings as YAML.
         file: PathBuf,
     },
+    /// Print the JSON Schema of the filter's configuration, for editors.
+    Schema,
 }
 
-/// What a file turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Filter,
-    Envoy,
-    Sidecar,
-}
-
-impl Content {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Filter => "filter configuration",
-            Self::Envoy => "Envoy configuration with the filter's",
-            Self::Sidecar => "sidecar settings",
+pub(super) fn run(command: &Command, output: &Output) -> Result<(), Exit> {
+    match command {
+        Command::Check { file } => report(file, output),
+        Command::Schema => {
+            output.raw(&schema_text());
+            Ok(())
         }
     }
 }
 
-pub(super) fn run(Command::Check { file }: &Command, output: &Output) -> Result<(), Exit> {
+/// The schema as it stands in `docs/filter.schema.json`.
+fn schema_text() -> String {
+    format!("{:#}\n", sekisho_core::config::schema())
+}
+
+fn report(file: &Path, output: &Output) -> Result<(), Exit> {
     let (content, problems) = check(&read(file)?);
     if !problems.is_empty() {
         return Err(Exit::Misconfigured(problems));
@@ -57,83 +60,47 @@ pub(super) fn read(file: &Path) -> Result<String, Exit> {
 
 fn check(text: &str) -> (Content, Vec<Problem>) {
     if text.trim_start().starts_with('{') {
-        return (Content::Filter, check_filter(text));
+        return (Content::Filter, filter::check(text));
     }
-    match serde_norway::from_str::<Value>(text) {
-        Ok(document) if is_envoy(&document) => (Content::Envoy, check_envoy(&document)),
+    let documents = found::documents(text);
+    match documents.as_deref().map(found::content) {
+        Some(content @ (Content::Envoy | Content::Kubernetes)) => {
+            (content, check_found(found::configurations(&documents.unwrap_or_default())))
+        }
         // Also what is no YAML at all: the settings' own check says where.
         _ => (Content::Sidecar, Settings::check_file(text).iter().cloned().collect()),
     }
 }
 
-/// The configurations of filters in a file of any kind, each with its place in it.
-pub(super) fn filter_configurations(text: &str) -> Vec<(String, String)> {
+/// The configurations of filters in a file of any kind, those that can be read.
+pub(super) fn filter_configurations(text: &str) -> Vec<String> {
     if text.trim_start().starts_with('{') {
-        return vec![("(document)".into(), text.to_owned())];
+        return vec![text.to_owned()];
     }
-    let mut found = Vec::new();
-    if let Ok(document) = serde_norway::from_str::<Value>(text) {
-        collect_plugins(&document, String::new(), &mut found);
-    }
-    found
+    let found = found::configurations(&found::documents(text).unwrap_or_default());
+    found.into_iter().filter_map(|(_, text)| text.ok()).collect()
 }
 
-fn check_filter(text: &str) -> Vec<Problem> {
-    let found = sekisho_core::config::check(text);
-    found.into_iter().map(|problem| Problem { path: problem.path, message: problem.message }).collect()
-}
-
-/// Only Envoy's bootstrap and its dynamic resources have these at their top.
-fn is_envoy(document: &Value) -> bool {
-    ["static_resources", "dynamic_resources", "resources", "filter_chains"]
-        .iter()
-        .any(|key| document.get(key).is_some())
-}
-
-fn check_envoy(document: &Value) -> Vec<Problem> {
-    let mut plugins = Vec::new();
-    collect_plugins(document, String::new(), &mut plugins);
-    if plugins.is_empty() {
-        let message = "holds no wasm plugin with a StringValue as its configuration, so there is nothing to check";
+fn check_found(found: Vec<found::Found>) -> Vec<Problem> {
+    if found.is_empty() {
+        let message = "holds no configuration of a filter, so there is nothing to check: a wasm plugin with a \
+                       StringValue, a WasmPlugin or an EnvoyExtensionPolicy";
         return vec![Problem { path: "(file)".into(), message: message.into() }];
     }
-    plugins.iter().flat_map(|(place, text)| check_plugin(place, text)).collect()
+    found.into_iter().flat_map(|(place, text)| check_one(place, text)).collect()
 }
 
-fn check_plugin(place: &str, text: &str) -> Vec<Problem> {
-    let mut problems = check_filter(text);
-    for problem in &mut problems {
-        problem.path = format!("{place}: {}", problem.path);
-    }
-    problems
-}
-
-/// Every wasm plugin's configuration, with its place: a mapping that has a `vm_config` is one.
-fn collect_plugins(value: &Value, place: String, found: &mut Vec<(String, String)>) {
-    match value {
-        Value::Mapping(mapping) => {
-            let text = value.get("configuration").and_then(string_value);
-            if let (Some(text), true) = (text, value.get("vm_config").is_some()) {
-                found.push((format!("{place}.configuration"), text));
+fn check_one(place: String, text: Result<String, &'static str>) -> Vec<Problem> {
+    match text {
+        Err(message) => vec![Problem { path: place, message: message.into() }],
+        Ok(text) => {
+            let mut problems = filter::check(&text);
+            for problem in &mut problems {
+                problem.path = format!("{place}: {}", problem.path);
             }
-            for (key, inner) in mapping {
-                let key = key.as_str().unwrap_or("?");
-                let dot = if place.is_empty() { "" } else { "." };
-                collect_plugins(inner, format!("{place}{dot}{key}"), found);
-            }
+            problems
         }
-        Value::Sequence(sequence) => {
-            for (index, inner) in sequence.iter().enumerate() {
-                collect_plugins(inner, format!("{place}[{index}]"), found);
-            }
-        }
-        _ => {}
     }
-}
-
-fn string_value(configuration: &Value) -> Option<String> {
-    let is_string = configuration.get("@type")?.as_str()?.ends_with("google.protobuf.StringValue");
-    is_string.then(|| configuration.get("value")?.as_str().map(str::to_owned)).flatten()
 }
 
 #[cfg(test)]
@@ -178,7 +145,45 @@ static_resources:
     }
 
     #[test]
-    fn an_envoy_configuration_without_the_filter_is_not_called_good() {
-        assert_eq!(check("static_resources: {}\n").1.len(), 1);
+    fn what_holds_no_filter_is_not_called_good() {
+        for text in [
+            "static_resources: {}\n",
+            "apiVersion: v1\nkind: Secret\n",
+            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nspec: { url: oci://x }\n",
+            "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nspec: { wasm: [{ name: x }] }\n",
+        ] {
+            assert_eq!(check(text).1.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_problem_in_a_resource_says_in_which_document_and_where() {
+        for (text, place) in [
+            ("apiVersion: x\nkind: WasmPlugin\nspec: { pluginConfig: { a: 1 } }\n", "spec.pluginConfig: a"),
+            ("apiVersion: x\nkind: WasmPlugin\nspec: { pluginConfig: '{\"a\": 1}' }\n", "spec.pluginConfig: a"),
+            (
+                "kind: Secret\napiVersion: v1\n---\napiVersion: x\nkind: WasmPlugin\nspec: { pluginConfig: { a: 1 } }\n",
+                "document 2: spec.pluginConfig: a",
+            ),
+            (
+                "apiVersion: x\nkind: EnvoyExtensionPolicy\nspec: { wasm: [{ config: { a: 1 } }] }\n",
+                "spec.wasm[0].config: a",
+            ),
+        ] {
+            let (content, problems) = check(text);
+            assert_eq!(content, Content::Kubernetes, "{text}");
+            assert!(problems.iter().any(|problem| problem.path == place), "{place} is not in {problems:#?}");
+        }
+    }
+
+    #[test]
+    fn the_schema_in_the_docs_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/filter.schema.json");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, schema_text()).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        let renewed = "`sekisho config schema > docs/filter.schema.json` renews it";
+        assert!(found == schema_text(), "docs/filter.schema.json is out of date: {renewed}");
     }
 }

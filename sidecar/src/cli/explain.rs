@@ -66,10 +66,11 @@ fn environment(name: &str) -> Option<String> {
 
 fn policy(file: &Path) -> Result<String, Exit> {
     let mut found = filter_configurations(&read(file)?);
-    found.dedup_by(|(_, one), (_, other)| one == other);
-    match found.len() {
-        1 => found.pop().map(|(_, text)| text).ok_or_else(|| wrong(file, "holds no configuration of a filter".into())),
-        0 => Err(wrong(file, "holds no configuration of a filter".into())),
+    // An envoy.yaml may load the same filter on several listeners.
+    found.dedup();
+    match (found.pop(), found.is_empty()) {
+        (Some(text), true) => Ok(text),
+        (None, _) => Err(wrong(file, "holds no configuration of a filter".into())),
         _ => Err(wrong(file, "holds several different configurations: put the one that is meant into a file".into())),
     }
 }

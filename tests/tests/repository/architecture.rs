@@ -115,10 +115,13 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "base64",
             "ed25519-dalek",
             "hmac",
+            "ipnet",
             "p256",
             "p384",
             "p521",
+            "regex-lite",
             "rsa",
+            "schemars",
             "sekisho-protocol",
             "serde",
             "serde_json",
@@ -126,6 +129,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
             "siphasher",
             "subtle",
             "thiserror",
+            "time",
             "zeroize",
         ],
     ),
@@ -171,5 +175,14 @@ fn the_pure_packages_depend_on_pure_packages_only() -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+#[test]
+fn the_filter_is_built_without_the_schema_of_its_configuration() -> Result<()> {
+    let core = fs::read_to_string(repository().join("filter/core/Cargo.toml"))?;
+    assert!(core.lines().any(|line| line.starts_with("schemars = ") && line.contains("optional = true")));
+    let filter = fs::read_to_string(repository().join("filter/Cargo.toml"))?;
+    assert!(!filter.contains("\"schema\""), "the filter enables the schema");
     Ok(())
 }

@@ -1,16 +1,16 @@
 //! `answers`: what those get that may not pass.
 
 use super::field::{Field, Members, Problems};
-use super::places;
 use super::raw::{RawAnswers, RawCustom};
+use super::{limits, places};
 use crate::answer::{Answers, Custom, Shape, When};
 
 /// Most answers of an operator's own.
-const CUSTOM_MAX: usize = 64;
+pub(super) const CUSTOM_MAX: usize = 64;
 /// Most bytes of a body.
-const BODY_MAX_BYTES: usize = 64 * 1024;
+pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// Most bytes of a header's value or of an address.
-const TEXT_MAX_BYTES: usize = 2_048;
+pub(super) const TEXT_MAX_BYTES: usize = 2_048;
 
 /// Reads `answers`.
 pub(super) fn answers(problems: &mut Problems, at: &str, raw: RawAnswers) -> Answers {
@@ -63,11 +63,8 @@ fn custom(problems: &mut Problems, at: &str, field: Field<Members<Field<RawCusto
 
 fn one(problems: &mut Problems, at: &str, when: When, raw: RawCustom) -> Custom {
     problems.unknown(at, &raw.unknown);
-    let status = match raw.status {
-        Field::Absent => None,
-        // Never 2xx: what was refused would look done.
-        field => u16::try_from(problems.number(format_args!("{at}.status"), field, 403, 300..=599)).ok(),
-    };
+    let status = problems.bounded(format_args!("{at}.status"), raw.status, limits::CUSTOM_STATUS);
+    let status = status.and_then(|status| u16::try_from(status).ok());
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, value) in problems.optional(format_args!("{at}.headers"), raw.headers).unwrap_or_default().0 {
         let is_value = value.len() <= TEXT_MAX_BYTES && value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');

@@ -4,11 +4,11 @@
 //! once. These readers share their code.
 
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
 use super::Problem;
+use super::limits::{Bounds, Number};
 
 /// A field as it was found: absent, of its type, or something else.
 #[derive(Debug, Default)]
@@ -130,8 +130,10 @@ macro_rules! raw {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(default, deny_unknown_fields))]
         pub(super) struct $name {
             $($(#[$field_meta])* pub(super) $field: Field<$type>,)*
+            #[cfg_attr(feature = "schema", schemars(skip))]
             pub(super) unknown: $crate::config::field::Unknown,
         }
 
@@ -201,22 +203,27 @@ impl Problems {
 
     /// A number within bounds, or its default.
     #[inline(never)]
-    pub(super) fn number(
+    pub(super) fn number(&mut self, path: impl Display, field: Field<u64>, number: Number) -> u32 {
+        self.bounded(path, field, number.bounds).unwrap_or(number.default)
+    }
+
+    /// A number within bounds; none if it is absent or, with a problem, if it is none.
+    #[inline(never)]
+    pub(super) fn bounded(
         &mut self,
         path: impl Display,
         field: Field<u64>,
-        default: u32,
-        range: RangeInclusive<u32>,
-    ) -> u32 {
+        Bounds { min, max }: Bounds,
+    ) -> Option<u32> {
         let value = match field {
-            Field::Absent => return default,
-            Field::Present(value) => u32::try_from(value).ok().filter(|value| range.contains(value)),
+            Field::Absent => return None,
+            Field::Present(value) => u32::try_from(value).ok().filter(|value| (min..=max).contains(value)),
             Field::Wrong(_) => None,
         };
-        value.unwrap_or_else(|| {
-            self.push(path, format!("is not a whole number from {} to {}", range.start(), range.end()));
-            default
-        })
+        if value.is_none() {
+            self.push(path, format_args!("is not a whole number from {min} to {max}"));
+        }
+        value
     }
 
     /// One of a few words, or the default.

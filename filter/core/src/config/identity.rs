@@ -14,6 +14,8 @@ use crate::secret::Secret;
 
 /// RFC 7518 §3.2: a key of HS256 has at least the size of its hash.
 const KEY_MIN_BYTES: usize = 32;
+/// How a configuration names the key that is derived for the app API alone.
+pub(super) const DERIVED: &[(&str, ())] = &[("mesh", ())];
 
 impl Parser<'_> {
     /// A target; `mesh_secret` is none if it is wrong, which is a problem already.
@@ -63,7 +65,7 @@ impl Parser<'_> {
             }
             (key, Field::Absent, Field::Absent) => {
                 let at = format!("{path}.key");
-                self.problems.choice(&at, key, (), &[("mesh", ())]);
+                self.problems.choice(&at, key, (), DERIVED);
                 // Rule E6: whoever holds the app's key can be anybody there, so no upstream may hold it.
                 if !is_app {
                     self.problems.push(at, format_args!("`mesh` is for the audience `{APP_AUDIENCE}` alone"));

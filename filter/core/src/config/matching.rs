@@ -10,9 +10,9 @@ use crate::route::matcher::{HeaderTest, HostPattern, Matcher, PathPattern, PathR
 use crate::route::template::Template;
 
 /// Most methods, and most headers, of a rule.
-const TESTS_MAX: usize = 32;
+pub(super) const TESTS_MAX: usize = 32;
 /// Most bytes of a pattern.
-const PATTERN_MAX_BYTES: usize = 1_024;
+pub(super) const PATTERN_MAX_BYTES: usize = 1_024;
 
 /// Reads `match`; without it a rule is about every request.
 pub(super) fn matcher(problems: &mut Problems, at: &str, raw: RawMatch) -> Matcher {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, FromValue as _, Problems};
+use super::limits;
 use super::raw::{RawAnswers, RawExplain, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
 use super::routes::Common;
 use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
@@ -20,7 +21,7 @@ use crate::identity::headers::{self, IdentityHeader};
 use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
 use crate::verify::cache::KeySet;
-use crate::verify::{Invalid, Provider, budget, json};
+use crate::verify::{Invalid, Provider, json};
 
 /// Most different headers that all rules together set: each name of a request is compared with them.
 const HEADERS_MAX: usize = 128;
@@ -29,7 +30,10 @@ const NESTING_MAX: usize = 48;
 /// Fewest bytes of the key of those who may ask why: below this it could be guessed.
 const EXPLAIN_KEY_MIN_BYTES: usize = 16;
 /// Most providers, identities and routes, each: every list has a bound.
-const LIST_MAX: usize = 1_000;
+pub(super) const LIST_MAX: usize = 1_000;
+/// How a configuration names the sources of client addresses.
+pub(super) const ADDRESS_SOURCES: &[(&str, Option<AddressSource>)] =
+    &[("connection", Some(AddressSource::Connection)), ("x-forwarded-for", Some(AddressSource::ForwardedFor))];
 
 pub(super) fn policy(text: &str, environment: Environment<'_>) -> Result<Policy, Vec<Problem>> {
     let raw = read(text).map_err(|message| vec![Problem { path: "(document)".into(), message }])?;
@@ -113,7 +117,7 @@ impl Parser<'_> {
         self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
         self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
         self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
-        let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, 0, 0..=16);
+        let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, limits::TRUSTED_HOPS);
         let client_address = self.client_address(raw.client_address);
         let mut questions = Questions::default();
         let common = Common {
@@ -131,8 +135,7 @@ impl Parser<'_> {
         }
         self.unique("routes", "name", routes.iter().map(|r| &*r.name));
         let routes = RouteTable::new(routes, self.unmatched(raw.unmatched, &common));
-        let verify_budget_ms =
-            self.problems.number("verify_budget_ms", raw.verify_budget_ms, budget::DEFAULT_MS, 10..=1_000);
+        let verify_budget_ms = self.problems.number("verify_budget_ms", raw.verify_budget_ms, limits::VERIFY_BUDGET_MS);
         let host_crypto = self.problems.choice("host_crypto", raw.host_crypto, HostUse::Auto, HostUse::WORDS);
         let filter_state =
             self.problems.choice("filter_state", raw.filter_state, FilterState::Refusals, FilterState::WORDS);
@@ -162,9 +165,7 @@ impl Parser<'_> {
     }
 
     fn client_address(&mut self, field: Field<String>) -> Option<AddressSource> {
-        let words =
-            &[("connection", Some(AddressSource::Connection)), ("x-forwarded-for", Some(AddressSource::ForwardedFor))];
-        self.problems.choice("client_address", field, None, words)
+        self.problems.choice("client_address", field, None, ADDRESS_SOURCES)
     }
 
     fn common_places(&mut self, field: Field<RawTokens>) -> Rc<Places> {
@@ -192,7 +193,7 @@ impl Parser<'_> {
         let raw = self.problems.optional("explain", field)?;
         self.problems.unknown("explain", &raw.unknown);
         let variable = match raw.key_env {
-            Field::Absent => Some("SEKISHO_EXPLAIN_KEY".to_owned()),
+            Field::Absent => Some(limits::EXPLAIN_KEY_ENV.to_owned()),
             field => self.problems.text("explain.key_env", field),
         }?;
         self.secret("explain.key_env", &variable, EXPLAIN_KEY_MIN_BYTES)
@@ -209,15 +210,16 @@ impl Parser<'_> {
             Field::Absent => default.to_owned(),
             field => problems.text(path, field).unwrap_or_default(),
         };
-        let feed_cluster = name(&mut self.problems, "mesh.feed_cluster", raw.feed_cluster, "sekisho_feed");
-        let check_cluster = name(&mut self.problems, "mesh.check_cluster", raw.check_cluster, "sekisho_check");
+        let feed_cluster = name(&mut self.problems, "mesh.feed_cluster", raw.feed_cluster, limits::FEED_CLUSTER);
+        let check_cluster = name(&mut self.problems, "mesh.check_cluster", raw.check_cluster, limits::CHECK_CLUSTER);
         if feed_cluster == check_cluster {
             self.problems.push("mesh.check_cluster", "is the feed's cluster: a flood of checks would starve the feed");
         }
-        let variable = name(&mut self.problems, "mesh.secret_env", raw.secret_env, "SEKISHO_MESH_SECRET");
-        let staleness_ms = self.problems.number("mesh.staleness_ms", raw.staleness_ms, 3_000, 1_000..=60_000);
-        let check_timeout_ms = self.problems.number("mesh.check_timeout_ms", raw.check_timeout_ms, 500, 10..=10_000);
-        let max_checks = self.problems.number("mesh.max_checks", raw.max_checks, 256, 1..=10_000);
+        let variable = name(&mut self.problems, "mesh.secret_env", raw.secret_env, limits::MESH_SECRET_ENV);
+        let staleness_ms = self.problems.number("mesh.staleness_ms", raw.staleness_ms, limits::STALENESS_MS);
+        let check_timeout_ms =
+            self.problems.number("mesh.check_timeout_ms", raw.check_timeout_ms, limits::CHECK_TIMEOUT_MS);
+        let max_checks = self.problems.number("mesh.max_checks", raw.max_checks, limits::MAX_CHECKS);
         let secret = self.secret("mesh.secret_env", &variable, keys::MESH_SECRET_MIN_BYTES)?;
         let digest_key = keys::digest_key(secret.expose());
         let max_checks = usize::try_from(max_checks).ok()?;

@@ -5,9 +5,9 @@ use super::raw::{RawPlace, RawTokens};
 use crate::credential::places::{Place, Places};
 
 /// Most places of a rule.
-const PLACES_MAX: usize = 16;
+pub(super) const PLACES_MAX: usize = 16;
 /// Most bytes of a name or a prefix.
-const NAME_MAX_BYTES: usize = 128;
+pub(super) const NAME_MAX_BYTES: usize = 128;
 /// Headers without which no request is understood, or which say something else to every proxy.
 const NOT_OURS: &[&str] = &[
     "host",

@@ -1,14 +1,14 @@
 //! Raw → [`Provider`].
 
-mod email;
-mod keys;
+pub(super) mod email;
+pub(super) mod keys;
 
 use std::mem::take;
 
-use sekisho_protocol::LEEWAY_MAX_S;
 use serde_json::Value;
 
 use super::field::{Field, Members};
+use super::limits;
 use super::parse::Parser;
 use super::raw::RawProvider;
 use super::require::claim_path;
@@ -17,9 +17,6 @@ use crate::verify::Provider;
 use crate::verify::algorithm::Algorithm;
 use crate::verify::provider::{ClaimValue, Rules};
 
-/// Ten years: longer than any token should live, and short enough that no sum overflows.
-const SECONDS_MAX: u32 = 315_360_000;
-
 impl Parser<'_> {
     pub(super) fn provider(&mut self, path: &str, mut raw: RawProvider) -> Option<Provider> {
         self.problems.unknown(path, &raw.unknown);
@@ -27,8 +24,10 @@ impl Parser<'_> {
         let issuers = self.issuers(format!("{path}.issuers"), take(&mut raw.issuers));
         let algorithms = self.algorithms(&format!("{path}.algorithms"), take(&mut raw.algorithms));
         let (keys, source) = self.keys(path, &mut raw, algorithms.as_deref());
-        let roles_claim = self.names_claim(format!("{path}.roles_claim"), take(&mut raw.roles_claim), "roles");
-        let groups_claim = self.names_claim(format!("{path}.groups_claim"), take(&mut raw.groups_claim), "groups");
+        let roles_claim =
+            self.names_claim(format!("{path}.roles_claim"), take(&mut raw.roles_claim), limits::ROLES_CLAIM);
+        let groups_claim =
+            self.names_claim(format!("{path}.groups_claim"), take(&mut raw.groups_claim), limits::GROUPS_CLAIM);
         let rules = self.rules(path, raw);
         Some(Provider {
             name: name?.into(),
@@ -52,14 +51,14 @@ impl Parser<'_> {
     fn rules(&mut self, path: &str, mut raw: RawProvider) -> Option<Rules> {
         let email = self.email(path, &mut raw);
         let audiences = self.texts(format!("{path}.audiences"), raw.audiences);
-        let leeway_s = self.problems.number(format_args!("{path}.leeway_s"), raw.leeway_s, 30, 0..=LEEWAY_MAX_S);
+        let leeway_s = self.problems.number(format_args!("{path}.leeway_s"), raw.leeway_s, limits::LEEWAY_S);
         let max_age_s = self.seconds(format!("{path}.max_age_s"), raw.max_age_s);
         let max_lifetime_s = self.seconds(format!("{path}.max_lifetime_s"), raw.max_lifetime_s);
         let required_claims = self.optional_texts(format!("{path}.required_claims"), raw.required_claims);
         let claim_values = self.claim_values(&format!("{path}.claim_values"), raw.claim_values);
         let types = self.optional_texts(format!("{path}.types"), raw.types);
         let subject_claim = match raw.subject_claim {
-            Field::Absent => Some("sub".to_owned()),
+            Field::Absent => Some(limits::SUBJECT_CLAIM.to_owned()),
             field => self.problems.text(format_args!("{path}.subject_claim"), field),
         };
         Some(Rules {
@@ -116,10 +115,7 @@ impl Parser<'_> {
     }
 
     fn seconds(&mut self, path: String, field: Field<u64>) -> Option<u64> {
-        if matches!(field, Field::Absent) {
-            return None;
-        }
-        Some(u64::from(self.problems.number(path, field, SECONDS_MAX, 1..=SECONDS_MAX)))
+        self.problems.bounded(path, field, limits::TOKEN_SECONDS).map(u64::from)
     }
 
     pub(super) fn optional_texts(&mut self, path: String, field: Field<Vec<String>>) -> Option<Vec<String>> {

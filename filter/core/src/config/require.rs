@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::field::{Field, Problems};
 use super::raw::{RawAddresses, RawClaim, RawNames, RawRequire};
-use super::window;
+use super::{limits, window};
 use crate::authorize::address::Addresses;
 use crate::authorize::facts::encoding::Encoding;
 use crate::authorize::facts::{ClaimPath, ClaimTest, Names, Questions, TokenTest};
@@ -18,7 +18,7 @@ use crate::route::template::Template;
 /// Most levels of `all`, `any` and `not`.
 const NESTING_MAX: usize = 8;
 /// Most elements of each list.
-const LIST_MAX: usize = 256;
+pub(super) const LIST_MAX: usize = 256;
 
 /// What requirements of a rule may refer to.
 pub(super) struct Known<'a> {
@@ -238,7 +238,7 @@ impl Reader<'_> {
             return;
         }
         self.wants_credential(&at);
-        let most_s = self.problems.number(&at, field, 1, 1..=u32::MAX);
+        let most_s = self.problems.bounded(&at, field, limits::AGE_S).unwrap_or(limits::AGE_S.min);
         parts.push(requirement(&at, test(u64::from(most_s))));
     }
 

@@ -18,7 +18,7 @@ use crate::route::template::Template;
 use crate::route::{Access, Also, Mode, OnBan, OnUnavailable, Preflight, Protected, Route};
 
 /// Most credentials beside the first.
-const ALSO_MAX: usize = 4;
+pub(super) const ALSO_MAX: usize = 4;
 
 /// What rules may refer to.
 pub(super) struct Common {
@@ -30,8 +30,19 @@ pub(super) struct Common {
     pub(super) knows_addresses: bool,
 }
 
+/// Fields of a rule that say nothing where no credential is read.
+pub(super) const OF_CREDENTIALS: [&str; 8] =
+    ["tokens", "providers", "also", "identity", "identity_headers", "upstream_credential", "on_unavailable", "on_ban"];
+/// How a configuration names what becomes of a CORS preflight.
+pub(super) const PREFLIGHT: &[(&str, Preflight)] = &[("check", Preflight::Check), ("pass", Preflight::Pass)];
+/// How it names what happens when nobody can be asked.
+pub(super) const ON_UNAVAILABLE: &[(&str, OnUnavailable)] =
+    &[("deny", OnUnavailable::Deny), ("allow", OnUnavailable::Allow)];
+/// How it names what becomes of an open stream.
+pub(super) const ON_BAN: &[(&str, OnBan)] = &[("cut", OnBan::Cut), ("finish", OnBan::Finish)];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Public,
     Protected,
     Optional,
@@ -39,9 +50,9 @@ enum Kind {
 }
 
 impl Kind {
-    const WORDS: &[(&str, Self)] =
+    pub(super) const WORDS: &[(&str, Self)] =
         &[("public", Self::Public), ("protected", Self::Protected), ("optional", Self::Optional), ("deny", Self::Deny)];
-    const UNMATCHED: &[(&str, Self)] =
+    pub(super) const UNMATCHED: &[(&str, Self)] =
         &[("deny", Self::Deny), ("protected", Self::Protected), ("public", Self::Public)];
 
     fn reads_credentials(self) -> bool {
@@ -81,7 +92,7 @@ impl Parser<'_> {
             format_args!("{path}.cors_preflight"),
             std::mem::take(&mut raw.cors_preflight),
             Preflight::Check,
-            &[("check", Preflight::Check), ("pass", Preflight::Pass)],
+            PREFLIGHT,
         );
         let mode = self.mode(format!("{path}.shadow"), std::mem::take(&mut raw.shadow));
         let access = match kind? {
@@ -157,16 +168,17 @@ impl Parser<'_> {
 
     /// Fields that say nothing where no credential is read.
     fn refuse_credentials(&mut self, path: &str, raw: &RawRoute) {
-        for (name, is_there) in [
-            ("tokens", is_there(&raw.tokens)),
-            ("providers", is_there(&raw.providers)),
-            ("also", is_there(&raw.also)),
-            ("identity", is_there(&raw.identity)),
-            ("identity_headers", is_there(&raw.identity_headers)),
-            ("upstream_credential", is_there(&raw.upstream_credential)),
-            ("on_unavailable", is_there(&raw.on_unavailable)),
-            ("on_ban", is_there(&raw.on_ban)),
-        ] {
+        let there = [
+            is_there(&raw.tokens),
+            is_there(&raw.providers),
+            is_there(&raw.also),
+            is_there(&raw.identity),
+            is_there(&raw.identity_headers),
+            is_there(&raw.upstream_credential),
+            is_there(&raw.on_unavailable),
+            is_there(&raw.on_ban),
+        ];
+        for (name, is_there) in OF_CREDENTIALS.iter().zip(there) {
             if is_there {
                 self.problems.push(format_args!("{path}.{name}"), "says nothing on a rule that reads no credentials");
             }
@@ -198,8 +210,6 @@ impl Parser<'_> {
         if also.len() > ALSO_MAX {
             self.problems.push(format_args!("{path}.also"), format_args!("has more than {ALSO_MAX} elements"));
         }
-        let on_unavailable = &[("deny", OnUnavailable::Deny), ("allow", OnUnavailable::Allow)];
-        let on_ban = &[("cut", OnBan::Cut), ("finish", OnBan::Finish)];
         Protected {
             providers: self.providers(format!("{path}.providers"), raw.providers, common),
             also,
@@ -210,9 +220,9 @@ impl Parser<'_> {
                 format_args!("{path}.on_unavailable"),
                 raw.on_unavailable,
                 OnUnavailable::Deny,
-                on_unavailable,
+                ON_UNAVAILABLE,
             ),
-            on_ban: self.problems.choice(format_args!("{path}.on_ban"), raw.on_ban, OnBan::Cut, on_ban),
+            on_ban: self.problems.choice(format_args!("{path}.on_ban"), raw.on_ban, OnBan::Cut, ON_BAN),
             places,
         }
     }

@@ -4,6 +4,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 
+mod documentation;
+
+#[cfg(feature = "schema")]
+pub(crate) use documentation::documented;
+
 /// A configuration that is right, for tests to change.
 pub(crate) fn sound() -> Value {
     json!({
@@ -228,37 +233,4 @@ fn e8_the_key_set_changes_with_what_decides_about_tokens_and_with_nothing_else()
     assert_eq!(key_set(&|c| c["routes"][2]["on_unavailable"] = json!("deny")), before);
     assert_ne!(key_set(&|c| c["providers"][0]["hs256_secret_env"] = json!("LLM")), before);
     assert_ne!(key_set(&|c| c["providers"][0]["audiences"] = json!(["x"])), before);
-}
-
-/// What stands between "```json" and "```" in a page.
-fn examples(page: &str) -> Vec<&str> {
-    page.split("```json\n").skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
-}
-
-#[test]
-fn the_examples_of_the_documentation_are_right() {
-    let filter = examples(include_str!("../../../../docs/filter.md"));
-    let whole: Value = serde_json::from_str(filter[0]).unwrap();
-    assert_eq!(check(&whole.to_string()), []);
-    let pages = [include_str!("../../../../docs/tokens.md"), include_str!("../../../../docs/identity.md")];
-    let fields: Vec<_> = filter[1..].iter().copied().chain(pages.into_iter().flat_map(examples)).collect();
-    assert!(fields.len() >= 3, "{fields:?}");
-    for example in fields {
-        let fields: Value =
-            serde_json::from_str(&format!("{{{example}}}")).unwrap_or_else(|e| panic!("{e}: {example}"));
-        let mut config = whole.clone();
-        config.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        assert_eq!(check(&config.to_string()), [], "{example}");
-    }
-}
-
-#[test]
-fn every_reason_for_refusing_a_token_is_in_the_documentation() {
-    let page = include_str!("../../../../docs/tokens.md");
-    let source = include_str!("../verify/invalid.rs");
-    let codes: Vec<_> = source.split('"').filter(|text| text.starts_with("token_")).collect();
-    assert!(codes.len() > 25, "{codes:?}");
-    for code in codes {
-        assert!(page.contains(&format!("`{code}`")), "{code} is not in docs/tokens.md");
-    }
 }

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::field::{Field, Problems};
 use super::parse::Parser;
-use super::places;
 use super::raw::{RawIdentityHeader, RawUpstreamCredential};
 use super::require::{Known, Reader, claim_path};
+use super::{limits, places};
 use crate::authorize::facts::Questions;
 use crate::authorize::facts::encoding::Encoding;
 use crate::identity::headers::{HeaderValue, IdentityHeader};
@@ -14,9 +14,9 @@ use crate::secret::Secret;
 use crate::upstream::UpstreamCredential;
 
 /// Most headers of a rule.
-const HEADERS_MAX: usize = 32;
+pub(super) const HEADERS_MAX: usize = 32;
 /// Most credentials of a rule.
-const CREDENTIALS_MAX: usize = 16;
+pub(super) const CREDENTIALS_MAX: usize = 16;
 
 /// Reads `identity_headers`.
 pub(super) fn identity_headers(
@@ -126,13 +126,14 @@ impl Parser<'_> {
         scheme: Field<String>,
         secret: Field<String>,
     ) -> Option<(String, Secret)> {
-        let header = self.problems.optional(format_args!("{at}.header"), header).unwrap_or("authorization".into());
+        let header =
+            self.problems.optional(format_args!("{at}.header"), header).unwrap_or(limits::CREDENTIAL_HEADER.into());
         if !places::is_header(&header) || header.starts_with("x-sekisho-") {
             self.problems
                 .push(format_args!("{at}.header"), "is not the name, in lower case, of a header for a credential");
         }
         let scheme = match scheme {
-            Field::Absent if header == "authorization" => Some("Bearer".to_owned()),
+            Field::Absent if header == limits::CREDENTIAL_HEADER => Some("Bearer".to_owned()),
             field => self.problems.optional(format_args!("{at}.scheme"), field),
         };
         if scheme.as_ref().is_some_and(|scheme| !places::is_token(scheme)) {

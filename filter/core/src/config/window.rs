@@ -7,7 +7,7 @@ use super::field::{Field, Problems};
 use super::raw::RawWindow;
 use crate::authorize::window::{DAY_MIN, Window};
 
-const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Reads a window.
 pub(super) fn window(problems: &mut Problems, at: &str, raw: RawWindow) -> Window {

@@ -7,6 +7,9 @@ use super::super::parse::Parser;
 use super::super::raw::RawProvider;
 use crate::verify::provider::{Domains, EmailRule};
 
+/// How a configuration names whether `email_verified` must be true.
+pub(in super::super) const VERIFIED: &[(&str, bool)] = &[("required", true), ("ignored", false)];
+
 impl Parser<'_> {
     pub(super) fn email(&mut self, path: &str, raw: &mut RawProvider) -> Option<EmailRule> {
         let (claim, domains) = (take(&mut raw.email_claim), take(&mut raw.email_domains));
@@ -24,8 +27,7 @@ impl Parser<'_> {
         }
         let claim = self.problems.text(format_args!("{path}.email_claim"), claim);
         let domains = self.email_domains(format!("{path}.email_domains"), domains);
-        let words = [("required", true), ("ignored", false)];
-        let verified = self.problems.choice(format_args!("{path}.email_verified"), verified, true, &words);
+        let verified = self.problems.choice(format_args!("{path}.email_verified"), verified, true, VERIFIED);
         let required = self.problems.optional(format_args!("{path}.email_required"), required).unwrap_or(false);
         Some(EmailRule { claim: claim?, domains: domains?, verified, required })
     }

@@ -15,7 +15,7 @@ use crate::verify::algorithm::Algorithm;
 use crate::verify::key::VerifyingKey;
 
 /// Members that only a private or secret key has (RFC 7518 §6).
-const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(in super::super) const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 impl Parser<'_> {
     /// The keys that stand in the configuration, and the source of others. A provider has at least one of both.
