@@ -190,6 +190,13 @@ impl Problems {
         self.optional(path, field)
     }
 
+    /// Says what is missing if a list names nothing. What it names may be wrong all the same.
+    pub(super) fn named<T>(&mut self, path: impl Display, field: &Field<Vec<T>>, missing: &str) {
+        if matches!(field, Field::Absent) || matches!(field, Field::Present(list) if list.is_empty()) {
+            self.push(path, missing);
+        }
+    }
+
     /// A required text that is not empty.
     #[inline(never)]
     pub(super) fn text(&mut self, path: impl Display, field: Field<String>) -> Option<String> {

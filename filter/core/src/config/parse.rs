@@ -105,10 +105,9 @@ impl Parser<'_> {
     fn policy(&mut self, raw: RawPolicy) -> Option<Policy> {
         self.problems.unknown("", &raw.unknown);
         let mesh = self.problems.required("mesh", raw.mesh).and_then(|mesh| self.mesh(mesh));
+        let missing = "names no provider: without one no token could be accepted";
+        self.problems.named("providers", &raw.providers, missing);
         let providers = self.list("providers", raw.providers, Self::provider);
-        if providers.is_empty() {
-            self.problems.push("providers", "names no provider: without one no token could be accepted");
-        }
         // What keys are derived from is checked above; a wrong mesh is a problem already.
         let mesh_secret = mesh.as_ref().map(|mesh| &mesh.secret);
         let identities =
@@ -128,11 +127,9 @@ impl Parser<'_> {
             providers: providers.iter().map(|provider| Rc::clone(&provider.name)).collect(),
             knows_addresses: client_address.is_some(),
         };
+        self.problems.named("routes", &raw.routes, "names no route: every request would be refused");
         let routes =
             self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common, &mut questions));
-        if routes.is_empty() {
-            self.problems.push("routes", "names no route: every request would be refused");
-        }
         self.unique("routes", "name", routes.iter().map(|r| &*r.name));
         let routes = RouteTable::new(routes, self.unmatched(raw.unmatched, &common));
         let verify_budget_ms = self.problems.number("verify_budget_ms", raw.verify_budget_ms, limits::VERIFY_BUDGET_MS);

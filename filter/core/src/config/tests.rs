@@ -211,6 +211,17 @@ fn all_problems_are_listed_at_once() {
 }
 
 #[test]
+fn one_wrong_field_hides_no_other_and_is_not_taken_for_an_empty_list() {
+    let problems = problems(|c| {
+        c["providers"][0]["issuers"] = json!("sekisho");
+        c["providers"][0]["audiences"] = json!([]);
+        c["routes"] = json!([{"name": "", "access": "protected"}]);
+    });
+    let paths: Vec<_> = problems.iter().filter_map(|problem| problem.split(':').next()).collect();
+    assert_eq!(paths, ["providers[0].issuers", "providers[0].audiences", "routes[0].name"], "{problems:#?}");
+}
+
+#[test]
 fn text_that_is_no_object_is_one_problem() {
     for text in ["", "{", "[]", "null", "\"x\""] {
         assert_eq!(check(text).len(), 1, "{text:?}");
