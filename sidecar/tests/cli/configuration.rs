@@ -46,6 +46,25 @@ fn the_example_for_envoy_is_good() {
 }
 
 #[test]
+fn the_examples_for_istio_and_envoy_gateway_are_good() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy");
+    for file in ["istio/wasmplugin.yaml", "gateway/extension-policy.yaml"] {
+        let example = folder.join(file);
+        let ended = run(bare(&["config", "check", example.to_str().expect("a path")]));
+        assert_eq!(ended.code, 0, "{file}: {}", ended.err);
+        assert!(ended.out.contains("Kubernetes"), "{}", ended.out);
+    }
+    let clusters = run(bare(&["config", "check", folder.join("istio/envoyfilter.yaml").to_str().expect("a path")]));
+    assert_eq!(clusters.code, 2, "it holds no configuration of the filter, and nobody is told that one is good");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let ended = run(bare(&["config", "schema"]));
+    assert_eq!((ended.code, ended.json()["title"].as_str()), (0, Some("Configuration of the Sekisho filter")));
+}
+
+#[test]
 fn a_file_that_is_not_there_is_a_problem_like_any_other() {
     let ended = run(bare(&["config", "check", "/nowhere/at/all"]));
     assert_eq!(ended.code, 2);
