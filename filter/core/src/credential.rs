@@ -25,6 +25,8 @@ pub enum NoCredential {
     Missing,
     /// There is a header for it, but no token in it.
     NotBearer,
+    /// There is a header for it, and in it a credential of another kind.
+    Foreign,
     /// There is a token that cannot be valid.
     Invalid(Invalid),
     /// The request is not well-formed.
@@ -34,8 +36,10 @@ pub enum NoCredential {
 /// What one place holds.
 enum Found<'a> {
     Nothing,
-    /// Something that is no token, such as another scheme.
+    /// Something that should be a token and is none.
     Other,
+    /// Something of another kind, such as another scheme.
+    Foreign,
     Token(Cow<'a, [u8]>),
     /// More than one: whose is it?
     Several,
@@ -55,6 +59,7 @@ pub fn extract<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, N
             Found::Token(token) => Ok(Credential::Token(token)),
             Found::Nothing => Err(NoCredential::Missing),
             Found::Other => Err(NoCredential::NotBearer),
+            Found::Foreign => Err(NoCredential::Foreign),
             Found::Several => Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
         };
     }
@@ -62,11 +67,12 @@ pub fn extract<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, N
 }
 
 fn extract_among<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, NoCredential> {
-    let (mut found, mut unlike, mut other) = (None, None, false);
+    let (mut found, mut unlike, mut other, mut foreign) = (None, None, false, false);
     for place in &places.from {
         match look(place, head) {
             Found::Nothing => {}
             Found::Other => other = true,
+            Found::Foreign => foreign = true,
             Found::Several => return Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
             Found::Token(token) => match check_shape(&token) {
                 Err(NoCredential::NotBearer) => other = true,
@@ -83,6 +89,7 @@ fn extract_among<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>,
     match found.or(unlike) {
         Some(token) => Ok(Credential::Token(token)),
         None if other => Err(NoCredential::NotBearer),
+        None if foreign => Err(NoCredential::Foreign),
         None => Err(NoCredential::Missing),
     }
 }
@@ -104,15 +111,24 @@ pub fn check_shape(token: &[u8]) -> Result<(), NoCredential> {
 
 fn look<'a>(place: &Place, head: &Head<'a>) -> Found<'a> {
     match place {
-        Place::Scheme { header, scheme } => in_header(head, header, |value| after_scheme(value, scheme)),
-        Place::Header { header, prefix } => in_header(head, header, |value| after_prefix(value, prefix)),
+        Place::Scheme { header, scheme } => {
+            in_header(head, header, |value| after_scheme(value, scheme), |value| has_scheme(value, scheme))
+        }
+        Place::Header { header, prefix } => {
+            in_header(head, header, |value| after_prefix(value, prefix), |value| has_prefix(value, prefix))
+        }
         Place::Query(name) => one_of(query::values(head.path, name)),
         Place::Cookie(name) => one_of(cookie::values(head, name)),
     }
 }
 
 /// Two headers are two credentials even with equal values (rule E1).
-fn in_header<'a>(head: &Head<'a>, header: &[u8], token: impl Fn(&'a [u8]) -> Option<&'a [u8]>) -> Found<'a> {
+fn in_header<'a>(
+    head: &Head<'a>,
+    header: &[u8],
+    token: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
+    is_ours: impl Fn(&[u8]) -> bool,
+) -> Found<'a> {
     let mut values = head.pairs.iter().filter(|(name, _)| *name == header).map(|(_, value)| *value);
     match (values.next(), values.next()) {
         (None, _) => Found::Nothing,
@@ -121,7 +137,8 @@ fn in_header<'a>(head: &Head<'a>, header: &[u8], token: impl Fn(&'a [u8]) -> Opt
         (Some(value), None) => match token(value) {
             Some(token) => Found::Token(Cow::Borrowed(token)),
             None if value.contains(&b',') => Found::Several,
-            None => Found::Other,
+            None if is_ours(value) => Found::Other,
+            None => Found::Foreign,
         },
     }
 }
@@ -150,6 +167,18 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
         return None;
     }
     Some(rest.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+/// Whether a value would be of this scheme to a reader that is less strict about what follows it.
+fn has_scheme(value: &[u8], scheme: &str) -> bool {
+    let value = value.trim_ascii_start();
+    value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+        && !value.get(scheme.len()).is_some_and(u8::is_ascii_alphanumeric)
+}
+
+fn has_prefix(value: &[u8], prefix: &str) -> bool {
+    let value = value.trim_ascii_start();
+    value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 fn after_prefix<'a>(value: &'a [u8], prefix: &str) -> Option<&'a [u8]> {

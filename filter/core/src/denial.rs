@@ -175,7 +175,7 @@ impl From<NoCredential> for Refusal {
     fn from(none: NoCredential) -> Self {
         match none {
             NoCredential::Missing => Self::Denied(Denial::Missing),
-            NoCredential::NotBearer => Self::Denied(Denial::NotBearer),
+            NoCredential::NotBearer | NoCredential::Foreign => Self::Denied(Denial::NotBearer),
             NoCredential::Invalid(invalid) => Self::Denied(Denial::Invalid(invalid)),
             NoCredential::Malformed(malformed) => Self::Malformed(malformed),
         }

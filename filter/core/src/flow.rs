@@ -13,16 +13,17 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest};
-use sekisho_protocol::{Digest, PROTOCOL};
+use sekisho_protocol::{Digest, Epoch, PROTOCOL};
 
 use crate::authorize::facts::Facts;
 use crate::authorize::{Subject, Unmet};
 use crate::check::ShareKey;
 use crate::config::Policy;
+use crate::credential::places::{Places, take_away};
 use crate::credential::{self, Credential, NoCredential, query};
 use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::head::{self, Head, Pairs};
-use crate::identity::{Caller, Verified};
+use crate::identity::{Caller, Header, Verified};
 use crate::live::Stream;
 use crate::path::Unusual;
 use crate::route::target::Target;
@@ -76,6 +77,10 @@ pub struct Flow {
     facts: Rc<Facts>,
     /// The credentials besides.
     also: Vec<Rc<Verified>>,
+    /// Headers that tell the upstream what the tokens say.
+    payloads: Vec<Header>,
+    /// Up to which change sidecars had looked when they allowed an earlier credential.
+    asked_at: Option<(Epoch, u64)>,
     /// Which credential is looked up next: the first, then those besides.
     next: usize,
     /// What its rule requires and it lacks.
@@ -155,16 +160,19 @@ pub fn begin(
 ) -> Verdict {
     let mut pending = Pending::of(policy, id, head, target);
     let route = policy.routes.get(id);
-    if route.preflight == Preflight::Pass && head.is_preflight() {
-        // None carries a credential; what looks like one is not for whoever answers.
-        route.places().for_each(|places| places.take_away(head, &mut pending.edits));
-        return Verdict::Allow(pending, None);
+    if let Some(protected) = route.protected() {
+        upstream::strip(&protected.credentials, head, &mut pending.edits);
     }
     let address = || pending::address_of(policy, head);
     let subject = Subject { identity: None, facts: None, address: &address, path: &target.path, now_s: now.unix_s };
     // A client at the wrong place or time costs no signature.
     if let Some(unmet) = route.require.as_ref().filter(|_| route.looks_around).and_then(|r| r.ruled_out(&subject)) {
         return pending.deny(Denial::Unmet(unmet));
+    }
+    if route.preflight == Preflight::Pass && head.is_preflight() {
+        // None carries a credential; what looks like one is not for whoever answers.
+        take_away(route.places(), |_| false, head, &mut pending.edits);
+        return Verdict::Allow(pending, None);
     }
     let (protected, is_optional) = match &route.access {
         Access::Deny => return pending.deny(Denial::Closed),
@@ -174,14 +182,16 @@ pub fn begin(
     };
     let token = match credential::extract(&protected.places, head) {
         Ok(Credential::Token(token)) => token,
-        Err(NoCredential::Missing | NoCredential::NotBearer) if is_optional => {
+        Err(NoCredential::Missing | NoCredential::Foreign) if is_optional => {
+            // What has another scheme is the upstream's; what only looks like a place of ours is nobody's.
+            let is_first = |places: &Places| std::ptr::eq(places, &*protected.places);
+            take_away(route.places(), is_first, head, &mut pending.edits);
             return anonymous(pending, route, &subject);
         }
         Err(none) => return pending.refuse(none),
     };
-    protected.places.edit(head, &token, &mut pending.edits);
-    upstream::strip(&protected.credentials, head, &mut pending.edits);
-    match besides(protected, head, &mut pending) {
+    take_away(route.places(), |places| places.forward, head, &mut pending.edits);
+    match besides(protected, head) {
         Ok(also) => match proof::prove(pending, Claimed { token, also }, &subject, shared, now) {
             Verdict::Ask(mut flow, ask) => {
                 flow.pending.trace = Some(trace::of(head));
@@ -208,15 +218,10 @@ fn anonymous(pending: Pending, route: &Route, subject: &Subject<'_>) -> Verdict 
 }
 
 /// The tokens that a rule wants to see beside the first, all of them.
-fn besides<'a>(
-    protected: &Protected,
-    head: &Head<'a>,
-    pending: &mut Pending,
-) -> Result<Vec<Cow<'a, [u8]>>, NoCredential> {
+fn besides<'a>(protected: &Protected, head: &Head<'a>) -> Result<Vec<Cow<'a, [u8]>>, NoCredential> {
     let mut tokens = Vec::new();
     for also in &protected.also {
         let Credential::Token(token) = credential::extract(&also.places, head)?;
-        also.places.edit(head, &token, &mut pending.edits);
         tokens.push(token);
     }
     Ok(tokens)
@@ -268,7 +273,7 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         Checked::Failed => {
             let may_pass = flow.may_pass_unchecked() && shared.may_pass_unchecked(&flow.pending.policy);
             if may_pass || shared.is_fresh(&flow.pending.policy, now) {
-                return go_on(flow, shared, now);
+                return go_on(flow, None, shared, now);
             }
             return flow.pending.refuse(Inability::Unavailable);
         }
@@ -286,12 +291,18 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
             flow.pending.deny(reason.clone().into())
         }
         (CheckDecision::Allow, Some(_)) if !as_new => flow.pending.refuse(Inability::Unconfirmed),
-        (CheckDecision::Allow, _) => go_on(flow, shared, now),
+        (CheckDecision::Allow, _) => go_on(flow, Some(reply), shared, now),
     }
 }
 
 /// The credential that was looked up bars nothing: on to the next.
-fn go_on(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
+fn go_on(mut flow: Flow, reply: Option<&CheckReply>, shared: &mut Shared, now: Now) -> Verdict {
+    let looked_at = reply.map(|reply| (reply.epoch.clone(), reply.version));
+    // Rule P5: what changed between two answers may be about the credential of the first.
+    if flow.asked_at.is_some() && flow.asked_at != looked_at {
+        return flow.pending.refuse(Inability::Unconfirmed);
+    }
+    flow.asked_at = looked_at;
     flow.next += 1;
     judge(flow, shared, now)
 }
@@ -315,7 +326,7 @@ fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
 }
 
 fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
-    let Flow { mut pending, verified, facts, also, unmet, upstream, .. } = flow;
+    let Flow { mut pending, verified, facts, also, unmet, upstream, payloads, .. } = flow;
     if let Some(unmet) = unmet {
         return pending.deny(Denial::Unmet(unmet));
     }
@@ -334,6 +345,7 @@ fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     let headers = Rc::clone(&protected.headers);
     pending.edits.caller = Some(Caller { verified: Rc::clone(&verified), facts, headers, assertion });
     pending.edits.upstream = upstream;
+    pending.edits.set.extend(payloads);
     // What is let in by a rule that refuses nobody is not cut either.
     let is_cut = protected.on_ban == OnBan::Cut && !pending.is_shadow();
     let stream = is_cut.then(|| Stream { policy, route: pending.route, verified, also });

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use sekisho_protocol::feed::{FeedBody, FeedReply};
+use sekisho_protocol::identity::HEADER;
 use sekisho_protocol::{Digest, Epoch, PROTOCOL, ReplicaId};
 
 use crate::authorize::address::Connection;
@@ -91,11 +92,11 @@ fn explanation(step: Step) -> Explanation {
         Step::Allow(passage) => {
             let upstream = passage.edits.upstream.as_ref().map(|credential| credential.header.clone());
             let shown = |name: &str, value: &[u8]| {
-                let is_secret = upstream.as_deref() == Some(name);
-                if is_secret {
-                    "(the upstream's credential)".into()
-                } else {
-                    String::from_utf8_lossy(value).into_owned()
+                // Neither is anybody's but the upstream's.
+                match name {
+                    HEADER => "(a signed assertion)".into(),
+                    name if upstream.as_deref() == Some(name) => "(the upstream's credential)".into(),
+                    _ => String::from_utf8_lossy(value).into_owned(),
                 }
             };
             let set = passage.edits.settings().map(|(name, value)| (name.to_owned(), shown(name, value))).collect();

@@ -104,8 +104,9 @@ pub fn normal_host(authority: &[u8]) -> Option<Cow<'_, str>> {
         None => authority.split(':').next().unwrap_or_default(),
     };
     let port = authority.get(host.len()..).unwrap_or_default();
-    let port_is_plain =
-        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+    // Envoy takes only a number away, so the router would see another host than the rules.
+    let is_number = |p: &str| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok();
+    let port_is_plain = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
     let byte_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
     if host.is_empty() || host.ends_with('.') || !port_is_plain || !host.bytes().all(byte_is_plain) {
         return None;
@@ -179,6 +180,11 @@ mod tests {
             ("example.com.", None),
             ("example.com, other", None),
             (":80", None),
+            ("example.com:", None),
+            ("example.com:65536", None),
+            ("example.com:99999999999", None),
+            ("example.com:+1", None),
+            ("[::1]:", None),
             ("user@example.com", None),
             ("example.com:80@evil", None),
             ("exa mple", None),

@@ -165,6 +165,8 @@ impl RouteTable {
             match route.matcher.matches(target) {
                 Match::Yes => return Ok(RouteId(index)),
                 Match::No => {}
+                // A rule that refuses nobody must not make another refuse.
+                Match::TooLong if route.mode == Mode::Shadow => {}
                 Match::TooLong => return Err(TooLong),
             }
         }

@@ -1,27 +1,29 @@
 //! Browsers that go somewhere, as opposed to programs that call something: only they are sent to sign in.
 
+use std::fmt::Write as _;
+
 use crate::head::Head;
 
-/// Longest address to come back to, in bytes. A longer one is left out, and the browser lands on the front page.
+/// Longest target to come back to, in bytes. A longer one is left out, and the browser lands on the front page.
 const RETURN_MAX_BYTES: usize = 2_048;
 
 /// Where a browser is sent that must sign in: the sign-in page, told where to come back to. None if the request
 /// is no navigation.
 ///
 /// The way back never leaves this origin: on a page of this host it is a path, elsewhere the path on the host
-/// that was asked.
+/// that was asked. `target` is the request's, without the tokens in its query.
 #[must_use]
-pub fn sign_in(page: &str, head: &Head<'_>, host: &str) -> Option<String> {
+pub fn sign_in(page: &str, head: &Head<'_>, host: &str, target: &[u8]) -> Option<String> {
     if !is_navigation(head) {
         return None;
     }
-    let path = std::str::from_utf8(head.path).ok()?;
+    if target.len() > RETURN_MAX_BYTES {
+        return Some(page.to_owned());
+    }
+    let path = std::str::from_utf8(target).ok()?;
     let origin = if page.starts_with('/') { String::new() } else { format!("{}://{host}", scheme(head)) };
     let separator = if page.contains('?') { '&' } else { '?' };
     let back = encode(&format!("{origin}{path}"));
-    if back.len() > RETURN_MAX_BYTES {
-        return Some(page.to_owned());
-    }
     Some(format!("{page}{separator}rd={back}"))
 }
 
@@ -55,7 +57,8 @@ fn encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            let _infallible = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
@@ -70,7 +73,7 @@ mod tests {
     fn location(page: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<String> {
         let pairs: Vec<(&[u8], &[u8])> = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
         let head = Head { pairs: &pairs, method: method.as_bytes(), path: path.as_bytes(), ..Head::default() };
-        sign_in(page, &head, "app.example.com")
+        sign_in(page, &head, "app.example.com", head.path)
     }
 
     #[test]

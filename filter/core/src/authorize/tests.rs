@@ -23,7 +23,7 @@ struct Caller {
 
 fn signed_in() -> Caller {
     let identity = Identity { issued_at: Some(NOW - 600), signed_in_at: Some(NOW - 7_200), ..ann() };
-    let claims = json!({"roles": ["editor"], "groups": ["staff", "eu"], "department": "sales", "tenant": "acme"});
+    let claims = json!({"roles": ["editor"], "groups": ["staff", "eu"], "department": "sales", "tenant": "acme", "tenants": ["acme"]});
     Caller { identity: Some(identity), claims, address: Some("10.0.0.7"), path: "/t/acme/x" }
 }
 
@@ -81,6 +81,7 @@ fn each_requirement_is_met_or_not() {
         (json!({"claims": [{"claim": "tenant", "equals_path": "tenant"}]}), true),
         (json!({"claims": [{"claim": "department", "equals_path": "tenant"}]}), false),
         (json!({"claims": [{"claim": "missing", "equals_path": "tenant"}]}), false),
+        (json!({"claims": [{"claim": "tenants", "equals_path": "tenant"}]}), false),
         (json!({"addresses": {"allow": ["10.0.0.0/8"]}}), true),
         (json!({"addresses": {"block": ["10.0.0.7"]}}), false),
         (json!({"times": [{"days": ["mon"], "from": "09:00", "to": "17:30"}]}), true),

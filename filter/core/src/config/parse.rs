@@ -25,6 +25,8 @@ use crate::verify::{Invalid, Provider, json};
 
 /// Most different headers that all rules together set: each name of a request is compared with them.
 const HEADERS_MAX: usize = 128;
+/// Most regular expressions of all rules together: a path may have to be tried on each.
+const REGEXES_MAX: usize = 32;
 /// Most levels of objects and lists: requirements may be nested.
 const NESTING_MAX: usize = 48;
 /// Fewest bytes of the key of those who may ask why: below this it could be guessed.
@@ -131,6 +133,9 @@ impl Parser<'_> {
         let routes =
             self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common, &mut questions));
         self.unique("routes", "name", routes.iter().map(|r| &*r.name));
+        if routes.iter().filter(|route| route.matcher.is_dear()).count() > REGEXES_MAX {
+            self.problems.push("routes", format_args!("have more than {REGEXES_MAX} regular expressions"));
+        }
         let routes = RouteTable::new(routes, self.unmatched(raw.unmatched, &common));
         let verify_budget_ms = self.problems.number("verify_budget_ms", raw.verify_budget_ms, limits::VERIFY_BUDGET_MS);
         let host_crypto = self.problems.choice("host_crypto", raw.host_crypto, HostUse::Auto, HostUse::WORDS);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use serde_json::Value;
 
 use super::field::{Field, Problems};
@@ -196,7 +196,7 @@ impl Reader<'_> {
             self.problems.push(at, format_args!("`{name}` is no name in the rule's `match.template`"));
             return None;
         };
-        Some(Test::Path { claim: self.questions.ask_for_text(claim, Encoding::Plain), template, name })
+        Some(Test::Path { claim: self.questions.ask_for_text(claim, Encoding::Scalar), template, name })
     }
 
     fn addresses(&mut self, at: &str, raw: RawAddresses) -> Addresses {
@@ -223,6 +223,9 @@ impl Reader<'_> {
         for text in texts.iter().take(LIST_MAX) {
             let range = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
             match range {
+                Some(IpNet::V6(range)) if is_mapped(range) => {
+                    self.problems.push(&at, format_args!("`{text}` is of IPv4: write it so, as clients are compared"));
+                }
                 Some(range) if range.trunc() == range => ranges.push(range),
                 Some(range) => {
                     self.problems.push(&at, format_args!("`{text}` has bits behind its prefix: `{}`?", range.trunc()))
@@ -256,6 +259,11 @@ impl Reader<'_> {
         let elements = raw.into_iter().take(LIST_MAX).enumerate();
         Some(elements.filter_map(|(index, raw)| self.problems.required(format_args!("{at}[{index}]"), raw)).collect())
     }
+}
+
+/// Whether a range holds addresses of IPv4 written as IPv6 (RFC 4291 §2.5.5.2), under which no client is known.
+fn is_mapped(range: Ipv6Net) -> bool {
+    range.addr().to_ipv4_mapped().is_some() && range.prefix_len() >= 96
 }
 
 fn requirement(at: &str, test: Test) -> Requirement {

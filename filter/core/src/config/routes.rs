@@ -99,6 +99,10 @@ impl Parser<'_> {
             Kind::Protected => Access::Protected(self.protected(path, raw, common, &known, questions)),
             Kind::Optional => Access::Optional(self.protected(path, raw, common, &known, questions)),
             other => {
+                if preflight == Preflight::Pass && other == Kind::Deny {
+                    self.problems
+                        .push(format_args!("{path}.cors_preflight"), "lets requests into a rule that lets nobody in");
+                }
                 self.refuse_credentials(path, &raw);
                 if other == Kind::Public { Access::Public } else { Access::Deny }
             }
@@ -210,8 +214,10 @@ impl Parser<'_> {
         if also.len() > ALSO_MAX {
             self.problems.push(format_args!("{path}.also"), format_args!("has more than {ALSO_MAX} elements"));
         }
+        let providers = self.providers(format!("{path}.providers"), raw.providers, common);
+        self.two_tokens(path, providers.as_deref(), &also);
         Protected {
-            providers: self.providers(format!("{path}.providers"), raw.providers, common),
+            providers,
             also,
             target: self.target(&format!("{path}.identity"), raw.identity, common),
             headers: headers.unwrap_or_else(|| Rc::clone(&common.headers)),
@@ -224,6 +230,21 @@ impl Parser<'_> {
             ),
             on_ban: self.problems.choice(format_args!("{path}.on_ban"), raw.on_ban, OnBan::Cut, ON_BAN),
             places,
+        }
+    }
+
+    /// One token must not do for two.
+    fn two_tokens(&mut self, path: &str, first: Option<&[String]>, also: &[Also]) {
+        let is_first = |name: &String| first.is_none_or(|first| first.contains(name));
+        for (index, also_one) in also.iter().enumerate() {
+            let is_earlier = also.iter().take(index).any(|other| other.provider == also_one.provider);
+            if is_first(&also_one.provider) || is_earlier {
+                let wanted = "name under `providers` of this rule whose tokens come first, and each provider once";
+                self.problems.push(
+                    format_args!("{path}.also[{index}].provider"),
+                    format_args!("`{}` could be shown twice: {wanted}", also_one.provider),
+                );
+            }
         }
     }
 

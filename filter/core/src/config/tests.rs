@@ -181,6 +181,28 @@ fn each_wrong_field_is_named_with_its_path() {
             |c| c["routes"][2]["answers"] = json!({"shape": "xml"}),
             "routes[2].answers.shape: `xml` is not one of `llm`, `problem`",
         ),
+        (
+            |c| c["routes"][0]["match"]["headers"] = json!([{"name": "host", "equals": "x"}]),
+            "routes[0].match.headers[0].name: is not the name of a header in lower case, or is `host` or `cookie`",
+        ),
+        (
+            |c| {
+                c["client_address"] = json!("connection");
+                c["routes"][0]["require"] = json!({"addresses": {"block": ["::ffff:10.0.0.0/104"]}});
+            },
+            "routes[0].require.addresses.block: `::ffff:10.0.0.0/104` is of IPv4: write it so, as clients are compared",
+        ),
+        (
+            |c| c["routes"][0] = json!({"name": "d", "access": "deny", "cors_preflight": "pass"}),
+            "routes[0].cors_preflight: lets requests into a rule that lets nobody in",
+        ),
+        (
+            |c| {
+                let rule = |n: usize| json!({"name": n.to_string(), "match": {"regex": "/a.*"}, "access": "public"});
+                c["routes"] = (0..33).map(rule).collect();
+            },
+            "routes: have more than 32 regular expressions",
+        ),
         (|c| c["routes"][2]["name"] = json!("llm"), "routes: the name `llm` is used twice"),
         (|c| c["trusted_hops"] = json!(99), "trusted_hops: is not a whole number from 0 to 16"),
         (

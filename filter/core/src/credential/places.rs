@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::cookie;
 use crate::head::{Head, folds_to};
-use crate::identity::Edits;
+use crate::identity::{Edits, Header};
 
 /// Where a route reads tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,36 +64,12 @@ impl Place {
 }
 
 impl Places {
-    /// What becomes of a request that showed `token`: its credential is for this checkpoint, not for what lies
-    /// behind it, however an upstream reads the names of headers.
-    pub fn edit(&self, head: &Head<'_>, token: &[u8], edits: &mut Edits) {
-        if !self.forward {
-            self.take_away(head, edits);
-        }
-        if let Some(name) = &self.payload_header
-            && let Some(payload) = payload(token)
-        {
-            edits.set.push((Cow::Owned(name.to_string()), payload));
-        }
-    }
-
-    /// Takes every header and cookie away in which a token could be.
-    pub fn take_away(&self, head: &Head<'_>, edits: &mut Edits) {
-        for header in self.headers() {
-            for (name, _) in head.pairs.iter().filter(|(name, _)| folds_to(name, header)) {
-                const USUAL: &[u8] = b"authorization";
-                edits.remove.push(if *name == USUAL { Cow::Borrowed(USUAL) } else { Cow::Owned(name.to_vec()) });
-            }
-        }
-        if self.cookies().next().is_none() {
-            return;
-        }
-        if let Some(rest) = cookie::without(head, self.cookies()) {
-            edits.remove.push(Cow::Borrowed(b"cookie"));
-            if !rest.is_empty() {
-                edits.set.push(("cookie".into(), rest.into()));
-            }
-        }
+    /// The header that tells the upstream what the token says. Only of one that was verified: what is not could
+    /// say anything.
+    #[must_use]
+    pub fn payload(&self, token: &[u8]) -> Option<Header> {
+        let name = self.payload_header.as_ref()?;
+        Some((Cow::Owned(name.to_string()), payload(token)?))
     }
 
     /// The query parameters among them.
@@ -118,6 +94,38 @@ impl Places {
             Place::Scheme { header, .. } | Place::Header { header, .. } => Some(&**header),
             _ => None,
         })
+    }
+}
+
+/// Takes every header and cookie away in which a token could be that is not to go on, however an upstream reads the
+/// names of headers (rule E1): a credential is for this checkpoint, not for what lies behind it. `keeps` says of which
+/// places the header itself goes on; what only folds to its name never does.
+pub fn take_away<'p>(
+    places: impl Iterator<Item = &'p Places> + Clone,
+    keeps: impl Fn(&Places) -> bool,
+    head: &Head<'_>,
+    edits: &mut Edits,
+) {
+    const USUAL: &[u8] = b"authorization";
+    for shown in places.clone() {
+        let keeps = keeps(shown);
+        for header in shown.headers() {
+            let goes = |name: &[u8]| folds_to(name, header) && !(keeps && name == header);
+            for (name, _) in head.pairs.iter().filter(|(name, _)| goes(name)) {
+                edits.remove.push(if *name == USUAL { Cow::Borrowed(USUAL) } else { Cow::Owned(name.to_vec()) });
+            }
+        }
+    }
+    let mut cookies = places.filter(|shown| !shown.forward).flat_map(Places::cookies);
+    let names = cookies.clone();
+    if cookies.next().is_none() {
+        return;
+    }
+    if let Some(rest) = cookie::without(head, names) {
+        edits.remove.push(Cow::Borrowed(b"cookie"));
+        if !rest.is_empty() {
+            edits.set.push(("cookie".into(), rest.into()));
+        }
     }
 }
 

@@ -24,11 +24,12 @@ fn e4_only_a_recognisable_bearer_token_is_a_credential() {
         ("BEARER   abc ", Ok("abc")),
         ("Bearer", Err(NoCredential::NotBearer)),
         ("Bearer ", Err(NoCredential::NotBearer)),
-        ("Bearerabc", Err(NoCredential::NotBearer)),
-        ("Basic abc", Err(NoCredential::NotBearer)),
+        ("Bearer\tabc", Err(NoCredential::NotBearer)),
+        ("Bearerabc", Err(NoCredential::Foreign)),
+        ("Basic abc", Err(NoCredential::Foreign)),
         ("Bearer a b", Err(NoCredential::NotBearer)),
         ("Bearer \u{e9}", Err(NoCredential::NotBearer)),
-        ("", Err(NoCredential::NotBearer)),
+        ("", Err(NoCredential::Foreign)),
         ("Bearer a,Bearer b", Err(NoCredential::Malformed(Malformed::SeveralCredentials))),
         (&long, Err(NoCredential::Invalid(Invalid::TooLong))),
     ] {
@@ -55,7 +56,7 @@ fn e4_a_token_is_read_in_each_place_of_the_route_and_in_no_other() {
     ];
     for (headers, expected) in [
         (&[("authorization", "dpop a.b.c")][..], Ok("a.b.c".to_owned())),
-        (&[("authorization", "Bearer a.b.c")], Err(NoCredential::NotBearer)),
+        (&[("authorization", "Bearer a.b.c")], Err(NoCredential::Foreign)),
         (&[("x-token", "tok-a.b.c")], Ok("a.b.c".into())),
         (&[("x-token", "TOK-a.b.c")], Err(NoCredential::NotBearer)),
         (&[("x-plain", " a.b.c ")], Ok("a.b.c".into())),

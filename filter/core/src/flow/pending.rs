@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::answer::{Answers, navigation};
 use crate::authorize::address;
 use crate::config::Policy;
+use crate::credential::query;
 use crate::denial::{Denial, Refusal};
 use crate::head::Head;
 use crate::identity::Edits;
@@ -69,7 +70,10 @@ impl Pending {
     /// A request that begins.
     pub(super) fn of(policy: &Rc<Policy>, route: RouteId, head: &Head<'_>, target: &Target<'_>) -> Self {
         let sign_in = policy.routes.get(route).answers.sign_in.as_ref();
-        let sign_in = sign_in.and_then(|page| navigation::sign_in(page, head, &target.host));
+        let sign_in = sign_in.and_then(|page| {
+            let clean = query::without(head.path, policy.routes.get(route).parameters());
+            navigation::sign_in(page, head, &target.host, clean.as_deref().unwrap_or(head.path))
+        });
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
         Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, trace: None, note }
     }

@@ -71,7 +71,11 @@ pub(super) fn prove(
             let facts = verified.facts(&policy.questions, &claimed.token);
             let subject = Subject { identity: Some(&verified.identity), facts: Some(&facts), ..*subject };
             let (unmet, upstream) = authorize(&policy, &pending, protected, &subject);
-            judge(Flow { pending, verified, facts, also, next: 0, unmet, upstream }, shared, now)
+            let places = protected.also.iter().map(|also| &also.places).zip(&claimed.also);
+            let shown = std::iter::once((&*protected.places, &claimed.token)).chain(places);
+            let payloads = shown.filter_map(|(places, token)| places.payload(token)).collect();
+            let flow = Flow { pending, verified, facts, also, payloads, asked_at: None, next: 0, unmet, upstream };
+            judge(flow, shared, now)
         }
         Err(Unshown::Refused(refusal)) => pending.refuse(refusal),
         Err(Unshown::Unverified(unverified)) => {

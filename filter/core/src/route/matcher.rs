@@ -87,7 +87,7 @@ pub enum ValueTest {
 /// Longest path that a regular expression is tried on, in bytes. A longer one is refused where it matters.
 pub const REGEX_PATH_MAX_BYTES: usize = 1024;
 /// Most bytes of a compiled expression, which bounds the steps that each byte of a path costs.
-const REGEX_MAX_BYTES: usize = 16 * 1024;
+const REGEX_MAX_BYTES: usize = 8 * 1024;
 const REGEX_NESTING_MAX: u32 = 16;
 
 /// Whether a rule is about a request.
@@ -102,18 +102,27 @@ pub enum Match {
 }
 
 impl Matcher {
+    /// Whether it takes a regular expression to tell.
+    #[must_use]
+    pub fn is_dear(&self) -> bool {
+        matches!(self.path, PathPattern::Regex(_))
+    }
+
     /// Whether the rule is about `target`.
     #[must_use]
     pub fn matches(&self, target: &Target<'_>) -> Match {
-        if !self.host.matches(&target.host) {
+        // A regular expression is dearer than all the rest together.
+        let (is_cheap, headers) = (!self.is_dear(), &self.headers);
+        if !self.host.matches(&target.host) || !self.method(target.method) {
             return Match::No;
         }
-        match self.path.matches(target, self.ignores_case) {
-            Match::Yes if self.method(target.method) && self.headers.iter().all(|test| test.holds(target.pairs)) => {
-                Match::Yes
-            }
-            Match::Yes => Match::No,
-            other => other,
+        let fits = || headers.iter().all(|test| test.holds(target.pairs));
+        match is_cheap || fits() {
+            true => match self.path.matches(target, self.ignores_case) {
+                Match::Yes if is_cheap && !fits() => Match::No,
+                other => other,
+            },
+            false => Match::No,
         }
     }
 
@@ -180,6 +189,7 @@ fn literal_prefix(pattern: &str) -> String {
     if pattern.contains('|') || pattern.contains("(?") {
         return String::new();
     }
+    let pattern = pattern.trim_start_matches('^');
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '~' | '@' | ':');
     let mut prefix: String = pattern.chars().take_while(|c| plain(*c)).collect();
     // The last one may be meant any number of times, or none.

@@ -17,6 +17,8 @@ pub enum Encoding {
     Percent,
     /// JSON, with everything beyond ASCII escaped.
     Json,
+    /// A text, number or truth value as it is, and nothing else: for comparisons.
+    Scalar,
     /// JSON in base64url without padding (RFC 4648 §5).
     Base64Url,
 }
@@ -34,6 +36,7 @@ impl Encoding {
     pub fn encode(self, value: &Value) -> Option<Box<str>> {
         let text = match self {
             Self::Plain => listed(value, plain)?,
+            Self::Scalar => scalar(value)?,
             Self::Percent => listed(value, |text, _| Some(percent(text)))?,
             Self::Json => ascii_json(value),
             Self::Base64Url => BASE64_URL_SAFE_NO_PAD.encode(value.to_string()),

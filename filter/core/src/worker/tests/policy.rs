@@ -212,6 +212,31 @@ fn p5_a_stale_worker_checks_each_credential_and_believes_no_older_answer() {
 }
 
 #[test]
+fn p5_two_answers_of_different_moments_admit_nobody() {
+    for (second_version, expected) in [(0, "allow"), (1, "check_unconfirmed")] {
+        let mut world = two_tokens();
+        world.wait(10);
+        let id = world.id();
+        let (first, second) = (format!("Bearer {}", ann()), of_work());
+        let headers = [
+            (":method", "GET"),
+            (":authority", "localhost"),
+            (":path", "/w"),
+            ("authorization", first.as_str()),
+            ("x-work", second.as_str()),
+        ];
+        let Step::Check(_, share, _) = world.send(id, &headers) else { panic!("expected a check") };
+        world.worker.dispatched(id, CallId(1), share);
+        let version = world.version;
+        let mut steps = world.answer(1, version, CheckDecision::Allow);
+        let Some((_, Step::Check(_, share, _))) = steps.pop() else { panic!("expected a second check") };
+        world.worker.dispatched(id, CallId(2), share);
+        let steps = world.answer(2, version + second_version, CheckDecision::Allow);
+        assert_eq!(code(&steps[0].1), expected, "the sidecars knew {second_version} changes more");
+    }
+}
+
+#[test]
 fn an_upstream_is_shown_its_own_credential_and_never_the_clients() {
     let credentials = json!([
         {"when": {"scopes": {"all": ["admin"]}}, "secret_env": "LLM"},
@@ -237,7 +262,7 @@ fn an_upstream_is_shown_its_own_credential_and_never_the_clients() {
         &[("authorization", token.as_str()), ("x-api-key", "mine"), ("x_api_key", "mine")],
     );
     assert_eq!(set(&step, "x-api-key"), Some("j".repeat(32).as_str()), "without a scheme unless one is named");
-    assert_eq!(removed(&step), ["authorization", "x-api-key", "x_api_key"]);
+    assert_eq!(removed(&step), ["x-api-key", "x_api_key", "authorization"]);
     assert!(!format!("{step:?}").contains(&"j".repeat(32)), "a secret is in no log");
 }
 
@@ -373,4 +398,109 @@ fn questions_carry_the_trace_of_the_request_because_of_which_they_are_asked() {
     let Step::Check(_, _, Some(trace)) = ask(&mut world, "GET", "/v1", &headers) else { panic!("expected a check") };
     let trace: Vec<_> = trace.iter().map(|(name, value)| (*name, &**value)).collect();
     assert_eq!(trace, [(&b"traceparent"[..], &b"00-a-b-01"[..]), (b"x-request-id", b"r-1")]);
+}
+
+#[test]
+fn a_shadow_vouches_for_nothing_that_was_not_verified() {
+    let tokens = json!({"from": [{"header": "authorization"}, {"query": "t"}], "payload_header": "x-payload"});
+    let mut world = world(
+        json!([{"name": "s", "match": {"prefix": "/s"}, "access": "protected", "shadow": true, "tokens": tokens}]),
+        json!({}),
+    );
+    for (path, token) in [("/s", "x.eyJzdWIiOiJhZG1pbiJ9.x"), ("/s?t=x.%0d%0ax-sekisho-subject:%20admin.x", "")] {
+        let token = format!("Bearer {token}");
+        let headers = [("authorization", token.as_str())];
+        let step = ask(&mut world, "GET", path, if token.len() > 10 { &headers } else { &[] });
+        assert_eq!(set(&step, "x-payload"), None, "{path}");
+    }
+    let (_, step) = world.get("/s", &ann());
+    assert!(set(&step, "x-payload").is_some(), "what was verified may be said");
+}
+
+#[test]
+fn every_cookie_with_a_token_is_taken_away_whichever_credential_it_is() {
+    let work = json!({"name": "work", "issuers": ["work"], "audiences": ["mesh"], "hs256_secret_env": "LLM"});
+    let mut providers = sound()["providers"].as_array().unwrap().clone();
+    providers.push(work);
+    let mut world = world(
+        json!([{"name": "w", "match": {"prefix": "/w"}, "access": "protected", "providers": ["tokens"],
+                "tokens": {"from": [{"cookie": "a"}]}, "also": [{"provider": "work", "from": [{"cookie": "b"}]}]}]),
+        json!({"providers": providers}),
+    );
+    let cookie = format!("a={}; theirs=1; b={}", ann(), of_work());
+    let step = ask(&mut world, "GET", "/w", &[("cookie", cookie.as_str())]);
+    assert_eq!(set(&step, "cookie"), Some("theirs=1"));
+}
+
+#[test]
+fn one_token_is_never_enough_for_a_rule_that_wants_two() {
+    let problem = |providers: Value| {
+        let mut config = sound();
+        config["routes"][1]["providers"] = providers;
+        config["routes"][1]["also"] = json!([{"provider": "tokens", "from": [{"header": "x-second"}]}]);
+        let problems = Policy::parse(&config.to_string(), &environment).unwrap_err();
+        problems.iter().any(|problem| problem.path == "routes[1].also[0].provider")
+    };
+    assert!(problem(Value::Null) && problem(json!(["tokens"])));
+}
+
+#[test]
+fn where_no_credential_is_needed_one_that_is_broken_is_refused_all_the_same() {
+    let rule =
+        |from: Value| json!([{"name": "o", "match": {"prefix": "/o"}, "access": "optional", "tokens": {"from": from}}]);
+    let both = json!([{"header": "authorization"}, {"header": "x-token", "prefix": "tok-"}]);
+    for from in [json!([{"header": "authorization"}]), both] {
+        let mut world = world(rule(from.clone()), json!({}));
+        for value in ["Bearer a.b.c x", "Bearer\ta.b.c", "bearer", "Bearer ", "Bearer,a.b.c"] {
+            let step = ask(&mut world, "GET", "/o", &[("authorization", value)]);
+            assert!(matches!(status(&step), 400 | 401), "{value:?} {from}");
+        }
+        let step = ask(
+            &mut world,
+            "GET",
+            "/o",
+            &[("authorization", "Basic x"), ("x_authorization", "y"), ("X_Authorization", "y")],
+        );
+        assert_eq!(status(&step), 200);
+        let step = ask(&mut world, "GET", "/o", &[("authorization", "BearerToken x"), ("Authorization_", "y")]);
+        assert_eq!(status(&step), 200, "another scheme");
+    }
+    let mut world = world(rule(json!([{"header": "x-token", "prefix": "tok-"}])), json!({}));
+    let step = ask(&mut world, "GET", "/o", &[("x_token", "tok-a.b.c"), ("x-token", "other")]);
+    assert_eq!(removed(&step), ["x_token"], "what only folds to a place of ours goes");
+}
+
+#[test]
+fn a_credential_that_is_forwarded_goes_alone() {
+    let tokens = json!({"from": [{"header": "x-token"}], "forward": true});
+    let mut world =
+        world(json!([{"name": "f", "match": {"prefix": "/f"}, "access": "protected", "tokens": tokens}]), json!({}));
+    let token = ann();
+    let step = ask(&mut world, "GET", "/f", &[("x-token", token.as_str()), ("X_Token", "forged")]);
+    assert_eq!(removed(&step), ["X_Token"]);
+}
+
+#[test]
+fn no_token_of_the_query_is_in_the_address_to_come_back_to() {
+    let tokens = json!({"from": [{"query": "t"}]});
+    let mut world = world(
+        json!([{"name": "ui", "match": {"prefix": "/ui"}, "access": "protected", "tokens": tokens,
+                "require": {"max_sign_in_age_s": 60}, "answers": {"sign_in": "https://login.example/start"}}]),
+        json!({}),
+    );
+    let path = format!("/ui?a=1&t={}", ann());
+    let Step::Answer(answer) = ask(&mut world, "GET", &path, &[("accept", "text/html")]) else { panic!() };
+    let location = answer.headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.as_str());
+    assert_eq!(location, Some("https://login.example/start?rd=https%3A//localhost/ui%3Fa%3D1"));
+}
+
+#[test]
+fn the_name_of_an_upstreams_credential_is_no_clients_even_if_nobody_is_shown_one() {
+    let mut world = world(
+        json!([{"name": "o", "match": {"prefix": "/o"}, "access": "optional",
+                "upstream_credential": [{"header": "x-api-key", "secret_env": "JWT"}]}]),
+        json!({}),
+    );
+    let step = ask(&mut world, "GET", "/o", &[("x-api-key", "mine"), ("X_Api_Key", "mine")]);
+    assert_eq!((removed(&step), set(&step, "x-api-key")), (vec!["x-api-key".into(), "X_Api_Key".into()], None));
 }
