@@ -4,6 +4,7 @@
 //! a path, it must be the path that the rule was chosen for.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 /// Why a path is refused. One word for the log; a client learns only that its path is unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -94,21 +95,30 @@ fn escaped(high: Option<u8>, low: Option<u8>) -> Result<u8, Unusual> {
     if needless || separator { Err(Unusual::Escape) } else { Ok(hidden) }
 }
 
-/// The host of `:authority`, in lower case and without its port (RFC 3986 §3.2.2). None if it is no
-/// host, or has a second spelling: a trailing dot.
+/// The host of `:authority`, in lower case and without its port (RFC 3986 §3.2.2); an IPv6 address in its one
+/// canonical spelling (RFC 5952). None if it is no host, or has a second spelling: a trailing dot, an empty label.
 #[must_use]
 pub fn normal_host(authority: &[u8]) -> Option<Cow<'_, str>> {
     let authority = std::str::from_utf8(authority).ok()?;
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => authority.get(..v6.find(']')? + 2)?,
-        None => authority.split(':').next().unwrap_or_default(),
+    let length = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
     };
-    let port = authority.get(host.len()..).unwrap_or_default();
+    let (host, port) = authority.split_at_checked(length)?;
     // Envoy takes only a number away, so the router would see another host than the rules.
     let is_number = |p: &str| p.bytes().all(|b| b.is_ascii_digit()) && p.parse::<u16>().is_ok();
-    let port_is_plain = port.is_empty() || port.strip_prefix(':').is_some_and(is_number);
-    let byte_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
-    if host.is_empty() || host.ends_with('.') || !port_is_plain || !host.bytes().all(byte_is_plain) {
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_number) {
+        return None;
+    }
+    if let Some(bracketed) = host.strip_prefix('[') {
+        let address: Ipv6Addr = bracketed.strip_suffix(']')?.parse().ok()?;
+        // Another spelling is another host to the router, and the same one to the rules.
+        let canonical = format!("[{address}]");
+        return host.eq_ignore_ascii_case(&canonical).then_some(Cow::Owned(canonical));
+    }
+    let byte_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if !host.bytes().all(byte_is_plain) || host.split('.').any(str::is_empty) {
         return None;
     }
     if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -176,6 +186,11 @@ mod tests {
             ("Example.COM:8080", Some("example.com")),
             ("[::1]:8080", Some("[::1]")),
             ("[::1]", Some("[::1]")),
+            ("[0:0:0:0:0:0:0:1]:80", Some("[::1]")),
+            ("[2001:DB8::a]", Some("[2001:db8::a]")),
+            ("[::ffff:127.0.0.1]", Some("[::ffff:127.0.0.1]")),
+            ("[::ffff:7f00:1]", Some("[::ffff:127.0.0.1]")),
+            ("example.com:", Some("example.com")),
             ("", None),
             ("example.com.", None),
             ("example.com, other", None),
@@ -190,6 +205,16 @@ mod tests {
             ("exa mple", None),
             ("[::1", None),
             ("[::1]x", None),
+            ("[]", None),
+            ("[a.example.com]", None),
+            ("[::1%25eth0]", None),
+            ("a[::1]", None),
+            ("a]", None),
+            (".example.com", None),
+            ("..example.com", None),
+            ("a..example.com", None),
+            (".", None),
+            ("example.com:80:80", None),
         ] {
             assert_eq!(normal_host(authority.as_bytes()).as_deref(), expected, "{authority:?}");
         }
