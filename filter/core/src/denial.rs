@@ -74,6 +74,8 @@ pub enum Malformed {
     Path(Unusual),
     /// `CONNECT`, or no host or path.
     Target,
+    /// A header by which rules are told apart, and which servers read in different ways.
+    Header,
 }
 
 impl Denial {
@@ -227,6 +229,7 @@ impl Malformed {
             Self::SeveralCredentials => "several_credentials",
             Self::Path(_) => "unusual_path",
             Self::Target => "request_target",
+            Self::Header => "ambiguous_header",
         }
     }
 
@@ -237,6 +240,7 @@ impl Malformed {
             Self::SeveralCredentials => "The request carries more than one credential".into(),
             Self::Path(unusual) => format!("The request is refused: {unusual}"),
             Self::Target => "The request names no host, or no path".into(),
+            Self::Header => "The request is refused: a header that decides about it can be read in several ways".into(),
         }
     }
 }

@@ -25,7 +25,6 @@ use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::head::{self, Head, Pairs};
 use crate::identity::{Caller, Header, Verified};
 use crate::live::Stream;
-use crate::path::Unusual;
 use crate::route::target::Target;
 use crate::route::{Access, OnBan, OnUnavailable, Preflight, Protected, Route, RouteId};
 use crate::shared::Shared;
@@ -124,7 +123,7 @@ impl Flow {
 /// [`Malformed`] if the request has no host or no path that could be matched.
 pub fn route<'a>(policy: &Policy, head: &Head<'a>) -> Result<(RouteId, Target<'a>), Malformed> {
     let target = Target::of(head)?;
-    let id = policy.routes.find(&target).map_err(|_| Malformed::Path(Unusual::TooLong))?;
+    let id = policy.routes.find(&target)?;
     Ok((id, target))
 }
 

@@ -126,7 +126,7 @@ pub fn forged_trailers<'a, 'p>(
 impl Forgeable {
     /// Whether upstreams would believe `name`, however it is spelt: many of them (CGI, WSGI) cannot tell
     /// `X_Sekisho_Identity` from `x-sekisho-identity`.
-    fn names(&self, name: &[u8]) -> bool {
+    pub(crate) fn names(&self, name: &[u8]) -> bool {
         is_forgeable(name, self.trusted_hops) || self.ours.iter().any(|known| folds_to(name, known))
     }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::answer::Answers;
 use crate::authorize::Requirement;
 use crate::credential::places::Places;
+use crate::denial::Malformed;
 use crate::identity::assertion::Target as Audience;
 use crate::identity::headers::IdentityHeader;
 use crate::upstream::UpstreamCredential;
@@ -139,10 +140,6 @@ pub enum Mode {
     Shadow,
 }
 
-/// Why no rule could be found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLong;
-
 impl RouteTable {
     /// A table of rules, the first match of which wins.
     #[must_use]
@@ -158,16 +155,15 @@ impl RouteTable {
     /// The rule for a request.
     ///
     /// # Errors
-    /// [`TooLong`] if its path is too long for a rule that it would have to be compared with: what comes after
-    /// that rule must not apply instead.
-    pub fn find(&self, target: &Target<'_>) -> Result<RouteId, TooLong> {
+    /// [`Malformed`] if nobody can tell whether a rule is about it: what comes after that rule must not apply instead.
+    pub fn find(&self, target: &Target<'_>) -> Result<RouteId, Malformed> {
         for (index, route) in self.routes.iter().enumerate() {
             match route.matcher.matches(target) {
                 Match::Yes => return Ok(RouteId(index)),
                 Match::No => {}
                 // A rule that refuses nobody must not make another refuse.
-                Match::TooLong if route.mode == Mode::Shadow => {}
-                Match::TooLong => return Err(TooLong),
+                Match::Refused(_) if route.mode == Mode::Shadow => {}
+                Match::Refused(malformed) => return Err(malformed),
             }
         }
         Ok(RouteId::NONE)

@@ -145,12 +145,14 @@ impl Parser<'_> {
         if ours.len() > HEADERS_MAX {
             self.problems.push("routes", format_args!("set more than {HEADERS_MAX} different headers"));
         }
+        let forgeable = Forgeable { trusted_hops, ours };
+        self.tested_headers(&routes, &forgeable);
         let reads_queries = routes.iter().any(|route| route.parameters().next().is_some());
         let mesh = mesh?;
         Some(Policy {
             key_set: key_set(&mesh, &providers),
             reads_queries,
-            forgeable: Forgeable { trusted_hops, ours },
+            forgeable,
             questions: questions.complete(providers.iter().map(names_of).collect()),
             mesh,
             providers,
@@ -164,6 +166,17 @@ impl Parser<'_> {
             explain_key: self.explain(raw.explain),
             explains_all: false,
         })
+    }
+
+    /// A rule must not be chosen by what its upstream will never see.
+    fn tested_headers(&mut self, routes: &RouteTable, forgeable: &Forgeable) {
+        for route in routes.iter() {
+            for name in route.matcher.headers.iter().map(|test| &test.name).filter(|name| forgeable.names(name)) {
+                let name = String::from_utf8_lossy(name);
+                let message = format!("`{name}` is taken away from every client's request: no upstream sees it");
+                self.problems.push(format!("{}.match.headers", route.at), message);
+            }
+        }
     }
 
     fn client_address(&mut self, field: Field<String>) -> Option<AddressSource> {

@@ -174,6 +174,10 @@ fn each_wrong_field_is_named_with_its_path() {
             "routes[0].identity: says nothing on a rule that reads no credentials",
         ),
         (
+            |c| c["routes"][2]["match"]["headers"] = json!([{"name": "x-real-ip", "present": true}]),
+            "routes[2].match.headers: `x-real-ip` is taken away from every client's request: no upstream sees it",
+        ),
+        (
             |c| c["routes"][2]["on_unavailable"] = json!("maybe"),
             "routes[2].on_unavailable: `maybe` is not one of `deny`, `allow`",
         ),

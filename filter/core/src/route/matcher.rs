@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::target::Target;
 use super::template::Template;
+use crate::denial::Malformed;
 use crate::head::{Pairs, folds_to};
+use crate::path::Unusual;
 
 /// What a request must look like for a rule to apply.
 #[derive(Debug, Default)]
@@ -67,7 +69,7 @@ pub struct HeaderTest {
     pub value: ValueTest,
 }
 
-/// What a header's value must be. Several values count as one, joined with commas, as Envoy joins them.
+/// What a header's value must be.
 #[derive(Debug)]
 pub enum ValueTest {
     /// It is there.
@@ -97,8 +99,15 @@ pub enum Match {
     Yes,
     /// It is not.
     No,
-    /// It would take too long to tell.
-    TooLong,
+    /// That depends on who reads the request, or would take too long to tell: what comes after this rule must
+    /// not apply instead.
+    Refused(Malformed),
+}
+
+impl From<bool> for Match {
+    fn from(is: bool) -> Self {
+        if is { Self::Yes } else { Self::No }
+    }
 }
 
 impl Matcher {
@@ -111,19 +120,30 @@ impl Matcher {
     /// Whether the rule is about `target`.
     #[must_use]
     pub fn matches(&self, target: &Target<'_>) -> Match {
-        // A regular expression is dearer than all the rest together.
-        let (is_cheap, headers) = (!self.is_dear(), &self.headers);
         if !self.host.matches(&target.host) || !self.method(target.method) {
             return Match::No;
         }
-        let fits = || headers.iter().all(|test| test.holds(target.pairs));
-        match is_cheap || fits() {
-            true => match self.path.matches(target, self.ignores_case) {
-                Match::Yes if is_cheap && !fits() => Match::No,
-                other => other,
-            },
-            false => Match::No,
+        // A regular expression is dearer than all the rest together.
+        if self.is_dear() && self.headers(target.pairs, Match::Yes) == Match::No {
+            return Match::No;
         }
+        match self.path.matches(target, self.ignores_case) {
+            Match::No => Match::No,
+            path => self.headers(target.pairs, path),
+        }
+    }
+
+    /// Whether all headers fit, too, if the rest is `so_far`. One that surely does not decides.
+    fn headers(&self, pairs: &Pairs<'_>, so_far: Match) -> Match {
+        let mut all = so_far;
+        for test in &self.headers {
+            match test.holds(pairs) {
+                Some(true) => {}
+                Some(false) => return Match::No,
+                None => all = Match::Refused(Malformed::Header),
+            }
+        }
+        all
     }
 
     /// A rule about `GET` is about `HEAD`, too: it tells the same but for the content (RFC 9110 §9.3.2).
@@ -155,7 +175,7 @@ impl PathPattern {
             Self::Template(template) => template.matches(&target.path),
             Self::Regex(regex) => return regex.matches(&target.path),
         };
-        if is { Match::Yes } else { Match::No }
+        is.into()
     }
 }
 
@@ -176,9 +196,8 @@ impl PathRegex {
     fn matches(&self, path: &str) -> Match {
         match path {
             path if !path.starts_with(&self.prefix) => Match::No,
-            path if path.len() > REGEX_PATH_MAX_BYTES => Match::TooLong,
-            path if self.compiled.is_match(path) => Match::Yes,
-            _ => Match::No,
+            path if path.len() > REGEX_PATH_MAX_BYTES => Match::Refused(Malformed::Path(Unusual::TooLong)),
+            path => self.compiled.is_match(path).into(),
         }
     }
 }
@@ -200,23 +219,35 @@ fn literal_prefix(pattern: &str) -> String {
 }
 
 impl HeaderTest {
-    fn holds(&self, pairs: &Pairs<'_>) -> bool {
-        let mut values = pairs.iter().filter(|(name, _)| folds_to(name, &self.name)).map(|(_, value)| *value);
-        let Some(first) = values.next() else {
-            return matches!(self.value, ValueTest::Absent);
-        };
-        match values.next() {
-            None => self.value.holds(first),
-            Some(second) => {
-                let all: Vec<_> = [first, second].into_iter().chain(values).collect();
-                self.value.holds(&all.join(&b','))
-            }
+    /// Whether the header fits; none if that depends on who reads it.
+    fn holds(&self, pairs: &Pairs<'_>) -> Option<bool> {
+        let mut found = pairs.iter().filter(|(name, _)| folds_to(name, &self.name));
+        match (found.next(), found.next()) {
+            (None, _) => Some(self.value.holds(None)),
+            (Some((name, value)), None) if **name == *self.name => Some(self.value.holds(Some(value))),
+            _ => self.holds_for_everybody(pairs),
         }
+    }
+
+    /// The same of a header that is there several times, or by another name that upstreams could take for it
+    /// (rule E1): they may see all values in one, or any one of them, or no header at all.
+    fn holds_for_everybody(&self, pairs: &Pairs<'_>) -> Option<bool> {
+        let folded = || pairs.iter().filter(|(name, _)| folds_to(name, &self.name));
+        let all: Vec<&[u8]> = folded().map(|(_, value)| *value).collect();
+        let exact: Vec<&[u8]> = folded().filter(|(name, _)| **name == *self.name).map(|(_, value)| *value).collect();
+        let of_exact =
+            if exact.is_empty() { self.value.holds(None) } else { self.value.holds(Some(&exact.join(&b','))) };
+        // RFC 9110 §5.3: with a comma between them, and perhaps a space.
+        let joined = [all.join(&b','), all.join(&b", "[..])];
+        let mut readings = joined.iter().map(Vec::as_slice).chain(all);
+        readings.all(|value| self.value.holds(Some(value)) == of_exact).then_some(of_exact)
     }
 }
 
 impl ValueTest {
-    fn holds(&self, value: &[u8]) -> bool {
+    /// None if there is no such header.
+    fn holds(&self, value: Option<&[u8]>) -> bool {
+        let Some(value) = value else { return matches!(self, Self::Absent) };
         match self {
             Self::Present => true,
             Self::Absent => false,

@@ -6,9 +6,10 @@ use super::*;
 use crate::config::Policy;
 use crate::config::tests::{environment, sound};
 use crate::head::Head;
+use crate::path::Unusual;
 
 /// The name of the rule that applies to a GET, among rules with these matchers, called by their numbers.
-fn found(rules: &[Value], host: &str, path: &str) -> Result<String, TooLong> {
+fn found(rules: &[Value], host: &str, path: &str) -> Result<String, Malformed> {
     let route =
         |(index, matched): (usize, &Value)| json!({"name": index.to_string(), "match": matched, "access": "public"});
     let mut config = sound();
@@ -52,7 +53,7 @@ fn the_first_rule_that_matches_applies() {
 fn a_path_too_long_for_a_rule_is_not_left_to_the_next_one() {
     let long = format!("/{}", "a".repeat(2_000));
     let rules = [json!({"regex": ".*/secret"}), json!({})];
-    assert_eq!(found(&rules, "h", &long), Err(TooLong));
+    assert_eq!(found(&rules, "h", &long), Err(Malformed::Path(Unusual::TooLong)));
     let rules = [json!({"regex": "/b.*"}), json!({})];
     assert_eq!(found(&rules, "h", &long).as_deref(), Ok("1"), "it could not have matched");
 }

@@ -92,7 +92,7 @@ fn a_regular_expression_is_about_the_whole_path() {
 #[test]
 fn a_path_that_would_take_a_regular_expression_too_long_is_no_match_and_no_mismatch() {
     let long = format!("/a{}", "b".repeat(REGEX_PATH_MAX_BYTES));
-    assert_eq!(path(regex("/a(b|bb)*c"), &long), Match::TooLong);
+    assert_eq!(path(regex("/a(b|bb)*c"), &long), Match::Refused(Malformed::Path(Unusual::TooLong)));
     assert_eq!(path(regex("/x.*"), &long), Match::No, "what does not even start like it costs nothing");
 }
 
@@ -114,28 +114,61 @@ fn a_rule_about_get_is_about_head_and_methods_are_told_by_their_case() {
 }
 
 #[test]
-fn e1_a_header_is_read_as_an_upstream_would_read_it() {
-    type Case<'a> = (fn() -> ValueTest, &'a [(&'a str, &'a str)], bool);
+fn e1_a_header_that_upstreams_read_in_several_ways_must_fit_in_all_of_them() {
+    const REFUSED: Match = Match::Refused(Malformed::Header);
+    type Case<'a> = (fn() -> ValueTest, &'a [(&'a str, &'a str)], Match);
     let cases: &[Case<'_>] = &[
-        (|| ValueTest::Present, &[("x-env", "")], true),
-        (|| ValueTest::Present, &[], false),
-        (|| ValueTest::Absent, &[], true),
-        (|| ValueTest::Absent, &[("x_env", "1")], false),
-        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod")], true),
-        (|| ValueTest::Equals("prod".into()), &[("X.Env", "prod")], true),
-        (|| ValueTest::Equals("prod".into()), &[("x-env", "PROD")], false),
-        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod"), ("x-env", "test")], false),
-        (|| ValueTest::Equals("a,b".into()), &[("x-env", "a"), ("x_env", "b")], true),
-        (|| ValueTest::Prefix("pr".into()), &[("x-env", "prod")], true),
-        (|| ValueTest::Suffix("od".into()), &[("x-env", "prod")], true),
-        (|| ValueTest::Contains("ro".into()), &[("x-env", "prod")], true),
-        (|| ValueTest::Contains("x".into()), &[("x-env", "prod")], false),
+        (|| ValueTest::Present, &[("x-env", "")], Match::Yes),
+        (|| ValueTest::Present, &[], Match::No),
+        (|| ValueTest::Present, &[("x-env", "a"), ("x-env", "b")], Match::Yes),
+        (|| ValueTest::Present, &[("x_env", "a")], REFUSED),
+        (|| ValueTest::Present, &[("x-env", "a"), ("x_env", "b")], Match::Yes),
+        (|| ValueTest::Absent, &[], Match::Yes),
+        (|| ValueTest::Absent, &[("x-env", "")], Match::No),
+        (|| ValueTest::Absent, &[("x_env", "1")], REFUSED),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod")], Match::Yes),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "PROD")], Match::No),
+        (|| ValueTest::Equals("prod".into()), &[("x.env", "prod")], REFUSED),
+        (|| ValueTest::Equals("prod".into()), &[("x_env", "test")], Match::No),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod"), ("x-env", "test")], REFUSED),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "prod"), ("x_env", "prod")], REFUSED),
+        (|| ValueTest::Equals("prod".into()), &[("x-env", "test"), ("x-env", "dev")], Match::No),
+        (|| ValueTest::Equals("a,b".into()), &[("x-env", "a"), ("x-env", "b")], REFUSED),
+        (|| ValueTest::Equals("a,b".into()), &[("x-env", "a,b")], Match::Yes),
+        (|| ValueTest::Prefix("pr".into()), &[("x-env", "prod")], Match::Yes),
+        (|| ValueTest::Prefix("pr".into()), &[("x-env", "prod"), ("x-env", "test")], REFUSED),
+        (|| ValueTest::Prefix("pr".into()), &[("x-env", "prod"), ("x-env", "pre")], Match::Yes),
+        (|| ValueTest::Suffix("od".into()), &[("x-env", "prod")], Match::Yes),
+        (|| ValueTest::Suffix("od".into()), &[("x-env", "test"), ("x-env", "prod")], REFUSED),
+        (|| ValueTest::Contains("ro".into()), &[("x-env", "prod")], Match::Yes),
+        (|| ValueTest::Contains("x".into()), &[("x-env", "prod")], Match::No),
+        (|| ValueTest::Contains("a, b".into()), &[("x-env", "a"), ("x-env", "b")], REFUSED),
     ];
     for (value, headers, expected) in cases {
         let test = HeaderTest { name: b"x-env".as_slice().into(), value: value() };
         let text = format!("{test:?} {headers:?}");
         let matcher = Matcher { headers: vec![test], ..Matcher::default() };
-        assert_eq!(matches(&matcher, "h", "/", "GET", headers) == Match::Yes, *expected, "{text}");
+        assert_eq!(matches(&matcher, "h", "/", "GET", headers), *expected, "{text}");
+    }
+}
+
+#[test]
+fn a_header_that_can_be_read_in_several_ways_does_not_matter_where_another_test_fails() {
+    let test = |name: &str| HeaderTest { name: name.as_bytes().into(), value: ValueTest::Equals("1".into()) };
+    let matcher = Matcher {
+        methods: vec!["GET".into()],
+        headers: vec![test("x-a"), test("x-b")],
+        path: PathPattern::Prefix("/p".into()),
+        ..Matcher::default()
+    };
+    let twice = [("x-a", "1"), ("x-a", "2"), ("x-b", "1")];
+    for (path, method, headers, expected) in [
+        ("/p", "GET", &twice[..], Match::Refused(Malformed::Header)),
+        ("/p", "GET", &twice[..2], Match::No),
+        ("/p", "PUT", &twice[..], Match::No),
+        ("/q", "GET", &twice[..], Match::No),
+    ] {
+        assert_eq!(matches(&matcher, "h", path, method, headers), expected, "{method} {path} {headers:?}");
     }
 }
 
