@@ -30,6 +30,9 @@ pub enum Unusual {
     /// Longer than a regular expression is tried on ([`crate::route::matcher::REGEX_PATH_MAX_BYTES`]).
     #[error("the path is longer than it may be here")]
     TooLong,
+    /// A letter beyond ASCII where a rule ignores case, which some servers take for another one (`ſ` for `s`).
+    #[error("the path has a letter whose case servers read differently")]
+    Case,
 }
 
 /// The path of `:path` without its query, if it has just one reading: the one in which an upstream decodes its

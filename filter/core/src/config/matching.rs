@@ -6,7 +6,7 @@ use super::field::{Field, Problems};
 use super::places;
 use super::raw::{RawHeaderTest, RawMatch};
 use crate::path;
-use crate::route::matcher::{HeaderTest, HostPattern, Matcher, PathPattern, PathRegex, ValueTest};
+use crate::route::matcher::{self, HeaderTest, HostPattern, Matcher, PathPattern, PathRegex, ValueTest};
 use crate::route::template::Template;
 
 /// Most methods, and most headers, of a rule.
@@ -63,9 +63,11 @@ fn pattern(kind: &str, text: &str, ignores_case: bool) -> Result<PathPattern, St
     if text.len() > PATTERN_MAX_BYTES {
         return Err(format!("has more than {PATTERN_MAX_BYTES} bytes"));
     }
+    if ignores_case && !matcher::is_without_case(text) {
+        return Err(format!("`{text}` has letters beyond ASCII that are no small ones, and `ignore_case` is set"));
+    }
     if kind == "regex" {
-        let text = if ignores_case { format!("(?i:{text})") } else { text.to_owned() };
-        return PathRegex::new(&text).map(Box::new).map(PathPattern::Regex);
+        return PathRegex::new(text, ignores_case).map(Box::new).map(PathPattern::Regex);
     }
     // As an upstream reads it: an escape would match nothing.
     if !is_plain_path(text) {
@@ -73,10 +75,9 @@ fn pattern(kind: &str, text: &str, ignores_case: bool) -> Result<PathPattern, St
             "`{text}` is not a path that a request could have: decoded, without `//`, dot segments and `; \\ % ? #`"
         ));
     }
-    let cased = if ignores_case { text.to_lowercase() } else { text.to_owned() };
     match kind {
-        "path" => Ok(PathPattern::Exact(cased)),
-        "prefix" => Ok(PathPattern::Prefix(cased)),
+        "path" => Ok(PathPattern::Exact(text.to_owned())),
+        "prefix" => Ok(PathPattern::Prefix(text.to_owned())),
         _ => {
             let template = Template::parse(text)?;
             let template = if ignores_case { template.ignoring_case() } else { template };

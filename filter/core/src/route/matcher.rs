@@ -15,8 +15,8 @@ pub struct Matcher {
     pub host: HostPattern,
     /// Which paths.
     pub path: PathPattern,
-    /// Whether letters of the path are compared without their case, for upstreams that do so. The pattern is
-    /// then in lower case, or ignores case itself.
+    /// Whether letters of the path are compared without their case, for upstreams that do so. Beyond ASCII the
+    /// pattern is then in lower case.
     pub ignores_case: bool,
     /// Which methods; none: all.
     pub methods: Vec<String>,
@@ -127,7 +127,7 @@ impl Matcher {
         if self.is_dear() && self.headers(target.pairs, Match::Yes) == Match::No {
             return Match::No;
         }
-        match self.path.matches(target, self.ignores_case) {
+        match self.path.matches(&target.path, self.ignores_case) {
             Match::No => Match::No,
             path => self.headers(target.pairs, path),
         }
@@ -164,19 +164,47 @@ impl HostPattern {
 }
 
 impl PathPattern {
-    fn matches(&self, target: &Target<'_>, ignores_case: bool) -> Match {
+    fn matches(&self, path: &str, ignores_case: bool) -> Match {
+        let of_ascii = self.is_about(path, ignores_case);
+        if !ignores_case || path.is_ascii() {
+            return of_ascii;
+        }
+        // What some upstreams take for a small letter is another one to those that know ASCII letters alone.
+        let folded: String = path.chars().map(without_case).collect();
+        if self.is_about(&folded, ignores_case) == of_ascii {
+            return of_ascii;
+        }
+        Match::Refused(Malformed::Path(Unusual::Case))
+    }
+
+    /// Compared without the case of ASCII letters, if any.
+    fn is_about(&self, path: &str, ignores_case: bool) -> Match {
+        let same = |one: &[u8], other: &[u8]| one == other || (ignores_case && one.eq_ignore_ascii_case(other));
         let is = match self {
             Self::Any => true,
-            Self::Exact(wanted) => wanted == target.path(ignores_case),
-            Self::Prefix(prefix) => target.path(ignores_case).strip_prefix(prefix.as_str()).is_some_and(|rest| {
+            Self::Exact(wanted) => same(wanted.as_bytes(), path.as_bytes()),
+            Self::Prefix(prefix) => path.as_bytes().split_at_checked(prefix.len()).is_some_and(|(start, rest)| {
                 // `/admin` is the prefix of `/admin/x`, not of `/administrator`.
-                rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/')
+                same(prefix.as_bytes(), start) && (rest.is_empty() || rest.starts_with(b"/") || prefix.ends_with('/'))
             }),
-            Self::Template(template) => template.matches(&target.path),
-            Self::Regex(regex) => return regex.matches(&target.path),
+            Self::Template(template) => template.matches(path),
+            Self::Regex(regex) => return regex.matches(path),
         };
         is.into()
     }
+}
+
+/// A character as upstreams compare it that ignore the case of all letters: one for one, by way of the capital one.
+fn without_case(c: char) -> char {
+    let mut capitals = c.to_uppercase();
+    let capital = capitals.next().filter(|_| capitals.next().is_none()).unwrap_or(c);
+    capital.to_lowercase().next().unwrap_or(capital)
+}
+
+/// Whether a pattern is written as rules that ignore case need it.
+#[must_use]
+pub fn is_without_case(pattern: &str) -> bool {
+    pattern.chars().all(|c| c.is_ascii() || without_case(c) == c)
 }
 
 impl PathRegex {
@@ -184,13 +212,16 @@ impl PathRegex {
     ///
     /// # Errors
     /// What is wrong with it, for people.
-    pub fn new(pattern: &str) -> Result<Self, String> {
-        let compiled = regex_lite::RegexBuilder::new(&format!("^(?:{pattern})$"))
-            .size_limit(REGEX_MAX_BYTES)
-            .nest_limit(REGEX_NESTING_MAX)
-            .build()
-            .map_err(|error| error.to_string())?;
-        Ok(Self { prefix: literal_prefix(pattern), compiled })
+    pub fn new(pattern: &str, ignores_case: bool) -> Result<Self, String> {
+        let compile = |text: &str| {
+            let mut builder = regex_lite::RegexBuilder::new(text);
+            let builder = builder.size_limit(REGEX_MAX_BYTES).nest_limit(REGEX_NESTING_MAX);
+            builder.case_insensitive(ignores_case).build().map_err(|error| error.to_string())
+        };
+        // By itself first: `/a)|(/b` would close the group that makes it an expression for whole paths.
+        compile(pattern)?;
+        let prefix = if ignores_case { String::new() } else { literal_prefix(pattern) };
+        Ok(Self { prefix, compiled: compile(&format!("^(?:{pattern})$"))? })
     }
 
     fn matches(&self, path: &str) -> Match {

@@ -1,7 +1,6 @@
 //! What a request asks for, in the one form in which rules are compared with it.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use crate::denial::Malformed;
 use crate::head::{Head, Pairs};
@@ -18,7 +17,6 @@ pub struct Target<'a> {
     pub method: &'a [u8],
     /// All headers.
     pub pairs: &'a Pairs<'a>,
-    lower: OnceCell<String>,
 }
 
 impl<'a> Target<'a> {
@@ -33,12 +31,7 @@ impl<'a> Target<'a> {
         let path = path::normal_path(head.path).map_err(Malformed::Path)?;
         // What is no host could still reach a rule for every host, and an upstream that reads it as one.
         let host = path::normal_host(head.authority).ok_or(Malformed::Target)?;
-        Ok(Self { host, path, method: head.method, pairs: head.pairs, lower: OnceCell::new() })
-    }
-
-    /// The path as rules see it that do not tell the case of letters.
-    pub(super) fn path(&self, ignores_case: bool) -> &str {
-        if ignores_case { self.lower.get_or_init(|| self.path.to_lowercase()) } else { &self.path }
+        Ok(Self { host, path, method: head.method, pairs: head.pairs })
     }
 }
 

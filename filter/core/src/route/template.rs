@@ -7,7 +7,7 @@ pub struct Template {
     segments: Vec<Segment>,
     /// The name for what follows them.
     rest: Option<String>,
-    /// Whether texts are compared without their case.
+    /// Whether texts are compared without the case of ASCII letters.
     ignores_case: bool,
 }
 
@@ -54,14 +54,8 @@ impl Template {
 
     /// The same for an upstream that does not tell the case of letters. What names stand for keeps its own.
     #[must_use]
-    pub fn ignoring_case(mut self) -> Self {
-        self.ignores_case = true;
-        for segment in &mut self.segments {
-            if let Segment::Literal(text) = segment {
-                *text = text.to_lowercase();
-            }
-        }
-        self
+    pub fn ignoring_case(self) -> Self {
+        Self { ignores_case: true, ..self }
     }
 
     /// Whether it matches a path.
@@ -118,7 +112,7 @@ impl Template {
 
 impl Template {
     fn is(&self, wanted: &str, value: &str) -> bool {
-        wanted == value || (self.ignores_case && value.to_lowercase() == wanted)
+        wanted == value || (self.ignores_case && value.eq_ignore_ascii_case(wanted))
     }
 }
 

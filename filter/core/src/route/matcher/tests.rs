@@ -21,7 +21,7 @@ fn path(path: PathPattern, asked: &str) -> Match {
 }
 
 fn regex(pattern: &str) -> PathPattern {
-    PathPattern::Regex(Box::new(PathRegex::new(pattern).unwrap()))
+    PathPattern::Regex(Box::new(PathRegex::new(pattern, false).unwrap()))
 }
 
 #[test]
@@ -64,11 +64,35 @@ fn a_path_is_compared_as_its_upstream_reads_it() {
 
 #[test]
 fn letters_of_a_path_are_told_apart_unless_the_rule_says_otherwise() {
-    for (ignores_case, asked, expected) in
-        [(false, "/ADMIN", false), (true, "/ADMIN/x", true), (true, "/%C3%89", false)]
-    {
-        let matcher = Matcher { path: PathPattern::Prefix("/admin".into()), ignores_case, ..Matcher::default() };
-        assert_eq!(matches(&matcher, "h", asked, "GET", &[]) == Match::Yes, expected, "{asked}");
+    const REFUSED: Match = Match::Refused(Malformed::Path(Unusual::Case));
+    let patterns: [fn(&str) -> PathPattern; 2] = [|p| PathPattern::Exact(p.into()), |p| PathPattern::Prefix(p.into())];
+    for (wanted, ignores_case, asked, expected) in [
+        ("/admin", false, "/ADMIN", Match::No),
+        ("/admin", true, "/ADMIN", Match::Yes),
+        ("/Admin", true, "/admIN", Match::Yes),
+        ("/admin", true, "/admi", Match::No),
+        ("/admin", true, "/%C3%89", Match::No),
+        ("/caf\u{e9}", true, "/CAF%C3%A9", Match::Yes),
+        ("/caf\u{e9}", true, "/CAF%C3%89", REFUSED),
+        ("/users", true, "/u%C5%BFers", REFUSED),
+        ("/kiosk", true, "/%E2%84%AAiosk", REFUSED),
+        ("/admin", true, "/adm%C4%B1n", REFUSED),
+        ("/admin", true, "/adm%C4%B0n", REFUSED),
+        ("/admin", false, "/adm%C4%B0n", Match::No),
+        ("/stra\u{df}e", true, "/STRASSE", Match::No),
+    ] {
+        for pattern in patterns {
+            let matcher = Matcher { path: pattern(wanted), ignores_case, ..Matcher::default() };
+            assert_eq!(matches(&matcher, "h", asked, "GET", &[]), expected, "{wanted} {ignores_case} {asked}");
+        }
+    }
+    let regex = || PathPattern::Regex(Box::new(PathRegex::new("/users/[a-z]+", true).unwrap()));
+    let template = || PathPattern::Template(Template::parse("/users/{id}").unwrap().ignoring_case().into());
+    for (asked, expected) in [("/USERS/ann", Match::Yes), ("/u%C5%BFers/ann", REFUSED)] {
+        for path in [regex(), template()] {
+            let matcher = Matcher { path, ignores_case: true, ..Matcher::default() };
+            assert_eq!(matches(&matcher, "h", asked, "GET", &[]), expected, "{matcher:?} {asked}");
+        }
     }
 }
 
@@ -98,8 +122,8 @@ fn a_path_that_would_take_a_regular_expression_too_long_is_no_match_and_no_misma
 
 #[test]
 fn an_expression_that_is_none_or_too_large_is_refused() {
-    for pattern in ["(", "[", "a{1000}{1000}", &"(".repeat(40), r"\p{Greek}"] {
-        assert!(PathRegex::new(pattern).is_err(), "{pattern}");
+    for pattern in ["(", "[", "/a)|(?:/b", "(?x)/a #", "a{1000}{1000}", &"(".repeat(40), r"\p{Greek}"] {
+        assert!(PathRegex::new(pattern, false).is_err(), "{pattern}");
     }
 }
 
