@@ -124,6 +124,8 @@ pub struct Subject<'a> {
     pub address: &'a dyn Fn() -> Option<IpAddr>,
     /// In the form in which rules are matched.
     pub path: &'a str,
+    /// How other upstreams read the path.
+    pub others: &'a [String],
     /// Unix seconds.
     pub now_s: u64,
 }
@@ -166,7 +168,10 @@ impl Requirement {
             Test::Token { bit, .. } => Some(subject.facts?.is(*bit)),
             Test::Path { claim, template, name } => {
                 let value = subject.facts?.value(*claim);
-                Some(value.is_some() && value == template.capture(subject.path, name))
+                let captured = template.capture(subject.path, name);
+                // What the name stands for must not depend on the upstream.
+                let is_sure = subject.others.iter().all(|path| template.capture(path, name) == captured);
+                is_sure.then_some(value.is_some() && value == captured)
             }
             Test::Addresses(addresses) => (subject.address)().map(|address| addresses.admit(address)),
             Test::Times(windows) => Some(windows.iter().any(|window| window.holds(subject.now_s))),
@@ -187,7 +192,7 @@ impl Requirement {
                 Some(part) => part.unmet(subject).what,
                 None => Lack::Excluded,
             },
-            Test::Not(_) if self.holds(subject).is_none() => Lack::AddressUnknown,
+            Test::Not(part) if self.holds(subject).is_none() => part.unmet(subject).what,
             Test::Not(_) => Lack::Excluded,
             Test::Token { what, .. } => what.lack(),
             Test::Path { .. } => Lack::Claim,

@@ -122,7 +122,7 @@ impl Flow {
 /// # Errors
 /// [`Malformed`] if the request has no host or no path that could be matched.
 pub fn route<'a>(policy: &Policy, head: &Head<'a>) -> Result<(RouteId, Target<'a>), Malformed> {
-    let target = Target::of(head)?;
+    let target = Target::of(head, policy.routes.tolerated())?;
     let id = policy.routes.find(&target)?;
     Ok((id, target))
 }
@@ -163,7 +163,14 @@ pub fn begin(
         upstream::strip(&protected.credentials, head, &mut pending.edits);
     }
     let address = || pending::address_of(policy, head);
-    let subject = Subject { identity: None, facts: None, address: &address, path: &target.path, now_s: now.unix_s };
+    let subject = Subject {
+        identity: None,
+        facts: None,
+        address: &address,
+        path: &target.path,
+        others: target.others(),
+        now_s: now.unix_s,
+    };
     // A client at the wrong place or time costs no signature.
     if let Some(unmet) = route.require.as_ref().filter(|_| route.looks_around).and_then(|r| r.ruled_out(&subject)) {
         return pending.deny(Denial::Unmet(unmet));

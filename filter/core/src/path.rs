@@ -3,6 +3,8 @@
 //! What could be read in two ways is refused rather than normalised: whatever the upstream makes of
 //! a path, it must be the path that the rule was chosen for.
 
+pub mod readings;
+
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
@@ -86,16 +88,18 @@ fn decode(path: &[u8]) -> Result<String, Unusual> {
 }
 
 fn escaped(high: Option<u8>, low: Option<u8>) -> Result<u8, Unusual> {
+    // A server that decodes before it takes a target apart would end the path at `?` or `#`.
+    hidden(high, low).filter(|byte| !matches!(byte, b'/' | b'?' | b'#')).ok_or(Unusual::Escape)
+}
+
+/// What two hex digits stand for, unless it is what nothing may hide.
+fn hidden(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     let digit = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
-    let (Some(high), Some(low)) = (digit(high), digit(low)) else {
-        return Err(Unusual::Escape);
-    };
-    let hidden = u8::try_from(high * 16 + low).map_err(|_| Unusual::Escape)?;
+    let hidden = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
     // RFC 3986 §2.3: an escaped unreserved character is the same as the character itself.
     let needless = hidden.is_ascii_alphanumeric() || matches!(hidden, b'-' | b'.' | b'_' | b'~');
-    // A server that decodes before it takes a target apart would end the path at `?` or `#`.
-    let separator = matches!(hidden, b'/' | b'\\' | b';' | b'%' | b'?' | b'#') || hidden.is_ascii_control();
-    if needless || separator { Err(Unusual::Escape) } else { Ok(hidden) }
+    let separator = matches!(hidden, b'\\' | b';' | b'%') || hidden.is_ascii_control();
+    (!needless && !separator).then_some(hidden)
 }
 
 /// The host of `:authority`, in lower case and without its port (RFC 3986 §3.2.2); an IPv6 address in its one

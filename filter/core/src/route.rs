@@ -12,9 +12,10 @@ use crate::credential::places::Places;
 use crate::denial::Malformed;
 use crate::identity::assertion::Target as Audience;
 use crate::identity::headers::IdentityHeader;
+use crate::path::readings::Kinds;
 use crate::upstream::UpstreamCredential;
 use matcher::{Match, Matcher};
-use target::Target;
+use target::{Ambiguity, Target};
 
 /// The rules, in the order in which they were written.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct RouteTable {
     routes: Vec<Route>,
     /// For a request that no rule names.
     unmatched: Route,
+    /// What some rule does not mind about paths.
+    tolerated: Kinds,
 }
 
 /// The position of a rule in its table.
@@ -54,6 +57,8 @@ pub struct Route {
     pub preflight: Preflight,
     /// Whether it refuses, or only says that it would.
     pub mode: Mode,
+    /// With which paths it applies that upstreams read in several ways; with no others.
+    pub unusual_paths: Kinds,
 }
 
 /// Who may pass.
@@ -144,7 +149,14 @@ impl RouteTable {
     /// A table of rules, the first match of which wins.
     #[must_use]
     pub fn new(routes: Vec<Route>, unmatched: Route) -> Self {
-        Self { routes, unmatched }
+        let tolerated = routes.iter().fold(Kinds::default(), |kinds, route| kinds.and(route.unusual_paths));
+        Self { routes, unmatched, tolerated }
+    }
+
+    /// What some rule does not mind about paths: see [`Target::of`].
+    #[must_use]
+    pub fn tolerated(&self) -> Kinds {
+        self.tolerated
     }
 
     /// The rules in their order, and last what applies to a request that none of them is about.
@@ -157,6 +169,30 @@ impl RouteTable {
     /// # Errors
     /// [`Malformed`] if nobody can tell whether a rule is about it: what comes after that rule must not apply instead.
     pub fn find(&self, target: &Target<'_>) -> Result<RouteId, Malformed> {
+        let id = self.first(target)?;
+        match &target.ambiguity {
+            None => Ok(id),
+            Some(ambiguity) => self.find_for_every_reading(id, target, ambiguity),
+        }
+    }
+
+    /// Whatever its upstream makes of a path, it must be a path of the same rule, and one that does not mind.
+    fn find_for_every_reading(
+        &self,
+        id: RouteId,
+        target: &Target<'_>,
+        ambiguity: &Ambiguity,
+    ) -> Result<RouteId, Malformed> {
+        for path in &ambiguity.others {
+            if self.first(&target.read_as(path))? != id {
+                return Err(Malformed::Path(ambiguity.unusual));
+            }
+        }
+        let is_tolerated = self.get(id).unusual_paths.include(ambiguity.kinds);
+        if is_tolerated { Ok(id) } else { Err(Malformed::Path(ambiguity.unusual)) }
+    }
+
+    fn first(&self, target: &Target<'_>) -> Result<RouteId, Malformed> {
         for (index, route) in self.routes.iter().enumerate() {
             match route.matcher.matches(target) {
                 Match::Yes => return Ok(RouteId(index)),

@@ -19,12 +19,13 @@ struct Caller {
     claims: Value,
     address: Option<&'static str>,
     path: &'static str,
+    others: Vec<String>,
 }
 
 fn signed_in() -> Caller {
     let identity = Identity { issued_at: Some(NOW - 600), signed_in_at: Some(NOW - 7_200), ..ann() };
     let claims = json!({"roles": ["editor"], "groups": ["staff", "eu"], "department": "sales", "tenant": "acme", "tenants": ["acme"]});
-    Caller { identity: Some(identity), claims, address: Some("10.0.0.7"), path: "/t/acme/x" }
+    Caller { identity: Some(identity), claims, address: Some("10.0.0.7"), path: "/t/acme/x", others: vec![] }
 }
 
 fn nobody() -> Caller {
@@ -54,6 +55,7 @@ fn judge(require: &Value, caller: &Caller) -> Result<(), Unmet> {
         facts: Some(&facts),
         address: &|| caller.address.map(|text| text.parse().unwrap()),
         path: caller.path,
+        others: &caller.others,
         now_s: NOW,
     })
 }
@@ -176,8 +178,14 @@ fn a_place_or_time_that_rules_a_request_out_does_so_before_its_token_is_known() 
     let ruled_out = |require: Value| {
         let policy = policy(&require);
         let requirement = policy.routes.iter().next().unwrap().require.as_ref().unwrap();
-        let subject =
-            Subject { identity: None, facts: None, address: &|| "192.0.2.1".parse().ok(), path: "/t/a/b", now_s: NOW };
+        let subject = Subject {
+            identity: None,
+            facts: None,
+            address: &|| "192.0.2.1".parse().ok(),
+            path: "/t/a/b",
+            others: &[],
+            now_s: NOW,
+        };
         (requirement.looks_around(), requirement.ruled_out(&subject).is_some())
     };
     for (require, looks_around, expected) in [
@@ -191,5 +199,20 @@ fn a_place_or_time_that_rules_a_request_out_does_so_before_its_token_is_known() 
         (json!({"max_token_age_s": 1}), false, false),
     ] {
         assert_eq!(ruled_out(require.clone()), (looks_around, expected), "{require}");
+    }
+}
+
+#[test]
+fn e2_what_a_name_stands_for_must_not_depend_on_the_reading() {
+    let own = json!({"claims": [{"claim": "tenant", "equals_path": "tenant"}]});
+    for (others, expected) in [
+        (&["/t/acme/x/y"][..], true),
+        (&["/t/acme/y", "/t/evil/y"], false),
+        (&["/t"], false),
+        (&["/t/acme;x/y"], false),
+    ] {
+        let caller = || Caller { others: others.iter().map(|path| (*path).to_owned()).collect(), ..signed_in() };
+        assert_eq!(holds(&own, &caller()), expected, "{others:?}");
+        assert!(!holds(&json!({"not": own}), &caller()), "not {others:?}");
     }
 }

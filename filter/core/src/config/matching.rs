@@ -6,6 +6,7 @@ use super::field::{Field, Problems};
 use super::places;
 use super::raw::{RawHeaderTest, RawMatch};
 use crate::path;
+use crate::path::readings::Kinds;
 use crate::route::matcher::{self, HeaderTest, HostPattern, Matcher, PathPattern, PathRegex, ValueTest};
 use crate::route::template::Template;
 
@@ -93,6 +94,25 @@ fn is_plain_path(text: &str) -> bool {
     text.starts_with('/')
         && !text.chars().any(odd)
         && !inner.split('/').skip(1).any(|segment| matches!(segment, "" | "." | ".."))
+}
+
+/// Reads `unusual_paths`: which paths of several readings a rule does not mind.
+pub(super) fn unusual_paths(problems: &mut Problems, at: String, field: Field<Vec<String>>) -> Kinds {
+    let Some(words) = problems.optional(&at, field) else { return Kinds::default() };
+    if words.is_empty() {
+        problems.push(&at, "names nothing");
+    }
+    let mut kinds = Kinds::default();
+    for word in &words {
+        match Kinds::WORDS.iter().find(|(known, _)| known == word) {
+            Some((_, kind)) => kinds = kinds.and(*kind),
+            None => {
+                let known: Vec<_> = Kinds::WORDS.iter().map(|(known, _)| format!("`{known}`")).collect();
+                problems.push(&at, format!("`{word}` is not one of {}", known.join(", ")));
+            }
+        }
+    }
+    kinds
 }
 
 fn methods(problems: &mut Problems, at: &str, field: Field<Vec<String>>) -> Vec<String> {

@@ -156,6 +156,9 @@ raw! {
         pub(super) name: Field<String>,
         /// Which requests it is about; by default every one.
         pub(super) r#match: Field<RawMatch>,
+        /// Kinds of paths that upstreams read in several ways and that this rule takes all the same, where each reading
+        /// leads to it.
+        pub(super) unusual_paths: Field<Vec<String>>,
         /// Who may pass: anybody, whoever shows a valid token, whoever shows a valid token or none, nobody.
         pub(super) access: Field<String>,
         /// Whose tokens count here; by default those of every provider.

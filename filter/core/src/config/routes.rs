@@ -13,6 +13,7 @@ use crate::authorize::facts::Questions;
 use crate::credential::places::Places;
 use crate::identity::assertion::Target;
 use crate::identity::headers::IdentityHeader;
+use crate::path::readings::Kinds;
 use crate::route::matcher::{Matcher, PathPattern};
 use crate::route::template::Template;
 use crate::route::{Access, Also, Mode, OnBan, OnUnavailable, Preflight, Protected, Route};
@@ -73,6 +74,9 @@ impl Parser<'_> {
         let at = format!("{path}.match");
         let matched = self.problems.optional(&at, std::mem::take(&mut raw.r#match)).unwrap_or_default();
         let matcher = matching::matcher(&mut self.problems, &at, matched);
+        let unusual_paths = format!("{path}.unusual_paths");
+        let unusual_paths =
+            matching::unusual_paths(&mut self.problems, unusual_paths, std::mem::take(&mut raw.unusual_paths));
         let kind = self.kind(format!("{path}.access"), std::mem::take(&mut raw.access));
         let template = template_of(&matcher);
         let known = Known {
@@ -117,6 +121,7 @@ impl Parser<'_> {
             answers: answers.unwrap_or_else(|| Rc::clone(&common.answers)),
             preflight,
             mode,
+            unusual_paths,
         })
     }
 
@@ -146,6 +151,7 @@ impl Parser<'_> {
             answers: Rc::clone(&common.answers),
             preflight: Preflight::Check,
             mode: Mode::Enforce,
+            unusual_paths: Kinds::default(),
         }
     }
 

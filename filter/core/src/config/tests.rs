@@ -178,6 +178,11 @@ fn each_wrong_field_is_named_with_its_path() {
             "routes[2].match.headers: `x-real-ip` is taken away from every client's request: no upstream sees it",
         ),
         (
+            |c| c["routes"][2]["unusual_paths"] = json!(["dots"]),
+            "routes[2].unusual_paths: `dots` is not one of `encoded_slash`, `empty_segment`, `parameters`, `encoded_delimiter`",
+        ),
+        (|c| c["routes"][2]["unusual_paths"] = json!([]), "routes[2].unusual_paths: names nothing"),
+        (
             |c| c["routes"][2]["on_unavailable"] = json!("maybe"),
             "routes[2].on_unavailable: `maybe` is not one of `deny`, `allow`",
         ),

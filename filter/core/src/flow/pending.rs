@@ -64,6 +64,7 @@ pub enum Cache {
 pub(super) struct Place {
     pub(super) address: Option<IpAddr>,
     pub(super) path: String,
+    pub(super) others: Vec<String>,
 }
 
 impl Pending {

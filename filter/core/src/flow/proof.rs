@@ -79,7 +79,11 @@ pub(super) fn prove(
         }
         Err(Unshown::Refused(refusal)) => pending.refuse(refusal),
         Err(Unshown::Unverified(unverified)) => {
-            let place = || Place { address: (subject.address)(), path: subject.path.to_owned() };
+            let place = || Place {
+                address: (subject.address)(),
+                path: subject.path.to_owned(),
+                others: subject.others.to_vec(),
+            };
             not_verified(unverified, pending, |pending| Unproven {
                 pending,
                 claimed: claimed.into_owned(),
@@ -93,8 +97,14 @@ pub(super) fn prove(
 /// Verifies a token that waited for keys. Another request may have shown it meanwhile, and waited no longer.
 pub fn verify_again(unproven: Unproven, shared: &mut Shared, now: Now) -> Verdict {
     let Unproven { pending, claimed, place, asked } = unproven;
-    let subject =
-        Subject { identity: None, facts: None, address: &|| place.address, path: &place.path, now_s: now.unix_s };
+    let subject = Subject {
+        identity: None,
+        facts: None,
+        address: &|| place.address,
+        path: &place.path,
+        others: &place.others,
+        now_s: now.unix_s,
+    };
     match prove(pending, claimed, &subject, shared, now) {
         Verdict::AskForKeys(mut unproven, wanted) => {
             unproven.asked += asked;

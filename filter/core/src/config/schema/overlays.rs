@@ -14,6 +14,7 @@ use crate::answer::Shape;
 use crate::authorize::facts::encoding::Encoding;
 use crate::identity::headers::HeaderValue;
 use crate::identity::key::KeyPair;
+use crate::path::readings::Kinds;
 use crate::route::{OnBan, OnUnavailable, Preflight};
 use crate::verify::algorithm::Algorithm;
 
@@ -137,6 +138,7 @@ fn route() -> Value {
         json!({
             "name": text(),
             "access": words(Kind::WORDS, None),
+            "unusual_paths": {"minItems": 1, "items": words(Kinds::WORDS, None)},
             "providers": texts(),
             "also": list(0, routes::ALSO_MAX),
             "cors_preflight": words(routes::PREFLIGHT, Some(&Preflight::Check)),

@@ -3,6 +3,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::head::Head;
+use crate::path::readings::Kinds;
 
 fn matches(matcher: &Matcher, host: &str, path: &str, method: &str, headers: &[(&str, &str)]) -> Match {
     let pairs: Vec<(&[u8], &[u8])> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
@@ -13,7 +14,7 @@ fn matches(matcher: &Matcher, host: &str, path: &str, method: &str, headers: &[(
         authority: host.as_bytes(),
         ..Head::default()
     };
-    matcher.matches(&Target::of(&head).unwrap())
+    matcher.matches(&Target::of(&head, Kinds::default()).unwrap())
 }
 
 fn path(path: PathPattern, asked: &str) -> Match {
@@ -200,6 +201,6 @@ fn a_header_that_can_be_read_in_several_ways_does_not_matter_where_another_test_
 fn a_method_that_servers_could_read_differently_is_no_method() {
     for method in ["get", "Get", "CONNECT", "", "G T"] {
         let head = Head { method: method.as_bytes(), path: b"/", authority: b"h", ..Head::default() };
-        assert!(Target::of(&head).is_err(), "{method:?}");
+        assert!(Target::of(&head, Kinds::default()).is_err(), "{method:?}");
     }
 }
