@@ -8,6 +8,9 @@ use crate::config::tests::{environment, sound};
 use crate::head::Head;
 use crate::path::Unusual;
 
+mod names;
+mod readings;
+
 /// The name of the rule that applies to a GET, among rules with these matchers, called by their numbers.
 fn found(rules: &[Value], host: &str, path: &str) -> Result<String, Malformed> {
     let rule = |matched: &Value| json!({"match": matched});
@@ -16,6 +19,13 @@ fn found(rules: &[Value], host: &str, path: &str) -> Result<String, Malformed> {
 
 /// The same among these rules, to which their names and who may pass are added.
 fn found_among(rules: &[Value], host: &str, path: &str) -> Result<String, Malformed> {
+    let policy = policy_of(rules);
+    let head = Head { method: b"GET", path: path.as_bytes(), authority: host.as_bytes(), ..Head::default() };
+    let id = policy.routes.find(&Target::of(&head, policy.routes.tolerated())?)?;
+    Ok(policy.routes.get(id).name.to_string())
+}
+
+fn policy_of(rules: &[Value]) -> Policy {
     let route = |(index, rule): (usize, &Value)| {
         let mut rule = rule.clone();
         rule["name"] = json!(index.to_string());
@@ -24,10 +34,7 @@ fn found_among(rules: &[Value], host: &str, path: &str) -> Result<String, Malfor
     };
     let mut config = sound();
     config["routes"] = rules.iter().enumerate().map(route).collect();
-    let policy = Policy::parse(&config.to_string(), &environment).unwrap();
-    let head = Head { method: b"GET", path: path.as_bytes(), authority: host.as_bytes(), ..Head::default() };
-    let id = policy.routes.find(&Target::of(&head, policy.routes.tolerated())?)?;
-    Ok(policy.routes.get(id).name.to_string())
+    Policy::parse(&config.to_string(), &environment).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
 #[test]
