@@ -144,6 +144,19 @@ pub fn discovery_of(listeners: &Value) -> Value {
     json!({"resources": resources})
 }
 
+/// Adds a listener like the one called `like`, on another port and with another configuration of the filter.
+///
+/// # Errors
+/// There is no such listener.
+pub fn add_listener(listeners: &mut Value, like: &str, name: &str, port: u16, policy: &Value) -> Result<()> {
+    let listeners = listeners.as_array_mut().context("no listeners")?;
+    let found = listeners.iter().find(|listener| listener["name"] == like).cloned();
+    let mut listener = named(found.with_context(|| format!("no listener is called {like}"))?, name, port);
+    change_policy(&mut listener, &mut |old| *old = policy.clone())?;
+    listeners.push(listener);
+    Ok(())
+}
+
 /// The filter's own configuration in `yaml`.
 ///
 /// # Errors

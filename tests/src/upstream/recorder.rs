@@ -50,6 +50,12 @@ impl Recorder {
         self.remembered(|memory| memory.received.iter().filter(|r| r.path.contains(marker)).cloned().collect())
     }
 
+    /// The last request whose body has arrived in full.
+    #[must_use]
+    pub fn last(&self) -> Option<Received> {
+        self.with_memory(|memory| memory.received.back().cloned()).flatten()
+    }
+
     /// The remembered requests whose path holds `marker`, as soon as their headers are there. Empty means
     /// that nothing of such a request ever arrived.
     #[must_use]

@@ -24,6 +24,7 @@ mod protocols;
 mod provider;
 mod streams;
 mod stripping;
+mod table;
 mod token_api;
 
 use e2e::{Plan, Shared};
