@@ -124,11 +124,19 @@ pub fn normal_host(authority: &[u8]) -> Option<Cow<'_, str>> {
         let canonical = format!("[{address}]");
         return host.eq_ignore_ascii_case(&canonical).then_some(Cow::Owned(canonical));
     }
-    let byte_is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if !host.bytes().all(byte_is_plain) || host.split('.').any(str::is_empty) {
+    let (mut before, mut has_capitals) = (b'.', false);
+    for byte in host.bytes() {
+        let is_plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && before != b'.');
+        if !is_plain {
+            return None;
+        }
+        has_capitals |= byte.is_ascii_uppercase();
+        before = byte;
+    }
+    if before == b'.' {
         return None;
     }
-    if host.bytes().any(|b| b.is_ascii_uppercase()) {
+    if has_capitals {
         return Some(Cow::Owned(host.to_ascii_lowercase()));
     }
     Some(Cow::Borrowed(host))

@@ -1,12 +1,15 @@
 //! Whether a rule is about a request: host, path, method, headers. Compiled once, with the configuration.
 
+mod header;
+
 use std::rc::Rc;
 
 use super::target::Target;
 use super::template::Template;
 use crate::denial::Malformed;
-use crate::head::{Pairs, folds_to};
+use crate::head::Pairs;
 use crate::path::Unusual;
+pub use header::{HeaderTest, ValueTest};
 
 /// What a request must look like for a rule to apply.
 #[derive(Debug, Default)]
@@ -58,32 +61,6 @@ pub struct PathRegex {
     /// What every match starts with, so that most paths are told at a glance.
     prefix: String,
     compiled: regex_lite::Regex,
-}
-
-/// What a header must be.
-#[derive(Debug)]
-pub struct HeaderTest {
-    /// In lower case; compared as upstreams do that cannot tell `x_a` from `x-a` (rule E1).
-    pub name: Box<[u8]>,
-    /// How it must be.
-    pub value: ValueTest,
-}
-
-/// What a header's value must be.
-#[derive(Debug)]
-pub enum ValueTest {
-    /// It is there.
-    Present,
-    /// It is not there.
-    Absent,
-    /// It is this.
-    Equals(String),
-    /// It starts with this.
-    Prefix(String),
-    /// It ends with this.
-    Suffix(String),
-    /// This is in it.
-    Contains(String),
 }
 
 /// Longest path that a regular expression is tried on, in bytes. A longer one is refused where it matters.
@@ -247,47 +224,6 @@ fn literal_prefix(pattern: &str) -> String {
         prefix.pop();
     }
     prefix
-}
-
-impl HeaderTest {
-    /// Whether the header fits; none if that depends on who reads it.
-    fn holds(&self, pairs: &Pairs<'_>) -> Option<bool> {
-        let mut found = pairs.iter().filter(|(name, _)| folds_to(name, &self.name));
-        match (found.next(), found.next()) {
-            (None, _) => Some(self.value.holds(None)),
-            (Some((name, value)), None) if **name == *self.name => Some(self.value.holds(Some(value))),
-            _ => self.holds_for_everybody(pairs),
-        }
-    }
-
-    /// The same of a header that is there several times, or by another name that upstreams could take for it
-    /// (rule E1): they may see all values in one, or any one of them, or no header at all.
-    fn holds_for_everybody(&self, pairs: &Pairs<'_>) -> Option<bool> {
-        let folded = || pairs.iter().filter(|(name, _)| folds_to(name, &self.name));
-        let all: Vec<&[u8]> = folded().map(|(_, value)| *value).collect();
-        let exact: Vec<&[u8]> = folded().filter(|(name, _)| **name == *self.name).map(|(_, value)| *value).collect();
-        let of_exact =
-            if exact.is_empty() { self.value.holds(None) } else { self.value.holds(Some(&exact.join(&b','))) };
-        // RFC 9110 §5.3: with a comma between them, and perhaps a space.
-        let joined = [all.join(&b','), all.join(&b", "[..])];
-        let mut readings = joined.iter().map(Vec::as_slice).chain(all);
-        readings.all(|value| self.value.holds(Some(value)) == of_exact).then_some(of_exact)
-    }
-}
-
-impl ValueTest {
-    /// None if there is no such header.
-    fn holds(&self, value: Option<&[u8]>) -> bool {
-        let Some(value) = value else { return matches!(self, Self::Absent) };
-        match self {
-            Self::Present => true,
-            Self::Absent => false,
-            Self::Equals(wanted) => value == wanted.as_bytes(),
-            Self::Prefix(wanted) => value.starts_with(wanted.as_bytes()),
-            Self::Suffix(wanted) => value.ends_with(wanted.as_bytes()),
-            Self::Contains(wanted) => value.windows(wanted.len()).any(|part| part == wanted.as_bytes()),
-        }
-    }
 }
 
 #[cfg(test)]

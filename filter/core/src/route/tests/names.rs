@@ -94,7 +94,7 @@ fn no_reading_of_an_admitted_host_belongs_to_another_rule() {
             let found = policy.routes.get(policy.routes.find(&target).unwrap()).name.to_string();
             for host in hosts(&authority) {
                 let is = |rule: &&str| rule.strip_prefix('*').map_or(**rule == *host, |domain| host.ends_with(domain));
-                let expected = rules.iter().position(|rule| is(&rule)).map_or("(unmatched)".into(), |i| i.to_string());
+                let expected = rules.iter().position(is).map_or("(unmatched)".into(), |i| i.to_string());
                 prop_assert_eq!(&found, &expected, "{} as {}", authority, host);
             }
         }
