@@ -151,6 +151,9 @@ const NAMES: &[&[u8]] = &[
 /// What a proxy in front of this one may say about the client, and a client may not.
 const HOP_NAMES: &[&[u8]] =
     &[b"forwarded", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-uri", b"x-real-ip"];
+/// What the proxy itself sets, or takes from clients as it is told, under just this spelling.
+const OF_THE_PROXY: &[&[u8]] =
+    &[b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-client-cert", b"x-request-id"];
 /// Envoy's own; those it does not take from clients are not ours to remove.
 const ENVOY_FAMILY: &[u8] = b"x-envoy-";
 const ENVOY_SETS: &[&[u8]] = &[b"x-envoy-internal", b"x-envoy-external-address"];
@@ -165,6 +168,7 @@ fn is_forgeable(name: &[u8], trusted_hops: u32) -> bool {
     starts(FAMILIES)
         || is(NAMES)
         || (trusted_hops == 0 && is(HOP_NAMES))
+        || OF_THE_PROXY.iter().any(|known| name != *known && folds_to(name, known))
         || (folds_to_start(name, ENVOY_FAMILY) && !ENVOY_SETS.contains(&name))
 }
 
@@ -200,6 +204,11 @@ mod tests {
             ("x-forwarded-email", true),
             ("x_forwarded~email", true),
             ("x-forwarded-for", false),
+            ("x_forwarded_for", true),
+            ("x-forwarded.for", true),
+            ("x_forwarded_proto", true),
+            ("x_forwarded_client_cert", true),
+            ("x_request_id", true),
             ("x-forwarded-proto", false),
             ("x-forwarded-host", true),
             ("x-auth-request-user", true),
