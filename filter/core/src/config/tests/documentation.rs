@@ -199,7 +199,8 @@ fn every_code_of_a_refusal_is_in_the_documentation_with_its_status() {
         [Inability::Keys, Inability::Busy, Inability::Cut, Inability::Host],
     );
     refusals.extend(of_check.into_iter().chain(of_keys).map(Refusal::CannotTell));
-    let malformed = [Malformed::SeveralCredentials, Malformed::Path(Unusual::Form), Malformed::Target];
+    let malformed =
+        [Malformed::SeveralCredentials, Malformed::Path(Unusual::Form), Malformed::Target, Malformed::Header];
     refusals.extend(malformed.map(Refusal::Malformed));
     let documented = codes();
     for refusal in &refusals {
