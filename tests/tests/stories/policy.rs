@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 static RULES: Shared = Shared::new(|| Plan { policy: with_rules, ..Plan::default() });
 
 fn with_rules(policy: &mut Value) {
-    policy["client_address"] = "x-forwarded-for".into();
+    policy["client_address"] = "connection".into();
     policy["explain"] = json!({"key_env": "SEKISHO_UPSTREAM_IDENTITY_KEY"});
     let rules = json!([
         {
