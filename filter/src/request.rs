@@ -5,6 +5,7 @@ use std::rc::Rc;
 use sekisho_core::answer::{Answer, Shape};
 use sekisho_core::authorize::address::Connection;
 use sekisho_core::check::{CallId, RequestId, ShareKey};
+use sekisho_core::decision::Decision;
 use sekisho_core::denial::Inability;
 use sekisho_core::flow::{clean_target, forged_trailers};
 use sekisho_core::head::{Framing, Head};
@@ -21,6 +22,8 @@ use crate::{calls, pairs, root};
 /// Filter state of the stream in which the access log and other filters find how a request was decided:
 /// `%FILTER_STATE(wasm.sekisho.decision:PLAIN)%`.
 const DECISION: &[u8] = b"sekisho.decision";
+/// Under which rule.
+const ROUTE: &[u8] = b"sekisho.route";
 /// And why it does not pass, or would not.
 const REASON: &[u8] = b"sekisho.reason";
 
@@ -190,7 +193,7 @@ fn allow(vm: &mut Vm, stream: u32, passage: Passage, may_be_there: impl Fn(&str)
         return refuse(vm.framing_of(stream));
     }
     if let Some(state) = passage.state {
-        tell(state.decision.as_str(), state.reason);
+        tell(state.decision, state.reason, Some(&state.route));
     }
     if let Some(stream) = vm.streams.get_mut(&stream) {
         stream.allowed = true;
@@ -201,8 +204,11 @@ fn allow(vm: &mut Vm, stream: u32, passage: Passage, may_be_there: impl Fn(&str)
 
 /// Says in the filter state how the request was decided. The access log may do without it; nobody passes, or
 /// is refused, by it.
-fn tell(decision: &str, reason: &str) {
-    let _ = host::set_property(DECISION, decision.as_bytes());
+fn tell(decision: Decision, reason: &str, route: Option<&str>) {
+    let _ = host::set_property(DECISION, decision.as_str().as_bytes());
+    if let Some(route) = route {
+        let _ = host::set_property(ROUTE, route.as_bytes());
+    }
     if reason != "none" {
         let _ = host::set_property(REASON, reason.as_bytes());
     }
@@ -234,7 +240,7 @@ fn edit(edits: &Edits, may_be_there: impl Fn(&str) -> bool) -> HostResult<()> {
 }
 
 fn answer(answer: &Answer, framing: Framing) -> HostResult<()> {
-    tell(answer.decision.as_str(), answer.code);
+    tell(answer.decision, answer.code, answer.route.as_deref());
     let headers: Vec<(&[u8], &[u8])> =
         answer.headers_for(framing).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     host::answer(answer.status, answer.grpc_status(), answer.code, &headers, answer.body_for(framing))

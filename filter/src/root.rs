@@ -208,8 +208,8 @@ pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery, trace: Opt
 }
 
 fn write_statistics(vm: &mut Vm) {
-    let now = vm.now();
-    let samples = vm.worker.as_mut().map(|worker| worker.samples(memory_bytes(), now)).unwrap_or_default();
+    let (now, promise) = (vm.now(), vm.promise());
+    let samples = vm.worker.as_mut().map(|worker| worker.samples(promise, memory_bytes(), now)).unwrap_or_default();
     samples.into_iter().for_each(|sample| vm.statistics.write(sample));
 }
 

@@ -23,6 +23,7 @@ pub struct Activity {
     /// By digest, so that a request allocates nothing.
     subjects: IdMap<(Digest, Option<Digest>), Seen>,
     outcomes: IdMap<String, IdMap<&'static str, u64>>,
+    verifications: Verifications,
     dropped: u64,
     sequence: u64,
     /// The report under way: it is sent again, unchanged, until a sidecar took it.
@@ -64,19 +65,19 @@ impl Activity {
         }
     }
 
+    /// So many signatures were looked at.
+    pub fn verified(&mut self, verifications: &Verifications) {
+        self.verifications.add(verifications);
+    }
+
     /// The report to send now, if one is due.
-    pub fn report(
-        &mut self,
-        replica: &ReplicaId,
-        verifications: &mut Verifications,
-        now: Now,
-    ) -> Option<&ActivityReport> {
+    pub fn report(&mut self, replica: &ReplicaId, now: Now) -> Option<&ActivityReport> {
         let lost = |sent: u64| now.mono_ms.saturating_sub(sent) > LOST_MS;
         if now.mono_ms < self.next_at_ms || self.sent_at_ms.is_some_and(|sent| !lost(sent)) {
             return None;
         }
         if self.pending.is_none() && !(self.subjects.is_empty() && self.outcomes.is_empty()) {
-            self.pending = Some(self.collect(replica, verifications.take()));
+            self.pending = Some(self.collect(replica));
         }
         if self.pending.is_some() {
             self.sent_at_ms = Some(now.mono_ms);
@@ -94,7 +95,7 @@ impl Activity {
         }
     }
 
-    fn collect(&mut self, replica: &ReplicaId, verifications: Verifications) -> ActivityReport {
+    fn collect(&mut self, replica: &ReplicaId) -> ActivityReport {
         self.sequence += 1;
         let subject = |seen: Seen| SubjectActivity {
             subject: seen.verified.identity.subject.clone(),
@@ -117,7 +118,7 @@ impl Activity {
             sequence: self.sequence,
             subjects: std::mem::take(&mut self.subjects).into_values().map(subject).collect(),
             outcomes: std::mem::take(&mut self.outcomes).into_iter().flat_map(outcome).take(REPORT_MAX_ROWS).collect(),
-            verifications: verifications.rows(),
+            verifications: self.verifications.take().rows(),
             dropped: std::mem::take(&mut self.dropped),
         }
     }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     fn report(activity: &mut Activity, now: Now) -> Option<&ActivityReport> {
-        activity.report(&ReplicaId::from_bytes([7; 16]), &mut Verifications::default(), now)
+        activity.report(&ReplicaId::from_bytes([7; 16]), now)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod navigation;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde_json::json;
 
@@ -71,6 +72,8 @@ pub struct Answer {
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// JSON, unless an operator wrote something else.
     pub body: String,
+    /// The name of the rule that it is an answer of, once that is known.
+    pub route: Option<Rc<str>>,
     /// What it tells the client.
     pub decision: Decision,
     /// One sentence for people: what gRPC clients get instead of the body.
@@ -158,7 +161,7 @@ impl Answer {
     fn redirect(location: &str, code: &'static str) -> Self {
         let headers = vec![("location".into(), location.to_owned()), ("cache-control".into(), "no-store".into())];
         let decision = Decision::Deny;
-        Self { status: 302, headers, body: String::new(), message: String::new(), decision, code }
+        Self { status: 302, headers, body: String::new(), message: String::new(), route: None, decision, code }
     }
 
     fn new(status: u16, title: &str, kind: &str, code: &'static str, message: &str, shape: Shape) -> Self {
@@ -172,7 +175,7 @@ impl Answer {
         // A refusal is about this moment: no cache may repeat it.
         let headers = vec![("content-type".into(), content_type.into()), ("cache-control".into(), "no-store".into())];
         let decision = if status == 503 { Decision::Error } else { Decision::Deny };
-        Self { status, headers, body: body.to_string(), message: message.into(), decision, code }
+        Self { status, headers, body: body.to_string(), message: message.into(), route: None, decision, code }
     }
 
     /// The status for gRPC clients. The host gives it to them alone, with HTTP status 200.

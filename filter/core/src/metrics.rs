@@ -1,15 +1,19 @@
 //! What is counted, collected in memory: a request costs no host call for it. The shell writes the samples to the
 //! proxy's statistics at each tick.
 //!
-//! The proxy's statistics have names and no labels, so each label is a pair of parts of the name, in a fixed order,
-//! which rules of the proxy's configuration take apart again (`stats_tags`, see docs/observability.md).
+//! The proxy's statistics have names and no labels, so each label is a part `.LABEL=VALUE` of the name, which rules of the
+//! proxy's configuration make labels of again (`stats_tags`, see docs/observability.md). A value never holds a `.` or `=`,
+//! so a rule that looks for a label finds that label and nothing else, whatever a configuration calls its rules.
 
 use std::rc::Rc;
 
 use crate::decision::Decision;
 use crate::flow::Cache;
 use crate::id_map::IdMap;
+use crate::verify::crypto::Verifications;
 
+/// What every name begins with. The sidecar's metrics begin with `sekisho_`, too.
+const PREFIX: &str = "sekisho.filter";
 /// Most different rows between two ticks, and most names that one VM ever makes.
 pub const ROWS_MAX: usize = 4_000;
 /// Most observations of one kind between two ticks.
@@ -30,6 +34,34 @@ pub struct Row {
     pub provider: Option<Rc<str>>,
     /// Whether the credential had been verified before.
     pub cache: Cache,
+    /// What the worker knew when it decided.
+    pub freshness: Freshness,
+}
+
+/// What a worker knows of what is barred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Freshness {
+    /// Enough to decide alone.
+    Fresh,
+    /// Not enough: nothing at all, or nothing new for too long. It checks every credential.
+    Stale,
+}
+
+/// What a worker is like at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Condition {
+    /// What it knows.
+    pub freshness: Freshness,
+    /// The version of the feed that it holds, and how old that is; none without a snapshot.
+    pub feed: Option<(u64, u64)>,
+    /// The size of its VM's memory.
+    pub memory_bytes: u64,
+    /// How many credentials, that were verified before, it remembers.
+    pub cached_tokens: usize,
+    /// How many entries its denylist has.
+    pub denylist_entries: usize,
+    /// How many streams it would cut.
+    pub open_streams: usize,
 }
 
 /// Something to write down.
@@ -82,6 +114,8 @@ pub struct Metrics {
     requests: IdMap<Row, u64>,
     callouts: IdMap<(Question, Ending), u64>,
     callout_ms: Vec<(Question, u64)>,
+    held_ms: Vec<u64>,
+    cuts: IdMap<(Rc<str>, &'static str), u64>,
     dropped: u64,
 }
 
@@ -111,52 +145,123 @@ impl Metrics {
         }
     }
 
+    /// A request was decided after it waited for somebody's answer.
+    pub fn held(&mut self, ms: u64) {
+        if self.held_ms.len() < OBSERVATIONS_MAX {
+            self.held_ms.push(ms);
+        }
+    }
+
+    /// A stream that a rule had let in was cut.
+    pub fn cut(&mut self, route: &Rc<str>, reason: &'static str) {
+        *self.cuts.entry((Rc::clone(route), reason)).or_default() += 1;
+    }
+
     /// The requests that were decided, for whoever counts them elsewhere.
     pub fn rows(&self) -> impl Iterator<Item = (&Row, u64)> {
         self.requests.iter().map(|(row, count)| (row, *count))
     }
 
+    /// The streams that were cut, for the same, by rule.
+    pub fn cut_streams(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.cuts.iter().map(|((route, _), count)| (&**route, *count))
+    }
+
     /// Everything since the last tick.
     #[must_use]
-    pub fn take(&mut self) -> Vec<Sample> {
-        let count = |name: String, count: u64| Sample { name, value: Value::Count(count) };
-        let mut samples: Vec<_> = self.requests.drain().map(|(row, n)| count(row.name(), n)).collect();
+    pub fn take(&mut self, verifications: &Verifications) -> Vec<Sample> {
+        let mut samples: Vec<_> = self.requests.drain().map(|(row, n)| row.sample(n)).collect();
         samples.extend(self.callouts.drain().map(|((question, ending), n)| {
-            count(format!("sekisho.callouts.to.{}.ending.{}", question.as_str(), ending.as_str()), n)
+            let labels = [("to", question.as_str()), ("ending", ending.as_str())];
+            Sample::new("callouts", &labels, Value::Count(n))
         }));
-        samples.extend(self.callout_ms.drain(..).map(|(question, ms)| Sample {
-            name: format!("sekisho.callout_ms.to.{}", question.as_str()),
-            value: Value::Observe(ms),
+        samples.extend(
+            self.callout_ms
+                .drain(..)
+                .map(|(question, ms)| Sample::new("callout_ms", &[("to", question.as_str())], Value::Observe(ms))),
+        );
+        samples.extend(self.held_ms.drain(..).map(|ms| Sample::new("held_ms", &[], Value::Observe(ms))));
+        samples.extend(self.cuts.drain().map(|((route, reason), n)| {
+            Sample::new("cuts", &[("route", &route), ("reason", reason)], Value::Count(n))
+        }));
+        samples.extend(verifications.iter().map(|(algorithm, by, n)| {
+            let labels = [("algorithm", algorithm.as_str()), ("by", by.as_str())];
+            Sample::new("verifications", &labels, Value::Count(n))
         }));
         if self.dropped > 0 {
-            samples.push(count("sekisho.uncounted".into(), std::mem::take(&mut self.dropped)));
+            samples.push(Sample::new("uncounted", &[], Value::Count(std::mem::take(&mut self.dropped))));
         }
         samples
     }
 }
 
 impl Row {
-    /// The name of its counter.
-    fn name(&self) -> String {
+    /// So many of them.
+    fn sample(&self, count: u64) -> Sample {
         let cache = match self.cache {
             Cache::None => "none",
             Cache::Hit => "hit",
             Cache::Miss => "miss",
         };
-        format!(
-            "sekisho.requests.route.{}.decision.{}.reason.{}.provider.{}.cache.{cache}",
-            part(&self.route),
-            self.decision.as_str(),
-            self.reason,
-            self.provider.as_ref().map_or_else(|| "none".into(), |name| part(name)),
-        )
+        let labels = [
+            ("route", &*self.route),
+            ("decision", self.decision.as_str()),
+            ("reason", self.reason),
+            ("provider", self.provider.as_deref().unwrap_or("none")),
+            ("cache", cache),
+            ("freshness", self.freshness.as_str()),
+        ];
+        Sample::new("requests", &labels, Value::Count(count))
     }
 }
 
-/// A name of a configuration as a part of a statistic's: whatever could be taken for a separator becomes `_`.
-fn part(name: &str) -> String {
+impl Condition {
+    /// What is to be written down about it, once in so many seconds.
+    #[must_use]
+    pub fn samples(&self, seconds: u64) -> Vec<Sample> {
+        let size = |size: usize| Value::Observe(u64::try_from(size).unwrap_or(u64::MAX));
+        let freshness = [("freshness", self.freshness.as_str())];
+        let mut samples = vec![
+            Sample::new("vm_seconds", &freshness, Value::Count(seconds)),
+            Sample::new("memory_bytes", &[], Value::Observe(self.memory_bytes)),
+            Sample::new("cached_tokens", &[], size(self.cached_tokens)),
+            Sample::new("denylist_entries", &[], size(self.denylist_entries)),
+            Sample::new("open_streams", &[], size(self.open_streams)),
+        ];
+        if let Some((version, age_ms)) = self.feed {
+            samples.push(Sample::new("feed_version", &[], Value::Set(version)));
+            samples.push(Sample::new("feed_age_ms", &[], Value::Observe(age_ms)));
+        }
+        samples
+    }
+}
+
+impl Sample {
+    fn new(what: &str, labels: &[(&str, &str)], value: Value) -> Self {
+        let mut name = format!("{PREFIX}.{what}");
+        for (label, value) in labels {
+            name.extend([".", label, "="]);
+            name.extend(part(value));
+        }
+        Self { name, value }
+    }
+}
+
+/// A name of a configuration as a part of a statistic's: whatever could be taken for a separator becomes `_`, and so
+/// does what some systems of statistics would not take.
+fn part(name: &str) -> impl Iterator<Item = char> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    name.chars().take(PART_MAX_BYTES).map(plain).collect()
+    let name = if name.is_empty() { "_" } else { name };
+    name.chars().take(PART_MAX_BYTES).map(plain)
+}
+
+impl Freshness {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 impl Question {
@@ -182,7 +287,10 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use sekisho_protocol::activity::Verifier;
+
     use super::*;
+    use crate::verify::algorithm::Algorithm;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -193,19 +301,31 @@ mod tests {
             reason: "none",
             provider: Some("corp.example".into()),
             cache: Cache::Hit,
+            freshness: Freshness::Fresh,
         }
+    }
+
+    fn take(metrics: &mut Metrics) -> Vec<Sample> {
+        metrics.take(&Verifications::default())
+    }
+
+    fn names(samples: Vec<Sample>) -> Vec<String> {
+        let mut names: Vec<_> = samples.into_iter().map(|sample| sample.name).collect();
+        names.sort();
+        names
     }
 
     #[test]
     fn requests_that_are_alike_are_one_sample_whose_name_has_a_part_for_each_label() {
         let mut metrics = Metrics::default();
         for _ in 0..3 {
-            metrics.decided(row("llm v1/é"));
+            metrics.decided(row("llm.reason=x/é"));
         }
-        let name =
-            "sekisho.requests.route.llm_v1__.decision.allow.reason.none.provider.corp_example.cache.hit".to_owned();
-        assert_eq!(metrics.take(), [Sample { name, value: Value::Count(3) }]);
-        assert_eq!(metrics.take(), [], "each is told once");
+        let name = "sekisho.filter.requests.route=llm_reason_x__.decision=allow.reason=none.provider=corp_example\
+                    .cache=hit.freshness=fresh"
+            .to_owned();
+        assert_eq!(take(&mut metrics), [Sample { name, value: Value::Count(3) }]);
+        assert_eq!(take(&mut metrics), [], "each is told once");
     }
 
     #[test]
@@ -216,20 +336,35 @@ mod tests {
         {
             metrics.called(question, status, 7);
         }
-        let mut names: Vec<_> = metrics.take().into_iter().map(|sample| sample.name).collect();
-        names.sort();
         assert_eq!(
-            names,
+            names(take(&mut metrics)),
             [
-                "sekisho.callout_ms.to.check",
-                "sekisho.callout_ms.to.check",
-                "sekisho.callout_ms.to.keys",
-                "sekisho.callouts.to.check.ending.answered",
-                "sekisho.callouts.to.check.ending.lost",
-                "sekisho.callouts.to.feed.ending.answered",
-                "sekisho.callouts.to.keys.ending.refused",
+                "sekisho.filter.callout_ms.to=check",
+                "sekisho.filter.callout_ms.to=check",
+                "sekisho.filter.callout_ms.to=keys",
+                "sekisho.filter.callouts.to=check.ending=answered",
+                "sekisho.filter.callouts.to=check.ending=lost",
+                "sekisho.filter.callouts.to=feed.ending=answered",
+                "sekisho.filter.callouts.to=keys.ending=refused",
             ]
         );
+    }
+
+    #[test]
+    fn waits_cuts_and_verifications_are_told_once() {
+        let mut metrics = Metrics::default();
+        let mut verifications = Verifications::default();
+        verifications.count(Algorithm::Rs256, Verifier::Host);
+        metrics.held(12);
+        metrics.cut(&"llm".into(), "stream_cut");
+        let samples = names(metrics.take(&verifications));
+        let expected = [
+            "sekisho.filter.cuts.route=llm.reason=stream_cut",
+            "sekisho.filter.held_ms",
+            "sekisho.filter.verifications.algorithm=RS256.by=host",
+        ];
+        assert_eq!(samples, expected);
+        assert_eq!(take(&mut metrics), []);
     }
 
     #[test]
@@ -238,8 +373,8 @@ mod tests {
         for n in 0..ROWS_MAX + 5 {
             metrics.decided(row(&n.to_string()));
         }
-        let samples = metrics.take();
+        let samples = take(&mut metrics);
         assert_eq!(samples.len(), ROWS_MAX + 1);
-        assert!(samples.contains(&Sample { name: "sekisho.uncounted".into(), value: Value::Count(5) }));
+        assert!(samples.contains(&Sample::new("uncounted", &[], Value::Count(5))));
     }
 }

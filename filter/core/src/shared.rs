@@ -6,7 +6,7 @@ use crate::activity::Activity;
 use crate::check::Confirmed;
 use crate::config::Policy;
 use crate::feed::{Promise, Replica};
-use crate::metrics::Metrics;
+use crate::metrics::{Freshness, Metrics};
 use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::budget::Budget;
@@ -46,7 +46,14 @@ impl Shared {
     /// Whether the denylist alone may decide.
     #[must_use]
     pub fn is_fresh(&self, policy: &Policy, now: Now) -> bool {
-        self.replica.is_fresh(now, self.binding(policy).staleness_ms)
+        self.freshness(policy.mesh.staleness_ms, now) == Freshness::Fresh
+    }
+
+    /// Whether the denylist alone may decide, under the bound of a configuration.
+    #[must_use]
+    pub fn freshness(&self, staleness_ms: u32, now: Now) -> Freshness {
+        let staleness_ms = self.replica.binding(Promise { staleness_ms, fences: false }).staleness_ms;
+        if self.replica.is_fresh(now, staleness_ms) { Freshness::Fresh } else { Freshness::Stale }
     }
 
     /// Whether a request may pass that nobody could check, if its route says so. Not while changes still

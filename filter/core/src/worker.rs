@@ -20,13 +20,13 @@ use crate::config::{FilterState, Policy};
 use crate::decision::{Decision, Line, explain};
 use crate::denial::{Denial, Inability, Refusal};
 use crate::feed::{FeedError, News, Promise, Replica, ReplicaInfo};
-use crate::flow::{self, Cache, Checked, Flow, Pending, Unproven, Verdict};
+use crate::flow::{self, Checked, Flow, Pending, Unproven, Verdict};
 use crate::head::Head;
 use crate::id_map::IdMap;
 use crate::identity::Edits;
 use crate::key_calls::KeyCalls;
 use crate::live::{Live, Stream};
-use crate::metrics::{Metrics, Question, Row, Sample, Value};
+use crate::metrics::{Condition, Metrics, Question, Row, Sample};
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::time::Now;
@@ -66,8 +66,8 @@ pub struct Worker {
     unproven: IdMap<RequestId, Unproven>,
     /// Requests that were admitted and that a ban cuts (rule P12).
     live: Live,
-    /// By the monotonic clock: when the state of this worker was sampled last.
-    observed_at_ms: u64,
+    /// By the monotonic clock: up to when the state of this worker was sampled.
+    observed_at_ms: Option<u64>,
 }
 
 /// A stream that must end now: with this answer, or in the middle of the one that it has begun.
@@ -91,8 +91,10 @@ pub struct Passage {
 }
 
 /// What the proxy's filter state says about a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
+    /// The name of its rule.
+    pub route: Rc<str>,
     /// What became of it.
     pub decision: Decision,
     /// The code of its refusal; `none` if there is none.
@@ -141,7 +143,7 @@ impl Worker {
             key_calls: KeyCalls::default(),
             unproven: IdMap::default(),
             live: Live::default(),
-            observed_at_ms: 0,
+            observed_at_ms: None,
         }
     }
 
@@ -242,31 +244,44 @@ impl Worker {
     }
 
     /// What is to be written to the proxy's statistics now. To be asked at each tick, before [`Self::report`].
-    pub fn samples(&mut self, memory_bytes: u64, now: Now) -> Vec<Sample> {
-        let Shared { activity, metrics, replica, tokens, .. } = &mut self.shared;
+    /// `promise` is what [`Self::poll`] is told.
+    pub fn samples(&mut self, promise: Promise, memory_bytes: u64, now: Now) -> Vec<Sample> {
+        let Shared { activity, metrics, verifications, .. } = &mut self.shared;
         for (row, count) in metrics.rows() {
             let outcome = if row.decision == Decision::Allow { "allow" } else { row.reason };
             activity.ended(&row.route, outcome, count);
         }
-        let mut samples = metrics.take();
-        if now.mono_ms >= self.observed_at_ms + OBSERVE_EVERY_MS {
-            self.observed_at_ms = now.mono_ms;
-            let mut push = |name: &str, value| samples.push(Sample { name: name.into(), value });
-            if let (Some(position), Some(age_ms)) = (replica.position(), replica.age_ms(now)) {
-                push("sekisho.feed.version", Value::Set(position.version));
-                push("sekisho.feed.age_ms", Value::Observe(age_ms));
-            }
-            push("sekisho.vm.memory_bytes", Value::Observe(memory_bytes));
-            push("sekisho.vm.cached_tokens", Value::Observe(u64::try_from(tokens.len()).unwrap_or(u64::MAX)));
-            push("sekisho.vm.open_streams", Value::Observe(u64::try_from(self.live.len()).unwrap_or(u64::MAX)));
+        // Besides the *allow* that it was counted as before.
+        for (route, count) in metrics.cut_streams() {
+            activity.ended(route, Inability::Cut.code(), count);
+        }
+        let verifications = verifications.take();
+        activity.verified(&verifications);
+        let mut samples = metrics.take(&verifications);
+        let seconds = self.observed_at_ms.map_or(1, |at| now.mono_ms.saturating_sub(at) / OBSERVE_EVERY_MS);
+        if seconds > 0 {
+            self.observed_at_ms = Some(self.observed_at_ms.map_or(now.mono_ms, |at| at + seconds * OBSERVE_EVERY_MS));
+            samples.extend(self.condition(promise, memory_bytes, now).samples(seconds));
         }
         samples
     }
 
+    fn condition(&self, promise: Promise, memory_bytes: u64, now: Now) -> Condition {
+        let Shared { replica, tokens, .. } = &self.shared;
+        Condition {
+            freshness: self.shared.freshness(promise.staleness_ms, now),
+            feed: replica.position().map(|position| position.version).zip(replica.age_ms(now)),
+            memory_bytes,
+            cached_tokens: tokens.len(),
+            denylist_entries: replica.denylist().len(),
+            open_streams: self.live.len(),
+        }
+    }
+
     /// The report to send now, if one is due.
     pub fn report(&mut self, now: Now) -> Option<&ActivityReport> {
-        let Shared { activity, replica, verifications, .. } = &mut self.shared;
-        activity.report(replica.id(), verifications, now)
+        let Shared { activity, replica, .. } = &mut self.shared;
+        activity.report(replica.id(), now)
     }
 
     /// A report was answered, or failed.
@@ -307,12 +322,13 @@ impl Worker {
         }
     }
 
-    fn hold(&mut self, id: RequestId, flow: Flow, ask: flow::Ask, now: Now) -> Step {
+    fn hold(&mut self, id: RequestId, mut flow: Flow, ask: flow::Ask, now: Now) -> Step {
         // Both: a client that leaves frees its place among the held, but its callout goes on.
         let busy = self.held.len().max(self.checks.in_flight());
         if busy >= flow.pending.policy.mesh.max_checks {
             return self.finish(id, Verdict::Refuse(Inability::Overloaded.into(), flow.pending), now);
         }
+        flow.pending.note.held_since(now);
         let trace = flow.pending.trace.clone();
         self.held.insert(id, flow);
         if ask.share.as_ref().is_some_and(|share| self.checks.join(share, id)) {
@@ -351,7 +367,11 @@ impl Worker {
             reason,
             provider: pending.note.provider.clone(),
             cache: pending.note.cache,
+            freshness: self.shared.freshness(pending.policy.mesh.staleness_ms, now),
         });
+        if let Some(since_ms) = pending.note.held_since_ms {
+            self.shared.metrics.held(now.mono_ms.saturating_sub(since_ms));
+        }
         let lines = if pending.note.explain {
             explain(decision, refusal.as_ref(), &pending, &self.shared.replica, now)
         } else {
@@ -361,31 +381,24 @@ impl Worker {
             Some(refusal) if !is_shadow => {
                 let mut answer = pending.answers().to(&refusal, pending.sign_in.as_deref(), now.unix_s);
                 answer.headers.extend(lines);
+                answer.route = Some(Rc::clone(&pending.route().name));
                 Step::Answer(answer)
             }
             refusal => {
                 let is_told = refusal.is_some() || pending.policy.filter_state == FilterState::All;
-                Step::Allow(Passage {
-                    edits: pending.edits,
-                    state: is_told.then_some(State { decision, reason }),
-                    lines,
-                })
+                let state = is_told.then(|| State { route: Rc::clone(&pending.route().name), decision, reason });
+                Step::Allow(Passage { edits: pending.edits, state, lines })
             }
         }
     }
 
-    /// Counts what is cut, besides the *allow* that it was counted as before.
+    /// Counts what is cut.
     fn cut(&mut self, streams: Vec<(RequestId, Stream)>, refusal: &Refusal, now: Now) -> Vec<Cut> {
         let cut = |(id, stream): (RequestId, Stream)| {
             let route = stream.policy.routes.get(stream.route);
-            self.shared.metrics.decided(Row {
-                route: Rc::clone(&route.name),
-                decision: Decision::Error,
-                reason: Inability::Cut.code(),
-                provider: Some(Rc::clone(&stream.verified.identity.provider)),
-                cache: Cache::None,
-            });
-            Cut { stream: id, answer: route.answers.to(refusal, None, now.unix_s) }
+            self.shared.metrics.cut(&route.name, refusal.code());
+            let answer = Answer { route: Some(Rc::clone(&route.name)), ..route.answers.to(refusal, None, now.unix_s) };
+            Cut { stream: id, answer }
         };
         streams.into_iter().map(cut).collect()
     }

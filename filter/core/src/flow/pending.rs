@@ -13,6 +13,7 @@ use crate::head::Head;
 use crate::identity::Edits;
 use crate::route::target::Target;
 use crate::route::{Mode, Route, RouteId};
+use crate::time::Now;
 use crate::trace::Trace;
 
 use super::Verdict;
@@ -45,6 +46,15 @@ pub struct Note {
     pub questions: u8,
     /// Whether whoever sent the request may know why it is decided as it is.
     pub explain: bool,
+    /// By the monotonic clock: since when it waits for an answer; none if nobody had to be asked.
+    pub held_since_ms: Option<u64>,
+}
+
+impl Note {
+    /// It waits from now on, unless it waited before.
+    pub(crate) fn held_since(&mut self, now: Now) {
+        self.held_since_ms.get_or_insert(now.mono_ms);
+    }
 }
 
 /// Whether a credential was found in the cache.

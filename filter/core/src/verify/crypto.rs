@@ -33,6 +33,12 @@ impl Verifications {
         }
     }
 
+    /// As many more as there are in `others`.
+    pub(crate) fn add(&mut self, others: &Self) {
+        let counts = self.0.iter_mut().flatten().zip(others.0.iter().flatten());
+        counts.for_each(|(count, more)| *count += more);
+    }
+
     /// Those that happened.
     pub fn iter(&self) -> impl Iterator<Item = (Algorithm, Verifier, u64)> {
         let row = |(algorithm, [host, wasm]): (Algorithm, &[u64; 2])| {

@@ -70,11 +70,12 @@ impl Worker {
     }
 
     /// Holds a request whose token's key nobody here knows.
-    pub(super) fn hold_for_keys(&mut self, id: RequestId, unproven: Unproven, wanted: Wanted, now: Now) -> Step {
+    pub(super) fn hold_for_keys(&mut self, id: RequestId, mut unproven: Unproven, wanted: Wanted, now: Now) -> Step {
         // A flood of tokens with made-up keys fills this table and no other.
         if self.unproven.len() >= unproven.pending.policy.mesh.max_checks {
             return self.finish(id, Verdict::Refuse(Inability::Overloaded.into(), unproven.pending), now);
         }
+        unproven.pending.note.held_since(now);
         let trace = unproven.pending.trace.clone();
         self.unproven.insert(id, unproven);
         if self.key_calls.wait(&wanted.source, id) {

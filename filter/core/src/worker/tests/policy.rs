@@ -307,15 +307,17 @@ fn a_shadow_decides_counts_and_refuses_nobody() {
     let step = ask(&mut world, "GET", "/s", &[("x-sekisho-subject", "eve")]);
     assert_eq!(removed(&step), ["x-sekisho-subject"], "what could be forged goes all the same");
     let Step::Allow(Passage { edits, state, .. }) = &step else { unreachable!() };
-    assert_eq!(*state, Some(State { decision: Decision::ShadowDeny, reason: "credential_missing" }));
+    assert_eq!(*state, Some(State { route: "s".into(), decision: Decision::ShadowDeny, reason: "credential_missing" }));
     assert_eq!(edits.settings().count(), 0, "nobody vouches for it, and it gets no credential");
     let (_, step) = world.get("/s", &ann());
     assert!(set(&step, "authorization").is_some() && set(&step, "x-sekisho-identity").is_some());
     assert_eq!(world.ban(ANN, FOREVER), [], "what it admitted is not cut");
-    let names: Vec<_> = world.worker.samples(0, world.now).into_iter().map(|sample| sample.name).collect();
+    let names: Vec<_> = world.worker.samples(PROMISE, 0, world.now).into_iter().map(|sample| sample.name).collect();
     assert!(
         names.contains(
-            &"sekisho.requests.route.s.decision.shadow_deny.reason.credential_missing.provider.none.cache.none".into()
+            &"sekisho.filter.requests.route=s.decision=shadow_deny.reason=credential_missing.provider=none.cache=none\
+              .freshness=fresh"
+                .into()
         ),
         "{names:?}"
     );
@@ -324,18 +326,19 @@ fn a_shadow_decides_counts_and_refuses_nobody() {
 #[test]
 fn a_filter_in_shadow_refuses_nothing_at_all() {
     let mut world = world(json!([{"name": "d", "match": {"prefix": "/d"}, "access": "deny"}]), json!({"shadow": true}));
-    for (path, reason) in [("/d", "route_closed"), ("/a//b", "unusual_path"), ("/v1", "credential_missing")] {
+    for (path, route, reason) in
+        [("/d", "d", "route_closed"), ("/a//b", "(unmatched)", "unusual_path"), ("/v1", "llm", "credential_missing")]
+    {
         let step = ask(&mut world, "GET", path, &[]);
         let Step::Allow(Passage { state, .. }) = step else { panic!("{path}: {step:?}") };
-        assert_eq!(state, Some(State { decision: Decision::ShadowDeny, reason }), "{path}");
+        assert_eq!(state, Some(State { route: route.into(), decision: Decision::ShadowDeny, reason }), "{path}");
     }
 }
 
 #[test]
 fn the_filter_state_of_what_passes_is_set_only_where_it_is_asked_for() {
-    for (more, expected) in
-        [(json!({}), None), (json!({"filter_state": "all"}), Some(State { decision: Decision::Allow, reason: "none" }))]
-    {
+    let all = State { route: "llm".into(), decision: Decision::Allow, reason: "none" };
+    for (more, expected) in [(json!({}), None), (json!({"filter_state": "all"}), Some(all))] {
         let mut world = world(json!([]), more);
         let (_, step) = world.get("/v1", &ann());
         let Step::Allow(passage) = step else { panic!("{step:?}") };

@@ -131,7 +131,7 @@ fn what_happened_is_reported_by_route_outcome_and_subject() {
     world.get("/v1", &ann());
     world.get("/v1", "nonsense");
     let now = world.now;
-    world.worker.samples(0, now);
+    world.worker.samples(PROMISE, 0, now);
     let report = world.worker.report(now).unwrap();
     assert_eq!((report.subjects.len(), report.subjects[0].requests), (1, 2));
     let mut outcomes: Vec<_> =

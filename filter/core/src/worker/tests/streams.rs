@@ -148,7 +148,7 @@ fn p12_what_is_cut_is_counted() {
     world.open("/v1", &ann());
     world.ban(ANN, FOREVER);
     let now = world.now;
-    world.worker.samples(0, now);
+    world.worker.samples(PROMISE, 0, now);
     let report = world.worker.report(now).unwrap();
     let count = |outcome: &str| report.outcomes.iter().find(|row| row.outcome == outcome).map(|row| row.requests);
     assert_eq!((count("allow"), count("stream_cut")), (Some(1), Some(1)));
