@@ -13,7 +13,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use reqwest::Client;
 use sekisho_protocol::check::{CheckReply, CheckRequest};
@@ -44,6 +44,17 @@ pub struct Relayed {
     pub subject: String,
     /// What the sidecar said; none if it did not or could not.
     pub reply: Option<CheckReply>,
+    /// The headers of the question; bytes that are not UTF-8 are replaced.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Relayed {
+    /// The value of the question's header `name`, if it came exactly once.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        values.next().filter(|_| values.next().is_none())
+    }
 }
 
 struct Desk {
@@ -125,7 +136,9 @@ async fn relay(State(desk): State<Arc<Desk>>, uri: Uri, headers: HeaderMap, body
         Err(error) => return (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     };
     let reply = serde_json::from_slice(&answer).ok();
-    desk.note(Relayed { subject: subject.clone(), reply });
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    desk.note(Relayed { subject: subject.clone(), reply, headers });
     sleep(desk.next_lag()).await;
     let mut held = desk.held.subscribe();
     // An error means that the relay is gone, and nobody waits any more.

@@ -14,6 +14,7 @@ pub mod answer;
 pub mod check_relay;
 pub mod components;
 pub mod envoy;
+pub mod exposition;
 pub mod folder;
 pub mod link;
 pub mod load;

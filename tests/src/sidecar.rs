@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method};
 use serde_json::Value;
 
+use crate::exposition::Exposition;
 use crate::process::{Process, Slot};
 use crate::world::Keys;
 use crate::{Answer, components, poll, ports};
@@ -180,13 +181,15 @@ impl Sidecar {
     /// # Errors
     /// Nobody answers, or a value is no whole number.
     pub async fn metric_of(&self, name: &str, labels: &[(&str, &str)]) -> Result<u64> {
-        let answer = self.ops("/metrics").await?;
-        let labels: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
-        let rows = answer.body.lines().filter_map(|line| line.strip_prefix(name));
-        let rows = rows.filter(|rest| rest.starts_with(['{', ' ']));
-        let rows = rows.filter(|rest| labels.iter().all(|label| rest.contains(label)));
-        let values = rows.filter_map(|rest| rest.rsplit(' ').next());
-        values.map(|value| value.parse::<u64>().with_context(|| format!("{name}: {value}"))).sum()
+        self.exposition().await?.sum(name, labels)
+    }
+
+    /// All that it counts.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn exposition(&self) -> Result<Exposition> {
+        Ok(Exposition::of(self.ops("/metrics").await?.body))
     }
 
     /// A call straight to the `app` listener, as from somebody who is already inside the network.

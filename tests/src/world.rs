@@ -50,6 +50,8 @@ pub struct Keys {
     pub jwt: String,
     /// Of the assertions for the upstream.
     pub upstream: String,
+    /// Of those who may know why a request is decided as it is, where a plan lets the filter explain.
+    pub explain: String,
     /// Under which private signing keys are sealed: 64 hex digits.
     pub encryption: String,
 }
@@ -59,7 +61,7 @@ impl Default for Keys {
     fn default() -> Self {
         let key = |of: &str| format!("{of}: a secret of more than thirty-two bytes");
         let encryption = (0..32_u8).map(|byte| format!("{byte:02x}")).collect();
-        Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream"), encryption }
+        Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream"), explain: key("explain"), encryption }
     }
 }
 
@@ -71,6 +73,7 @@ impl Keys {
             ("SEKISHO_MESH_SECRET", self.mesh.as_str()),
             ("JWT_SECRET", &self.jwt),
             ("SEKISHO_UPSTREAM_IDENTITY_KEY", &self.upstream),
+            ("SEKISHO_EXPLAIN_KEY", &self.explain),
         ];
         let peers = SECRETS.map(|(_, variable, secret)| (variable, secret));
         ours.into_iter().chain(peers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

@@ -102,9 +102,9 @@ pub enum Question {
 pub enum Ending {
     /// It was answered.
     Answered,
-    /// Whoever was asked could not answer.
+    /// Whoever was asked could not answer, or could not be reached: the proxy says 503 for both.
     Refused,
-    /// Nobody answered in time, or nobody could be asked.
+    /// Nobody answered in time, or the proxy asked nobody.
     Lost,
 }
 
@@ -135,7 +135,8 @@ impl Metrics {
     pub fn called(&mut self, question: Question, status: u32, elapsed_ms: u64) {
         let ending = match status {
             200..300 => Ending::Answered,
-            0 => Ending::Lost,
+            // The proxy itself says 504 when the time is over.
+            0 | 504 => Ending::Lost,
             _ => Ending::Refused,
         };
         *self.callouts.entry((question, ending)).or_default() += 1;
@@ -332,7 +333,7 @@ mod tests {
     fn a_question_is_counted_by_its_end_and_its_time_recorded() {
         let mut metrics = Metrics::default();
         for (question, status) in
-            [(Question::Check, 200), (Question::Check, 0), (Question::Keys, 503), (Question::Feed, 200)]
+            [(Question::Check, 200), (Question::Check, 504), (Question::Keys, 503), (Question::Feed, 200)]
         {
             metrics.called(question, status, 7);
         }

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::{EDGE, Envoy};
+use crate::exposition::Exposition;
 use crate::process::Process;
 
 impl Envoy {
@@ -25,6 +26,17 @@ impl Envoy {
     pub async fn stat(&self, name: &str) -> Result<u64> {
         let stats = self.stats(&format!("^{}$", name.replace('.', "\\."))).await?;
         Ok(stats.first().map_or(0, |(_, value)| *value))
+    }
+
+    /// All that it counts and whose name matches the regular expression `filter`, the filter's statistics among it, as
+    /// Prometheus reads it.
+    ///
+    /// # Errors
+    /// Envoy does not answer.
+    pub async fn exposition(&self, filter: &str) -> Result<Exposition> {
+        let answer = self.admin(&format!("/stats/prometheus?filter={filter}")).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Ok(Exposition::of(answer.body))
     }
 
     /// How many connections each worker has accepted on the listener of users.

@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 
 use crate::CALM;
 
+mod decisions;
+mod statistics;
+mod watched;
+
 #[test]
 fn the_access_log_holds_the_reason_of_a_refusal() {
     story(&CALM, async |world| {
@@ -25,7 +29,11 @@ fn the_access_log_holds_the_reason_of_a_refusal() {
             let request = RawRequest::new("GET", &format!("{path}?secret=in-the-query"));
             let request = bearer.iter().fold(request, |request, bearer| request.header("authorization", bearer));
             world.raw(&request.bytes()).await?;
-            assert_eq!(access_log_of(world, path).await?["reason"], reason, "{path}");
+            let entry = access_log_of(world, path).await?;
+            assert_eq!(entry["reason"], reason, "{path}");
+            // Of what passes nothing is said, since every word costs a call.
+            let (decision, route) = if reason.is_null() { (None, None) } else { (Some("deny"), Some("llm")) };
+            assert_eq!((entry["decision"].as_str(), entry["route"].as_str()), (decision, route), "{entry}");
         }
         Ok(())
     });
