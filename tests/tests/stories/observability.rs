@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::CALM;
 
+mod dashboard;
 mod decisions;
 mod statistics;
 mod watched;
