@@ -74,6 +74,11 @@ extern "C" fn proxy_on_request_trailers(_stream: u32, _count: usize) -> u32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(_stream: u32, _count: usize, _end: bool) -> u32 {
+    CONTINUE
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_done(_context: u32) -> bool {
     true
 }

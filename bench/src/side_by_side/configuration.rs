@@ -166,20 +166,43 @@ fn sekisho(tokens: &Tokens, machine: Machine) -> Result<Value> {
         }));
     }
     let id = match machine {
-        Machine::Warm => "warm",
-        Machine::Cold => "cold",
+        Machine::Warm => "warm".to_owned(),
+        Machine::Cold => "cold".to_owned(),
+        Machine::Told => {
+            policy["filter_state"] = "all".into();
+            "told".to_owned()
+        }
+        Machine::Rules(count) => {
+            let routes = policy["routes"].as_array_mut().context("no routes")?;
+            let last = routes.pop().context("no routes")?;
+            *routes = (1..count).map(rule_of_others).chain([last]).collect();
+            format!("rules_{count}")
+        }
         Machine::ColdPlain => {
             let routes = policy["routes"].as_array_mut().context("no routes")?;
             routes.iter_mut().filter_map(Value::as_object_mut).for_each(|route| drop(route.remove("identity")));
-            "cold_plain"
+            "cold_plain".to_owned()
         }
         Machine::Million => {
             policy["mesh"]["feed_cluster"] = format!("sekisho_feed{MILLION}").into();
             policy["mesh"]["check_cluster"] = format!("sekisho_check{MILLION}").into();
-            "million"
+            "million".to_owned()
         }
     };
-    Ok(wasm(id, filter, &policy))
+    Ok(wasm(&id, filter, &policy))
+}
+
+/// A rule that no request of the benchmark meets, of each kind in turn. None has a regular expression, which costs what
+/// it costs.
+fn rule_of_others(number: usize) -> Value {
+    let matching = match number % 5 {
+        0 => json!({"path": format!("/service{number}/status")}),
+        1 => json!({"prefix": format!("/service{number}/")}),
+        2 => json!({"template": format!("/{{tenant}}/service{number}/{{*rest}}")}),
+        3 => json!({"host": format!("service{number}.example.com"), "prefix": "/api/", "methods": ["GET", "POST"]}),
+        _ => json!({"prefix": "/", "headers": [{"name": "x-service", "equals": format!("service{number}")}]}),
+    };
+    json!({"name": format!("rule{number}"), "match": matching, "access": "protected", "identity": "upstream"})
 }
 
 fn wasm(id: &str, file: &str, configuration: &Value) -> Value {

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 pub(crate) struct Crossings {
     /// Calls of the VM to its host.
     pub(crate) host_calls: usize,
+    /// Those of them that write to the proxy's statistics.
+    pub(crate) metric_calls: usize,
     /// Calls of the host into the VM.
     pub(crate) callbacks: usize,
 }
@@ -44,8 +46,12 @@ pub(crate) fn read(log: &str) -> Vec<Crossings> {
             if thread.depth == 0 && call.starts_with("proxy_on_done") {
                 add(&mut requests, name, thread, |request| request.is_over = true);
             }
-        } else if line.contains("[vm->host] ") {
-            add(&mut requests, name, thread, |request| request.crossings.host_calls += 1);
+        } else if let Some((_, call)) = line.split_once("[vm->host] ") {
+            let is_metric = call.split('(').next().is_some_and(|name| name.ends_with("_metric"));
+            add(&mut requests, name, thread, |request| {
+                request.crossings.host_calls += 1;
+                request.crossings.metric_calls += usize::from(is_metric);
+            });
         }
     }
     requests.iter().filter(|request| request.is_over).map(|request| request.crossings).collect()
@@ -90,15 +96,17 @@ mod tests {
             [..][1][trace][wasm] [host->vm] proxy_on_memory_allocate(681)
             [..][1][trace][wasm] [host<-vm] proxy_on_memory_allocate return: 1099296
             [..][1][trace][wasm] [vm<-host] env.proxy_get_header_map_pairs return: 0
+            [..][1][trace][wasm] [vm->host] env.proxy_increment_metric(3, 1)
+            [..][1][trace][wasm] [vm<-host] env.proxy_increment_metric return: 0
             [..][1][trace][wasm] [host<-vm] proxy_on_request_headers return: 0
             [..][1][trace][wasm] [host->vm] proxy_on_tick(1)
-            [..][1][trace][wasm] [vm->host] env.proxy_get_current_time_nanoseconds(5)
-            [..][1][trace][wasm] [vm<-host] env.proxy_get_current_time_nanoseconds return: 0
+            [..][1][trace][wasm] [vm->host] env.proxy_increment_metric(3, 1)
+            [..][1][trace][wasm] [vm<-host] env.proxy_increment_metric return: 0
             [..][1][trace][wasm] [host<-vm] proxy_on_tick return: void
             [..][1][trace][wasm] [host->vm] proxy_on_done(7)
             [..][1][trace][wasm] [host<-vm] proxy_on_done return: 1
             [..][1][trace][wasm] [host->vm] proxy_on_context_create(8, 1)
             [..][1][trace][wasm] [host<-vm] proxy_on_context_create return: void";
-        assert_eq!(read(log), [Crossings { host_calls: 1, callbacks: 4 }]);
+        assert_eq!(read(log), [Crossings { host_calls: 2, metric_calls: 1, callbacks: 4 }]);
     }
 }

@@ -1,5 +1,6 @@
 //! Sets Sekisho beside what people use now: `bench` measures everything and writes `docs/performance.md`;
-//! `bench quick [VARIANT…]` measures some variants for a moment and writes nothing.
+//! `bench quick [VARIANT…]` measures some variants for a moment and writes nothing; `bench calls` only counts the calls
+//! between Envoy and the filter.
 //!
 //! It prints figures and what they are held against (see [`bench::figures`]), and ends with 0 even if a target is
 //! missed: a machine that does other things meanwhile is no fault of the code. It fails if a part fails, or lets
@@ -53,7 +54,8 @@ fn main() -> Result<()> {
     match words.split_first() {
         None => whole(),
         Some((first, names)) if first == "quick" => quick(names),
-        Some((other, _)) => bail!("there is no {other}: say quick and some variants, or nothing for all"),
+        Some((first, [])) if first == "calls" => calls_alone(),
+        Some((other, _)) => bail!("there is no {other}: say quick and some variants, or calls, or nothing for all"),
     }
 }
 
@@ -61,6 +63,7 @@ fn whole() -> Result<()> {
     let scene = start()?;
     let calls = runtime().block_on(calls::run(&scene))?;
     let (rows, mut targets) = slices(&scene, &[], ALONE, CROWDED)?;
+    targets.extend(calls::targets(&calls));
     let floods = flood::run(&scene, &[variant::JWT_AUTHN_RS256, variant::COLD_RS256], FLOODS)?;
     floods.iter().for_each(print_flood);
     targets.extend(targets::of_floods(&floods));
@@ -87,6 +90,13 @@ fn quick(names: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn calls_alone() -> Result<()> {
+    let scene = start()?;
+    let calls = runtime().block_on(calls::run(&scene))?;
+    calls::targets(&calls).iter().for_each(Target::print);
+    Ok(())
+}
+
 fn start() -> Result<Scene> {
     let scene = runtime().block_on(Scene::start())?;
     runtime().block_on(proof::run(&scene))?;
@@ -102,6 +112,7 @@ fn slices(scene: &Scene, names: &[String], alone: Extent, crowded: Extent) -> Re
     targets::to_same_calls(&rows).iter().for_each(|(name, value)| figure(name, *value, "×"));
     let mut targets = targets::of_rows(&rows);
     targets.extend(targets::of_million(&courses));
+    targets.extend(targets::of_rules(&courses));
     Ok((rows, targets))
 }
 

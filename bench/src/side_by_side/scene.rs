@@ -21,7 +21,7 @@ use crate::configuration::{self, Wiring};
 use crate::cpu::{self, Processes};
 use crate::tokens::Tokens;
 use crate::upstream::Upstream;
-use crate::variant::ALL;
+use crate::variant::{ALL, Machine};
 
 /// Everything.
 pub(crate) struct Scene {
@@ -80,7 +80,7 @@ impl Scene {
         };
         let envoy = Envoy::start(setup).await?;
         // The main thread has a VM of each kind besides the worker.
-        mesh.until_workers_hold(6, 0).await?;
+        mesh.until_workers_hold(2 * Machine::OF_THE_MESH, 0).await?;
         million.until_workers_hold(2, version).await?;
         let processes = Processes {
             envoy: envoy.process_id().await?,

@@ -29,6 +29,8 @@ const FORGED: f64 = 1.1;
 /// A million entries may change a cached request by this part of what it adds, or by as much as the measurement is
 /// unsure of, whichever is more.
 const UNCHANGED: f64 = 0.05;
+/// The most that a request under the last of a hundred rules may add, as a part of what it adds under one alone.
+const RULES: f64 = 1.1;
 /// Standard errors within which a difference is none.
 const SURE: f64 = 2.0;
 
@@ -79,6 +81,19 @@ pub(crate) fn of_million(courses: &[Course]) -> Vec<Target> {
         target("million_change_of_time", |slice| slice.time_us),
         target("million_change_of_cpu", |slice| slice.envoy_us),
     ]
+}
+
+/// What a hundred rules make of the cost of one: of what that adds, and what they take more in the same rounds.
+pub(crate) fn of_rules(courses: &[Course]) -> Vec<Target> {
+    let named = |name| of_name(courses, name);
+    let (Some(many), Some(one), Some(bare)) = (named(name::RULES_100), named(name::RULES_1), named(name::BARE)) else {
+        return Vec::new();
+    };
+    let target = |name: &str, of: fn(&Slice) -> f64| {
+        let added = difference(one, bare, of).median;
+        ratio(name, added + difference(many, one, of).median, added, RULES)
+    };
+    vec![target("rules_100_to_1_time", |slice| slice.time_us), target("rules_100_to_1_cpu", |slice| slice.envoy_us)]
 }
 
 /// Whether a flood costs more than it costs `jwt_authn`. The first flood is theirs, the second ours.

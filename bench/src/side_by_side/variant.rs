@@ -49,8 +49,17 @@ pub(crate) enum Machine {
     /// The same, but its routes want no assertion. It has a cache of its own: those who come to [`Self::Cold`] would
     /// be remembered here.
     ColdPlain,
+    /// One that says of each request, in Envoy's filter state, how it was decided.
+    Told,
+    /// One with so many rules, of which only the last fits.
+    Rules(usize),
     /// One whose replica holds a million entries.
     Million,
+}
+
+impl Machine {
+    /// All that share a sidecar.
+    pub(crate) const OF_THE_MESH: usize = 6;
 }
 
 /// Who comes.
@@ -106,6 +115,9 @@ pub(crate) const JWT_AUTHN_RS256: &str = "jwt_authn_rs256";
 pub(crate) const JWT_AUTHN_ES256: &str = "jwt_authn_es256";
 pub(crate) const EXT_AUTHZ: &str = "jwt_authn_ext_authz_http";
 pub(crate) const CACHED: &str = "sekisho_cached";
+pub(crate) const TOLD: &str = "sekisho_cached_told";
+pub(crate) const RULES_1: &str = "sekisho_rules_1";
+pub(crate) const RULES_100: &str = "sekisho_rules_100";
 pub(crate) const MILLION: &str = "sekisho_million";
 pub(crate) const COLD_HS256: &str = "sekisho_cold_hs256";
 pub(crate) const COLD_RS256: &str = "sekisho_cold_rs256";
@@ -119,7 +131,7 @@ pub(crate) const ALL: &[Variant] = {
     use Algorithm::{Es256, Hs256, Rs256};
     use Calls::{Cached, Nothing};
     use Guard::{EmptyWasm, ExtAuthz, JwtAuthn, Nobody, Sekisho};
-    use Machine::{Cold, ColdPlain, Million, Warm};
+    use Machine::{Cold, ColdPlain, Million, Rules, Told, Warm};
     use TokenCache::{Off, On};
     use Transport::{Grpc, Http};
     use Travellers::{Many, One};
@@ -136,6 +148,9 @@ pub(crate) const ALL: &[Variant] = {
         Variant::new(EXT_AUTHZ, ExtAuthz(Hs256, Http), Hs256, Many),
         Variant::new("jwt_authn_ext_authz_grpc", ExtAuthz(Hs256, Grpc), Hs256, Many),
         Variant::new(CACHED, Sekisho(Warm), Hs256, One),
+        Variant::new(TOLD, Sekisho(Told), Hs256, One),
+        Variant::new(RULES_1, Sekisho(Rules(1)), Hs256, One),
+        Variant::new(RULES_100, Sekisho(Rules(100)), Hs256, One),
         Variant::new(MILLION, Sekisho(Million), Hs256, One),
         Variant::new(COLD_HS256, Sekisho(Cold), Hs256, Many),
         Variant::new(COLD_RS256, Sekisho(Cold), Rs256, Many),
