@@ -1,5 +1,6 @@
 //! Which rule applies to a request, and what it says: the first one that matches.
 
+mod guard;
 pub mod matcher;
 pub mod target;
 pub mod template;
@@ -14,6 +15,7 @@ use crate::identity::assertion::Target as Audience;
 use crate::identity::headers::IdentityHeader;
 use crate::path::readings::Kinds;
 use crate::upstream::UpstreamCredential;
+use guard::{Glance, Guard};
 use matcher::{Match, Matcher};
 use target::{Ambiguity, Target};
 
@@ -21,6 +23,8 @@ use target::{Ambiguity, Target};
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    /// One for each of them.
+    guards: Vec<Guard>,
     /// For a request that no rule names.
     unmatched: Route,
     /// What some rule does not mind about paths.
@@ -150,7 +154,8 @@ impl RouteTable {
     #[must_use]
     pub fn new(routes: Vec<Route>, unmatched: Route) -> Self {
         let tolerated = routes.iter().fold(Kinds::default(), |kinds, route| kinds.and(route.unusual_paths));
-        Self { routes, unmatched, tolerated }
+        let guards = routes.iter().map(|route| Guard::of(&route.matcher)).collect();
+        Self { routes, guards, unmatched, tolerated }
     }
 
     /// What some rule does not mind about paths: see [`Target::of`].
@@ -193,7 +198,9 @@ impl RouteTable {
     }
 
     fn first(&self, target: &Target<'_>) -> Result<RouteId, Malformed> {
-        for (index, route) in self.routes.iter().enumerate() {
+        let glance = Glance::at(target);
+        let candidates = self.guards.iter().zip(&self.routes).enumerate();
+        for (index, (_, route)) in candidates.filter(|(_, (guard, _))| guard.lets_through(&glance)) {
             match route.matcher.matches(target) {
                 Match::Yes => return Ok(RouteId(index)),
                 Match::No => {}

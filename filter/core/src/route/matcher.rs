@@ -201,6 +201,11 @@ impl PathRegex {
         Ok(Self { prefix, compiled: compile(&format!("^(?:{pattern})$"))? })
     }
 
+    /// What every path starts with that it could be about.
+    pub(super) fn literal_start(&self) -> &str {
+        &self.prefix
+    }
+
     fn matches(&self, path: &str) -> Match {
         match path {
             path if !path.starts_with(&self.prefix) => Match::No,

@@ -43,6 +43,14 @@ impl Template {
         Ok(template)
     }
 
+    /// What every path starts with that matches: `/` and the first segment, if that is a text and case matters.
+    pub(super) fn literal_start(&self) -> String {
+        match self.segments.first() {
+            Some(Segment::Literal(text)) if !self.ignores_case => format!("/{text}"),
+            _ => "/".to_owned(),
+        }
+    }
+
     /// The names that a match captures.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let captures = self.segments.iter().filter_map(|segment| match segment {
