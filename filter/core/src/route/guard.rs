@@ -94,6 +94,7 @@ fn mask<const N: usize>(text: &str) -> [u8; N] {
 mod tests {
     use super::*;
     use crate::head::Head;
+    use crate::path::readings::Kinds;
     use crate::route::matcher::{HeaderTest, Match, PathRegex};
     use crate::route::template::Template;
     #[cfg(target_arch = "wasm32")]
@@ -102,7 +103,7 @@ mod tests {
     /// Each kind of path, alone and without regard to case.
     fn paths() -> Vec<Matcher> {
         let template = |text: &str| Template::parse(text).unwrap();
-        let regex = |text: &str| PathPattern::Regex(Box::new(PathRegex::new(text).unwrap()));
+        let regex = |text: &str| PathPattern::Regex(Box::new(PathRegex::new(text, false).unwrap()));
         let exact = |path: &str| PathPattern::Exact(path.into());
         let prefix = |path: &str| PathPattern::Prefix(path.into());
         let long = "/a/path/that/is/longer/than/that";
@@ -162,8 +163,8 @@ mod tests {
                 let guard = Guard::of(&matcher);
                 for (path, host, pairs) in requests() {
                     let (path, authority) = (path.as_bytes(), host.as_bytes());
-                    let head = Head { pairs: &pairs.to_vec(), path, authority, method: b"GET", ..Head::default() };
-                    let target = Target::of(&head).unwrap();
+                    let head = Head { pairs, path, authority, method: b"GET", ..Head::default() };
+                    let target = Target::of(&head, Kinds::default()).unwrap();
                     let is_about = matcher.matches(&target) != Match::No;
                     let lets_through = guard.lets_through(&Glance::at(&target));
                     assert!(lets_through || !is_about, "{matcher:?}: {target:?}");
