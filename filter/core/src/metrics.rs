@@ -112,10 +112,11 @@ pub enum Ending {
 #[derive(Debug, Default)]
 pub struct Metrics {
     requests: IdMap<Row, u64>,
-    callouts: IdMap<(Question, Ending), u64>,
+    callouts: [[u64; Ending::ALL.len()]; Question::ALL.len()],
     callout_ms: Vec<(Question, u64)>,
     held_ms: Vec<u64>,
-    cuts: IdMap<(Rc<str>, &'static str), u64>,
+    /// By rule and reason, of which there are few.
+    cuts: Vec<(Rc<str>, &'static str, u64)>,
     dropped: u64,
 }
 
@@ -139,7 +140,8 @@ impl Metrics {
             0 | 504 => Ending::Lost,
             _ => Ending::Refused,
         };
-        *self.callouts.entry((question, ending)).or_default() += 1;
+        let count = self.callouts.get_mut(question as usize).and_then(|endings| endings.get_mut(ending as usize));
+        count.into_iter().for_each(|count| *count += 1);
         // How long a poll is held says nothing.
         if question != Question::Feed && self.callout_ms.len() < OBSERVATIONS_MAX {
             self.callout_ms.push((question, elapsed_ms));
@@ -155,7 +157,10 @@ impl Metrics {
 
     /// A stream that a rule had let in was cut.
     pub fn cut(&mut self, route: &Rc<str>, reason: &'static str) {
-        *self.cuts.entry((Rc::clone(route), reason)).or_default() += 1;
+        match self.cuts.iter_mut().find(|(known, why, _)| known == route && *why == reason) {
+            Some((_, _, count)) => *count += 1,
+            None => self.cuts.push((Rc::clone(route), reason, 1)),
+        }
     }
 
     /// The requests that were decided, for whoever counts them elsewhere.
@@ -165,30 +170,30 @@ impl Metrics {
 
     /// The streams that were cut, for the same, by rule.
     pub fn cut_streams(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.cuts.iter().map(|((route, _), count)| (&**route, *count))
+        self.cuts.iter().map(|(route, _, count)| (&**route, *count))
     }
 
     /// Everything since the last tick.
     #[must_use]
     pub fn take(&mut self, verifications: &Verifications) -> Vec<Sample> {
         let mut samples: Vec<_> = self.requests.drain().map(|(row, n)| row.sample(n)).collect();
-        samples.extend(self.callouts.drain().map(|((question, ending), n)| {
-            let labels = [("to", question.as_str()), ("ending", ending.as_str())];
-            Sample::new("callouts", &labels, Value::Count(n))
-        }));
-        samples.extend(
-            self.callout_ms
-                .drain(..)
-                .map(|(question, ms)| Sample::new("callout_ms", &[("to", question.as_str())], Value::Observe(ms))),
-        );
+        for (question, endings) in Question::ALL.into_iter().zip(std::mem::take(&mut self.callouts)) {
+            for (ending, n) in Ending::ALL.into_iter().zip(endings).filter(|(_, n)| *n > 0) {
+                let labels = [("to", question.as_str()), ("ending", ending.as_str())];
+                samples.push(Sample::new("callouts", &labels, Value::Count(n)));
+            }
+        }
+        for (question, ms) in self.callout_ms.drain(..) {
+            samples.push(Sample::new("callout_ms", &[("to", question.as_str())], Value::Observe(ms)));
+        }
         samples.extend(self.held_ms.drain(..).map(|ms| Sample::new("held_ms", &[], Value::Observe(ms))));
-        samples.extend(self.cuts.drain().map(|((route, reason), n)| {
-            Sample::new("cuts", &[("route", &route), ("reason", reason)], Value::Count(n))
-        }));
-        samples.extend(verifications.iter().map(|(algorithm, by, n)| {
+        for (route, reason, n) in self.cuts.drain(..) {
+            samples.push(Sample::new("cuts", &[("route", &route), ("reason", reason)], Value::Count(n)));
+        }
+        for (algorithm, by, n) in verifications.iter() {
             let labels = [("algorithm", algorithm.as_str()), ("by", by.as_str())];
-            Sample::new("verifications", &labels, Value::Count(n))
-        }));
+            samples.push(Sample::new("verifications", &labels, Value::Count(n)));
+        }
         if self.dropped > 0 {
             samples.push(Sample::new("uncounted", &[], Value::Count(std::mem::take(&mut self.dropped))));
         }
@@ -266,6 +271,8 @@ impl Freshness {
 }
 
 impl Question {
+    const ALL: [Self; 4] = [Self::Feed, Self::Check, Self::Keys, Self::Activity];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Feed => "feed",
@@ -277,6 +284,8 @@ impl Question {
 }
 
 impl Ending {
+    const ALL: [Self; 3] = [Self::Answered, Self::Refused, Self::Lost];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
