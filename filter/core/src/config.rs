@@ -12,6 +12,7 @@ mod parse;
 mod places;
 mod provider;
 mod raw;
+mod raw_route;
 mod require;
 mod routes;
 #[cfg(feature = "schema")]

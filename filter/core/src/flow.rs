@@ -173,7 +173,7 @@ pub fn begin(
     };
     // A client at the wrong place or time costs no signature.
     if let Some(unmet) = route.require.as_ref().filter(|_| route.looks_around).and_then(|r| r.ruled_out(&subject)) {
-        return pending.deny(Denial::Unmet(unmet));
+        return pending.refuse(Denial::Unmet(unmet));
     }
     if route.preflight == Preflight::Pass && head.is_preflight() {
         // None carries a credential; what looks like one is not for whoever answers.
@@ -181,7 +181,7 @@ pub fn begin(
         return Verdict::Allow(pending, None);
     }
     let (protected, is_optional) = match &route.access {
-        Access::Deny => return pending.deny(Denial::Closed),
+        Access::Deny => return pending.refuse(Denial::Closed),
         Access::Public => return anonymous(pending, route, &subject),
         Access::Optional(protected) => (protected, true),
         Access::Protected(protected) => (protected, false),
@@ -216,10 +216,11 @@ pub fn begin(
 /// Decides about a request that shows no credential and needs none.
 fn anonymous(pending: Pending, route: &Route, subject: &Subject<'_>) -> Verdict {
     let nothing = Facts::default();
+    let subject = Subject { facts: Some(&nothing), ..*subject };
     let require = route.require.as_ref();
-    match require.map_or(Ok(()), |require| require.check(&proof::nobody(&nothing, subject))) {
+    match require.map_or(Ok(()), |require| require.check(&subject)) {
         Ok(()) => Verdict::Allow(pending, None),
-        Err(unmet) => pending.deny(Denial::Unmet(unmet)),
+        Err(unmet) => pending.refuse(Denial::Unmet(unmet)),
     }
 }
 
@@ -247,7 +248,7 @@ fn judge(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
             Some(bar) => match shared.confirmed.get(bar, &verified.identity) {
                 Some(reason) => {
                     let denial = Denial::from(reason.clone());
-                    return flow.pending.deny(denial);
+                    return flow.pending.refuse(denial);
                 }
                 None => return ask(flow, Some(bar), shared),
             },
@@ -266,6 +267,13 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
     }
     let denylist = shared.replica.denylist();
     let bar_of = |verified: &Rc<Verified>| denylist.bar(&verified.identity, now.unix_s);
+    let is_fresh = shared.is_fresh(&flow.pending.policy, now);
+    let may_pass = flow.may_pass_unchecked() && shared.may_pass_unchecked(&flow.pending.policy);
+    // What passed before this one by the replica alone, of which nobody knows any more whether it tells the truth
+    // (rule P7): changes count on this worker to check every request from then on.
+    if flow.next > 0 && flow.asked_at.is_none() && !is_fresh && !may_pass {
+        return flow.pending.refuse(Inability::Unconfirmed);
+    }
     // What passed before this one was looked up may have been barred since. Who asks again is told the reason.
     if flow.credentials().take(flow.next).any(|verified| bar_of(verified).is_some()) {
         return flow.pending.refuse(Inability::Unconfirmed);
@@ -276,13 +284,8 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         Checked::Answered(reply) => reply,
         // Rule P6: what the denylist bars is refused whatever `on_unavailable` says.
         Checked::Failed if bar.is_some() => return flow.pending.refuse(Inability::Unconfirmed),
-        Checked::Failed => {
-            let may_pass = flow.may_pass_unchecked() && shared.may_pass_unchecked(&flow.pending.policy);
-            if may_pass || shared.is_fresh(&flow.pending.policy, now) {
-                return go_on(flow, None, shared, now);
-            }
-            return flow.pending.refuse(Inability::Unavailable);
-        }
+        Checked::Failed if may_pass || is_fresh => return go_on(flow, None, shared, now),
+        Checked::Failed => return flow.pending.refuse(Inability::Unavailable),
     };
     // Rule P5: an answer that is older than the replica decides nothing that the replica bars.
     let as_new = shared
@@ -291,10 +294,10 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         .is_some_and(|position| reply.epoch == position.epoch && reply.version >= position.version);
     match (&reply.decision, bar) {
         (CheckDecision::Deny(reason), bar) => {
-            if let Some(bar) = bar.filter(|_| as_new && shared.is_fresh(&flow.pending.policy, now)) {
+            if let Some(bar) = bar.filter(|_| as_new && is_fresh) {
                 shared.confirmed.insert(bar, &verified.identity, reason.clone());
             }
-            flow.pending.deny(reason.clone().into())
+            flow.pending.refuse(Denial::from(reason.clone()))
         }
         (CheckDecision::Allow, Some(_)) if !as_new => flow.pending.refuse(Inability::Unconfirmed),
         (CheckDecision::Allow, _) => go_on(flow, Some(reply), shared, now),
@@ -334,7 +337,7 @@ fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
 fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
     let Flow { mut pending, verified, facts, also, unmet, upstream, payloads, .. } = flow;
     if let Some(unmet) = unmet {
-        return pending.deny(Denial::Unmet(unmet));
+        return pending.refuse(Denial::Unmet(unmet));
     }
     let policy = Rc::clone(&pending.policy);
     let Some(protected) = policy.routes.get(pending.route).protected() else {

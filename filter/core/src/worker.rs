@@ -6,7 +6,6 @@
 
 use std::rc::Rc;
 
-use sekisho_protocol::activity::ActivityReport;
 use sekisho_protocol::check::{CheckReply, CheckRequest};
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::FeedQuery;
@@ -26,7 +25,7 @@ use crate::id_map::IdMap;
 use crate::identity::Edits;
 use crate::key_calls::KeyCalls;
 use crate::live::{Live, Stream};
-use crate::metrics::{Condition, Metrics, Question, Row, Sample};
+use crate::metrics::{Metrics, Row};
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::time::Now;
@@ -38,15 +37,13 @@ use crate::verify::crypto::Verifications;
 use crate::verify::host::{HostAbility, HostCrypto};
 
 mod keys;
+mod statistics;
 
 pub use keys::{KEYS_TIMEOUT_MS, KeysTaken};
 
 /// Slots of the denylist that one tick visits: a million in half a minute, a fraction of a
 /// millisecond at a time.
 const SWEEP_SLOTS: usize = 8_192;
-
-/// Between two samples of a worker's state.
-const OBSERVE_EVERY_MS: u64 = 1_000;
 
 /// A worker that has heard nothing for so long cuts its open streams: the sidecars name a silent worker with
 /// each change, but forget it after two minutes.
@@ -236,57 +233,6 @@ impl Worker {
             cuts.extend(self.cut(unheard, &Inability::Cut.into(), now));
         }
         cuts
-    }
-
-    /// A question was answered with this status, or failed (0).
-    pub fn called(&mut self, question: Question, status: u32, sent_at_ms: u64, now: Now) {
-        self.shared.metrics.called(question, status, now.mono_ms.saturating_sub(sent_at_ms));
-    }
-
-    /// What is to be written to the proxy's statistics now. To be asked at each tick, before [`Self::report`].
-    /// `promise` is what [`Self::poll`] is told.
-    pub fn samples(&mut self, promise: Promise, memory_bytes: u64, now: Now) -> Vec<Sample> {
-        let Shared { activity, metrics, verifications, .. } = &mut self.shared;
-        for (row, count) in metrics.rows() {
-            let outcome = if row.decision == Decision::Allow { "allow" } else { row.reason };
-            activity.ended(&row.route, outcome, count);
-        }
-        // Besides the *allow* that it was counted as before.
-        for (route, count) in metrics.cut_streams() {
-            activity.ended(route, Inability::Cut.code(), count);
-        }
-        let verifications = verifications.take();
-        activity.verified(&verifications);
-        let mut samples = metrics.take(&verifications);
-        let seconds = self.observed_at_ms.map_or(1, |at| now.mono_ms.saturating_sub(at) / OBSERVE_EVERY_MS);
-        if seconds > 0 {
-            self.observed_at_ms = Some(self.observed_at_ms.map_or(now.mono_ms, |at| at + seconds * OBSERVE_EVERY_MS));
-            samples.extend(self.condition(promise, memory_bytes, now).samples(seconds));
-        }
-        samples
-    }
-
-    fn condition(&self, promise: Promise, memory_bytes: u64, now: Now) -> Condition {
-        let Shared { replica, tokens, .. } = &self.shared;
-        Condition {
-            freshness: self.shared.freshness(promise.staleness_ms, now),
-            feed: replica.position().map(|position| position.version).zip(replica.age_ms(now)),
-            memory_bytes,
-            cached_tokens: tokens.len(),
-            denylist_entries: replica.denylist().len(),
-            open_streams: self.live.len(),
-        }
-    }
-
-    /// The report to send now, if one is due.
-    pub fn report(&mut self, now: Now) -> Option<&ActivityReport> {
-        let Shared { activity, replica, .. } = &mut self.shared;
-        activity.report(replica.id(), now)
-    }
-
-    /// A report was answered, or failed.
-    pub fn on_report_reply(&mut self, status: u32) {
-        self.shared.activity.on_reply(status);
     }
 
     /// Ends what is over, a little at a time.

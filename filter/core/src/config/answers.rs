@@ -1,9 +1,10 @@
 //! `answers`: what those get that may not pass.
 
 use super::field::{Field, Members, Problems};
-use super::raw::{RawAnswers, RawCustom};
+use super::raw_route::{RawAnswers, RawCustom};
 use super::{limits, places};
 use crate::answer::{Answers, Custom, Shape, When};
+use crate::denial::CODES;
 
 /// Most answers of an operator's own.
 pub(super) const CUSTOM_MAX: usize = 64;
@@ -47,12 +48,14 @@ fn custom(problems: &mut Problems, at: &str, field: Field<Members<Field<RawCusto
             Ok(status) => When::Status(status),
             Err(_) => When::Code(name.clone()),
         };
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        if name.is_empty()
-            || !name.bytes().all(plain)
-            || matches!(when, When::Status(status) if !(400..600).contains(&status))
-        {
-            problems.push(&at, "is neither a status of a refusal (401) nor the code of one (`user_banned`)");
+        // One that is misspelt would never be given.
+        let is_meant = match &when {
+            When::Status(status) => (400..600).contains(status),
+            When::Code(code) => CODES.contains(&code.as_str()),
+        };
+        if !is_meant {
+            let wanted = "the code of one, as the table of docs/filter.md has them (`user_banned`)";
+            problems.push(&at, format_args!("is neither a status of a refusal (401) nor {wanted}"));
         }
         let list = if matches!(when, When::Status(_)) { &mut of_statuses } else { &mut customs };
         list.push(one(problems, &at, when, raw));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::field::{Field, Problems};
 use super::places;
-use super::raw::{RawHeaderTest, RawMatch};
+use super::raw_route::{RawHeaderTest, RawMatch};
 use crate::path;
 use crate::path::readings::Kinds;
 use crate::route::matcher::{self, HeaderTest, HostPattern, Matcher, PathPattern, PathRegex, ValueTest};

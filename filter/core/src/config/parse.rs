@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, FromValue as _, Problems};
 use super::limits;
-use super::raw::{RawAnswers, RawExplain, RawIdentityHeader, RawMesh, RawPolicy, RawTokens};
+use super::raw::{RawExplain, RawMesh, RawPolicy, RawTokens};
+use super::raw_route::{RawAnswers, RawIdentityHeader};
 use super::routes::Common;
 use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
 use crate::answer::Answers;

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv6Net};
 use serde_json::Value;
 
 use super::field::{Field, Problems};
-use super::raw::{RawAddresses, RawClaim, RawNames, RawRequire};
+use super::raw_route::{RawAddresses, RawClaim, RawNames, RawRequire};
 use super::{limits, window};
 use crate::authorize::address::Addresses;
 use crate::authorize::facts::encoding::Encoding;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::field::Field;
 use super::parse::Parser;
-use super::raw::{RawAlso, RawRoute};
+use super::raw_route::{RawAlso, RawRoute};
 use super::require::{Known, Reader};
 use super::{answers, matching, places, upstream};
 use crate::answer::Answers;

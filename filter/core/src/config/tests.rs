@@ -212,6 +212,11 @@ fn each_wrong_field_is_named_with_its_path() {
             },
             "routes: have more than 32 regular expressions",
         ),
+        (
+            |c| c["answers"] = json!({"custom": {"user_baned": {"body": "x"}}}),
+            "answers.custom.user_baned: is neither a status of a refusal (401) nor the code of one, as the table of \
+             docs/filter.md has them (`user_banned`)",
+        ),
         (|c| c["routes"][2]["name"] = json!("llm"), "routes: the name `llm` is used twice"),
         (|c| c["trusted_hops"] = json!(99), "trusted_hops: is not a whole number from 0 to 16"),
         (

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::field::{Field, Problems};
 use super::parse::Parser;
-use super::raw::{RawIdentityHeader, RawUpstreamCredential};
+use super::raw_route::{RawIdentityHeader, RawUpstreamCredential};
 use super::require::{Known, Reader, claim_path};
 use super::{limits, places};
 use crate::authorize::facts::Questions;

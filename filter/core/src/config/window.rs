@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::field::{Field, Problems};
-use super::raw::RawWindow;
+use super::raw_route::RawWindow;
 use crate::authorize::window::{DAY_MIN, Window};
 
 pub(super) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];

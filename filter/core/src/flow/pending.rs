@@ -8,7 +8,7 @@ use crate::answer::{Answers, navigation};
 use crate::authorize::address;
 use crate::config::Policy;
 use crate::credential::query;
-use crate::denial::{Denial, Refusal};
+use crate::denial::Refusal;
 use crate::head::Head;
 use crate::identity::Edits;
 use crate::route::target::Target;
@@ -116,10 +116,6 @@ impl Pending {
 
     pub(super) fn refuse(self, refusal: impl Into<Refusal>) -> Verdict {
         Verdict::Refuse(refusal.into(), self)
-    }
-
-    pub(super) fn deny(self, denial: Denial) -> Verdict {
-        self.refuse(denial)
     }
 }
 

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use super::pending::{Cache, Pending, Place};
 use super::{Flow, Verdict, Wanted, judge};
-use crate::authorize::facts::Facts;
 use crate::authorize::{Subject, Unmet};
 use crate::config::{HostUse, Policy};
 use crate::credential;
@@ -222,9 +221,4 @@ fn verify_by(
     let verified = Verified::new(identity, key);
     shared.tokens.insert(token, &verified, policy.key_set, now.unix_s);
     Ok(verified)
-}
-
-/// Nobody's request, as rules see it.
-pub(super) fn nobody<'a>(facts: &'a Facts, subject: &Subject<'a>) -> Subject<'a> {
-    Subject { identity: None, facts: Some(facts), ..*subject }
 }

@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::authorize::{Lack, Unmet};
 use crate::config::check;
-use crate::denial::{Denial, Inability, Malformed, Refusal};
+use crate::denial::{CODES, Denial, Inability, Malformed, Refusal};
 use crate::path::Unusual;
 use crate::verify::Invalid;
 
@@ -210,6 +210,9 @@ fn every_code_of_a_refusal_is_in_the_documentation_with_its_status() {
     // And none was left out above.
     let sources = [include_str!("../../denial.rs"), include_str!("../../authorize.rs")];
     let known: Vec<_> = refusals.iter().map(Refusal::code).collect();
+    // An operator's own answer may be for each of these, and for nothing else.
+    assert!(CODES.iter().all(|code| documented.contains_key(code)), "{CODES:?} {documented:?}");
+    assert!(known.iter().all(|code| CODES.contains(code)), "{known:?}");
     for code in
         sources.iter().flat_map(|source| source.split("=> \"").skip(1)).filter_map(|rest| rest.split('"').next())
     {
@@ -227,5 +230,6 @@ fn every_reason_for_refusing_a_token_is_in_the_documentation() {
     for code in reasons {
         assert!(TOKENS.contains(&format!("`{code}`")), "{code} is not in docs/tokens.md");
         assert_eq!(documented.get(code), Some(&401), "{code} is not in docs/filter.md");
+        assert!(CODES.contains(&code), "{code} is not in `CODES`");
     }
 }
