@@ -4,7 +4,7 @@
 //! key, so what it verified stays cached; one that is not is withdrawn, and all that it verified with it.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use sekisho_protocol::Digest;
@@ -29,7 +29,7 @@ const RETRY_MS: u64 = 250;
 #[derive(Debug)]
 pub struct Sources {
     digest_key: DigestKey,
-    sets: BTreeMap<Rc<str>, Set>,
+    sets: HashMap<Rc<str>, Set>,
 }
 
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Sources {
     /// None yet.
     #[must_use]
     pub fn new(digest_key: DigestKey) -> Self {
-        Self { digest_key, sets: BTreeMap::new() }
+        Self { digest_key, sets: HashMap::new() }
     }
 
     /// Sidecars told which keys a source has.

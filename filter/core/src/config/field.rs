@@ -75,16 +75,23 @@ impl<T: FromValue> FromValue for Box<T> {
     }
 }
 
+/// Hands the elements of a list over one by one, up to the first that is refused.
+#[inline(never)] // Shared by the lists of every type.
+fn each(value: Value, read: &mut dyn FnMut(Value) -> Result<(), String>) -> Result<(), String> {
+    let Value::Array(values) = value else { return Err("is not a list".into()) };
+    for (index, value) in values.into_iter().enumerate() {
+        read(value).map_err(|message| format!("its element [{index}] {message}"))?;
+    }
+    Ok(())
+}
+
 impl<T: FromValue> FromValue for Vec<T> {
     fn from_value(value: Value) -> Result<Self, String> {
-        let Value::Array(values) = value else { return Err("is not a list".into()) };
-        let mut elements = Self::with_capacity(values.len());
-        for value in values {
-            match T::from_value(value) {
-                Ok(element) => elements.push(element),
-                Err(message) => return Err(format!("its element [{}] {message}", elements.len())),
-            }
-        }
+        let mut elements = Self::new();
+        each(value, &mut |value| {
+            elements.push(T::from_value(value)?);
+            Ok(())
+        })?;
         Ok(elements)
     }
 }
@@ -101,16 +108,33 @@ impl<T> Default for Members<T> {
 
 impl<T: FromValue> FromValue for Members<T> {
     fn from_value(value: Value) -> Result<Self, String> {
-        let Value::Object(object) = value else { return Err("is not an object".into()) };
-        let mut members = Vec::with_capacity(object.len());
-        for (name, value) in object {
-            match T::from_value(value) {
-                Ok(member) => members.push((name, member)),
-                Err(message) => return Err(format!("its member `{name}` {message}")),
-            }
-        }
+        let mut members = Vec::new();
+        each_member(value, &mut |name, value| {
+            members.push((name.to_owned(), T::from_value(value)?));
+            Ok(())
+        })?;
         Ok(Self(members))
     }
+}
+
+/// Hands the members of an object over one by one, up to the first that is refused.
+#[inline(never)] // Shared by the members of every type.
+fn each_member(value: Value, read: &mut dyn FnMut(&str, Value) -> Result<(), String>) -> Result<(), String> {
+    for (name, value) in members(value)? {
+        read(&name, value).map_err(|message| format!("its member `{name}` {message}"))?;
+    }
+    Ok(())
+}
+
+#[inline(never)]
+pub(super) fn members(value: Value) -> Result<Map<String, Value>, String> {
+    if let Value::Object(members) = value { Ok(members) } else { Err("is not an object".into()) }
+}
+
+/// The names of what no field has taken.
+#[inline(never)]
+pub(super) fn unknown(members: Map<String, Value>) -> Unknown {
+    members.into_iter().map(|(name, _)| name).collect()
 }
 
 /// The member of an object that a field is called after.
@@ -139,11 +163,11 @@ macro_rules! raw {
 
         impl $crate::config::field::FromValue for $name {
             fn from_value(value: Value) -> Result<Self, String> {
-                let Value::Object(mut members) = value else { return Err("is not an object".into()) };
+                let mut members = $crate::config::field::members(value)?;
                 let mut take = |name: &str| $crate::config::field::take(&mut members, name);
                 Ok(Self {
                     $($field: Field::of(take(stringify!($field))),)*
-                    unknown: members.into_iter().map(|(name, _)| name).collect(),
+                    unknown: $crate::config::field::unknown(members),
                 })
             }
         }

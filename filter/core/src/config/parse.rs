@@ -115,10 +115,10 @@ impl Parser<'_> {
         let mesh_secret = mesh.as_ref().map(|mesh| &mesh.secret);
         let identities =
             self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, mesh_secret));
-        self.unique("providers", "name", providers.iter().map(|p| &*p.name));
-        self.unique("providers", "issuer", providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
-        self.unique("identities", "name", identities.iter().map(|t| t.name.as_str()));
-        self.unique("identities", "audience", identities.iter().map(|t| t.audience.as_str()));
+        self.unique("providers", "name", &mut providers.iter().map(|p| &*p.name));
+        self.unique("providers", "issuer", &mut providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
+        self.unique("identities", "name", &mut identities.iter().map(|t| t.name.as_str()));
+        self.unique("identities", "audience", &mut identities.iter().map(|t| t.audience.as_str()));
         let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, limits::TRUSTED_HOPS);
         let client_address = self.client_address(raw.client_address);
         let mut questions = Questions::default();
@@ -133,7 +133,7 @@ impl Parser<'_> {
         self.problems.named("routes", &raw.routes, "names no route: every request would be refused");
         let routes =
             self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common, &mut questions));
-        self.unique("routes", "name", routes.iter().map(|r| &*r.name));
+        self.unique("routes", "name", &mut routes.iter().map(|r| &*r.name));
         if routes.iter().filter(|route| route.matcher.is_dear()).count() > REGEXES_MAX {
             self.problems.push("routes", format_args!("have more than {REGEXES_MAX} regular expressions"));
         }
@@ -289,7 +289,7 @@ impl Parser<'_> {
         Some(Secret::new(value.into_bytes()))
     }
 
-    fn unique<'n>(&mut self, path: &str, what: &str, names: impl Iterator<Item = &'n str>) {
+    fn unique<'n>(&mut self, path: &str, what: &str, names: &mut dyn Iterator<Item = &'n str>) {
         let mut seen = Vec::new();
         for name in names {
             if seen.contains(&name) {
