@@ -19,6 +19,12 @@ pub fn envoy() -> Result<PathBuf> {
     find("Envoy", "SEKISHO_ENVOY", ".sekisho/bin/envoy", "make e2e")
 }
 
+/// What gives Envoy its secrets from files, as in the image.
+#[must_use]
+pub fn with_secrets() -> PathBuf {
+    repository().join("envoy/with-secrets")
+}
+
 /// The compiled filter (`SEKISHO_WASM`).
 ///
 /// # Errors

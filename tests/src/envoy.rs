@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::envoy::configuration::{EDGE, Ports, change_policy, discovery_of, with_listeners_in};
 use crate::process::{Process, Slot};
-use crate::world::Keys;
+use crate::world::{FROM_FILE, Keys};
 use crate::{Answer, components, poll};
 
 pub mod configuration;
@@ -97,7 +97,13 @@ impl Envoy {
         };
         let file = folder.join(format!("{node}.json"));
         std::fs::write(&file, serde_json::to_vec_pretty(&setup.configuration)?)?;
-        let environment = setup.keys.of_envoy();
+        let mut environment = setup.keys.of_envoy();
+        let secrets = folder.join(format!("{node}.secrets"));
+        std::fs::create_dir_all(&secrets)?;
+        for (name, value) in environment.extract_if(.., |(name, _)| name == FROM_FILE) {
+            std::fs::write(secrets.join(name), format!("{value}\n"))?;
+        }
+        environment.push(("SEKISHO_SECRETS_DIR".to_owned(), secrets.display().to_string()));
         let envoy = Self {
             process: Slot::new(&node),
             node,
@@ -146,8 +152,8 @@ impl Envoy {
     }
 
     async fn launch(&self) -> Result<Process> {
-        let mut command = Command::new(components::envoy()?);
-        command.arg("-c").arg(&self.file);
+        let mut command = Command::new(components::with_secrets());
+        command.arg(components::envoy()?).arg("-c").arg(&self.file);
         match self.restart {
             Restart::Cold => command.arg("--disable-hot-restart"),
             Restart::Hot => {

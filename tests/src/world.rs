@@ -41,6 +41,9 @@ pub const ADMIN: &str = "root@example.com";
 /// The host on which the app API answers.
 pub const APP_HOST: &str = "sekisho.localhost";
 
+/// The variable that Envoy gets from a file; the others stand in its environment.
+pub const FROM_FILE: &str = "SEKISHO_UPSTREAM_IDENTITY_KEY";
+
 /// The secrets of a world.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -72,7 +75,7 @@ impl Keys {
         let ours = [
             ("SEKISHO_MESH_SECRET", self.mesh.as_str()),
             ("JWT_SECRET", &self.jwt),
-            ("SEKISHO_UPSTREAM_IDENTITY_KEY", &self.upstream),
+            (FROM_FILE, &self.upstream),
             ("SEKISHO_EXPLAIN_KEY", &self.explain),
         ];
         let peers = SECRETS.map(|(_, variable, secret)| (variable, secret));

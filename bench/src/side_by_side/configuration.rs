@@ -217,7 +217,8 @@ fn wasm(id: &str, file: &str, configuration: &Value) -> Value {
                     "runtime": "envoy.wasm.runtime.v8",
                     "code": {"local": {"filename": file}},
                     "environment_variables": {
-                        "host_env_keys": ["SEKISHO_MESH_SECRET", "JWT_SECRET", "SEKISHO_UPSTREAM_IDENTITY_KEY"],
+                        "host_env_keys":
+                            ["SEKISHO_MESH_SECRET", "JWT_SECRET", "SEKISHO_UPSTREAM_IDENTITY_KEY", "SEKISHO_EXPLAIN_KEY"],
                     },
                 },
                 "configuration": {

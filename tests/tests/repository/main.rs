@@ -6,5 +6,6 @@
 mod architecture;
 mod compose;
 mod identity;
+mod secrets;
 mod source;
 mod tokens;

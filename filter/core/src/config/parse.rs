@@ -289,7 +289,7 @@ impl Parser<'_> {
         Some(Secret::new(value.into_bytes()))
     }
 
-    fn unique<'n>(&mut self, path: &str, what: &str, names: &mut dyn Iterator<Item = &'n str>) {
+    fn unique(&mut self, path: &str, what: &str, names: &mut dyn Iterator<Item = &str>) {
         let mut seen = Vec::new();
         for name in names {
             if seen.contains(&name) {
