@@ -14,6 +14,8 @@ pub(super) struct Guard {
     host: Start<u64>,
     /// A bit for each length of a header that must be there.
     headers: u64,
+    /// How many slashes a path has at least.
+    slashes: usize,
 }
 
 /// The same of a request.
@@ -22,6 +24,7 @@ pub(super) struct Glance {
     path: u128,
     host: u64,
     headers: u64,
+    slashes: usize,
 }
 
 /// The first bytes of a text, as far as they are known. Bytes behind its end count as 0.
@@ -46,11 +49,16 @@ impl Guard {
             HostPattern::Exact(host) => host.as_str(),
             HostPattern::Any | HostPattern::Suffix(_) => "",
         };
+        let slashes = match &matcher.path {
+            PathPattern::Template(template) => template.slashes_min(),
+            PathPattern::Any | PathPattern::Exact(_) | PathPattern::Prefix(_) | PathPattern::Regex(_) => 0,
+        };
         let required = matcher.headers.iter().filter(|test| !matches!(test.value, ValueTest::Absent));
         Self {
             path: Start { mask: u128::from_le_bytes(mask(path)), value: u128::from_le_bytes(first(path)) },
             host: Start { mask: u64::from_le_bytes(mask(host)), value: u64::from_le_bytes(first(host)) },
             headers: required.fold(0, |bits, test| bits | length_bit(&test.name)),
+            slashes,
         }
     }
 
@@ -59,6 +67,7 @@ impl Guard {
         glance.path & self.path.mask == self.path.value
             && glance.host & self.host.mask == self.host.value
             && glance.headers & self.headers == self.headers
+            && glance.slashes >= self.slashes
     }
 }
 
@@ -69,6 +78,7 @@ impl Glance {
             path: u128::from_le_bytes(first(&target.path)),
             host: u64::from_le_bytes(first(&target.host)),
             headers: target.pairs.iter().fold(0, |bits, (name, _)| bits | length_bit(name)),
+            slashes: target.path.bytes().filter(|byte| *byte == b'/').count(),
         }
     }
 }

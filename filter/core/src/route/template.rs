@@ -51,6 +51,11 @@ impl Template {
         }
     }
 
+    /// How many slashes every path has at least that matches.
+    pub(super) fn slashes_min(&self) -> usize {
+        self.segments.len() + usize::from(self.rest.is_some())
+    }
+
     /// The names that a match captures.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let captures = self.segments.iter().filter_map(|segment| match segment {
