@@ -27,6 +27,7 @@ use crate::service::error::StoreError;
 use crate::store::redis::RedisClient;
 use crate::store::redis::notices::RedisNotices;
 use crate::store::redis::source::RedisFeedSource;
+use crate::store::sql::Sql;
 use crate::{http, jobs};
 
 mod compose;
@@ -74,10 +75,11 @@ impl App {
     /// held once `closing` is cancelled. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// The address of Redis is none. Redis itself may be away.
+    /// The address of Redis or of the database is none. Both may be away.
     pub fn new(settings: &Settings, closing: CancellationToken) -> Result<Self, StoreError> {
         let redis = RedisClient::open(&String::from_utf8_lossy(settings.redis_url().expose()))?;
-        let services = compose::services(settings, &redis, &closing);
+        let sql = Sql::new(compose::database(settings)?);
+        let services = compose::services(settings, &redis, &sql, &closing);
         Ok(Self { services, redis, closing })
     }
 
@@ -108,6 +110,7 @@ impl App {
         }
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
+        running.spawn(jobs::audit::run(services.trail.clone(), settings.audit_retention(), self.closing.clone()));
     }
 
     /// The routes of the `mesh` listener.
@@ -133,6 +136,7 @@ impl App {
             logouts: services.logouts.clone(),
             mesh: services.mesh.clone(),
             keysets: services.keysets.clone(),
+            trail: services.trail.clone(),
             admins: services.admins.clone(),
             verifier: Arc::new(Verifier::new(settings.mesh().secret.expose())),
         })

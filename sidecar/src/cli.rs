@@ -11,11 +11,13 @@ use clap::{Parser, Subcommand};
 use sekisho_protocol::Email;
 
 use crate::config::{Problems, Settings};
+use crate::domain::audit::By;
 use crate::domain::error::Failure;
 use crate::service::Services;
 use crate::service::doctor::Doctor;
 use crate::service::error::StoreError;
 
+mod audit;
 mod ban;
 mod config;
 mod doctor;
@@ -67,6 +69,9 @@ enum Command {
     /// The keys that sign tokens: list, add, rotate, retire.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The audit trail: list, export, verify.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
@@ -171,6 +176,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
+        Command::Audit(command) => audit::run(command, &program.connect(&load()?)?.trail, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Explain(arguments) => explain::run(&arguments, cli.config.as_deref(), output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,
@@ -182,4 +188,12 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Openapi => output.raw(&program.openapi()?),
     }
     Ok(())
+}
+
+/// Who sits at the keyboard, as far as the system says.
+fn operator() -> By {
+    match std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")) {
+        Ok(user) if !user.is_empty() && !user.chars().any(char::is_control) => By::operator(&format!("cli:{user}")),
+        _ => By::operator("cli"),
+    }
 }

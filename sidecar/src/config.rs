@@ -2,7 +2,7 @@
 //! file. What comes out cannot be wrong; what is wrong is listed whole, each with what to do.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sekisho_protocol::Email;
@@ -32,6 +32,8 @@ pub struct Settings {
     mesh: Mesh,
     redis_url: Secret,
     encryption_key: Option<Secret>,
+    database: Database,
+    audit_retention: Duration,
     tokens: Tokens,
     admins: Admins,
     key_sources: Vec<Source>,
@@ -60,6 +62,15 @@ pub struct Mesh {
     pub feed_hold: Duration,
     /// How long a change waits for acknowledgement.
     pub acknowledgement_timeout: Duration,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A SQLite file in this folder, which sidecars of one machine share.
+    Folder(PathBuf),
+    /// PostgreSQL, or a SQLite file elsewhere; the URL may hold a password.
+    Url(Secret),
 }
 
 /// The tokens that the token API mints.
@@ -141,6 +152,9 @@ const KEYS: &[Key] = &[
     key("redis.host", "REDIS_HOST"),
     key("redis.port", "REDIS_PORT"),
     secret("redis.encryption_key", "REDIS_ENCRYPTION_KEY"),
+    secret("database.url", "DATABASE_URL"),
+    key("database.folder", "SEKISHO_DATA_DIR"),
+    key("audit.retention_days", "SEKISHO_AUDIT_RETENTION_DAYS"),
     secret("tokens.jwt_secret", "JWT_SECRET"),
     key("tokens.allow_short_jwt_secret", "SEKISHO_ALLOW_SHORT_JWT_SECRET"),
     key("tokens.issuer", "SEKISHO_TOKEN_ISSUER"),
@@ -190,6 +204,8 @@ impl Settings {
             mesh: sections::mesh(&mut reader),
             redis_url: sections::redis_url(&mut reader),
             encryption_key: sections::encryption_key(&mut reader),
+            database: sections::database(&mut reader),
+            audit_retention: sections::audit_retention(&mut reader),
             tokens: sections::tokens(&mut reader),
             admins: sections::admins(&mut reader),
             key_sources: key_sources::read(&mut reader),
@@ -243,6 +259,18 @@ impl Settings {
     #[must_use]
     pub fn encryption_key(&self) -> Option<&Secret> {
         self.encryption_key.as_ref()
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// How long audit events are kept.
+    #[must_use]
+    pub fn audit_retention(&self) -> Duration {
+        self.audit_retention
     }
 
     /// The tokens that the token API mints.

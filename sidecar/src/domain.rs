@@ -1,6 +1,7 @@
 //! What the sidecar decides, pure: no web framework, no runtime, no database, no clock.
 
 pub mod admin;
+pub mod audit;
 pub mod ban;
 pub mod caller;
 pub mod error;

@@ -34,6 +34,12 @@ pub enum FailPoint {
     RestoreEntered,
     /// After a loss of data: records are written back, too, and not yet compared with lifts made meanwhile.
     RestoreRecorded,
+    /// A change: who ordered it is in the journal, it has not begun.
+    AuditOpened,
+    /// A change: it is made, what came of it is not in the journal.
+    AuditChanged,
+    /// The trail: events are appended, and still in line.
+    AuditAppended,
     /// A poll is on record, the worker has no answer.
     PollRecorded,
     /// An activity report counts as taken, what it says is not written.
@@ -42,7 +48,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -57,6 +63,9 @@ impl FailPoint {
         Self::EpochBegun,
         Self::RestoreEntered,
         Self::RestoreRecorded,
+        Self::AuditOpened,
+        Self::AuditChanged,
+        Self::AuditAppended,
         Self::PollRecorded,
         Self::ActivityTaken,
     ];
@@ -79,6 +88,9 @@ impl FailPoint {
             Self::EpochBegun => "epoch.begun",
             Self::RestoreEntered => "restore.entered",
             Self::RestoreRecorded => "restore.recorded",
+            Self::AuditOpened => "audit.opened",
+            Self::AuditChanged => "audit.changed",
+            Self::AuditAppended => "audit.appended",
             Self::PollRecorded => "poll.recorded",
             Self::ActivityTaken => "activity.taken",
         }

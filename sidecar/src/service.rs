@@ -8,6 +8,7 @@ use std::sync::Arc;
 pub mod acknowledgement;
 pub mod activity;
 pub mod admins;
+pub mod audit;
 pub mod bans;
 pub mod change;
 pub mod checks;
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod doctor;
 pub mod error;
 pub mod feed;
+pub mod installation;
 pub mod keysets;
 pub mod logout;
 pub mod mesh;
@@ -26,6 +28,7 @@ pub mod tokens;
 use acknowledgement::Acknowledgements;
 use activity::Activities;
 use admins::Admins;
+use audit::trail::AuditTrail;
 use bans::Bans;
 use checks::Checks;
 use feed::Feed;
@@ -34,6 +37,7 @@ use feed::polls::Polls;
 use feed::reconcile::Reconciler;
 use feed::registry::Registry;
 use feed::source::Records;
+use installation::Database;
 use keysets::Keysets;
 use logout::Logouts;
 use mesh::Mesh;
@@ -88,4 +92,8 @@ pub struct Services {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Metrics,
+    /// What was done, by whom.
+    pub trail: AuditTrail,
+    /// Whether the database is ours to use.
+    pub database: Database,
 }

@@ -122,12 +122,13 @@ impl RedisServer {
 
     /// Settings of a sidecar on it; `more` are environment variables.
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
-        let url = self.url();
+        let (url, data) = (self.url(), self.folder.path().join("data").display().to_string());
         let base = [
             ("REDIS_URL", url.as_str()),
             ("SEKISHO_MESH_SECRET", MESH_SECRET),
             ("JWT_SECRET", JWT_SECRET),
             ("SEKISHO_NODE", "test"),
+            ("SEKISHO_DATA_DIR", &data),
         ];
         let look_up = |name: &str| {
             let found = more.iter().chain(&base).find(|(known, _)| *known == name);

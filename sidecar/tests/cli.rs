@@ -76,6 +76,7 @@ fn free_port() -> u16 {
 struct Sidecar {
     child: Child,
     ops: String,
+    _data: tempfile::TempDir,
 }
 
 impl Sidecar {
@@ -87,8 +88,10 @@ impl Sidecar {
         command.env("REDIS_URL", redis_url).env("SEKISHO_MESH_SECRET", MESH_SECRET).env("JWT_SECRET", JWT_SECRET);
         command.env("SEKISHO_MESH_LISTEN", "127.0.0.1:0").env("SEKISHO_APP_LISTEN", "127.0.0.1:0");
         command.env("SEKISHO_OPS_LISTEN", format!("127.0.0.1:{port}")).env("SEKISHO_NODE", "one");
+        let data = tempfile::tempdir().expect("a folder");
+        command.env("SEKISHO_DATA_DIR", data.path());
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
-        let sidecar = Self { child, ops: format!("http://127.0.0.1:{port}") };
+        let sidecar = Self { child, ops: format!("http://127.0.0.1:{port}"), _data: data };
         let deadline = Instant::now() + Duration::from_secs(10);
         while !sidecar.is_ready().await {
             assert!(Instant::now() < deadline, "the sidecar does not get ready");

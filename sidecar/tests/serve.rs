@@ -4,6 +4,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,14 @@ struct Sidecar {
     mesh: String,
     ops: String,
     log: tempfile::NamedTempFile,
+    _data: tempfile::TempDir,
 }
 
 impl Sidecar {
     fn start(redis_url: &str, more: &[(&str, &str)]) -> Self {
         let address = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").to_string();
         let (mesh, ops, log) = (address(), address(), tempfile::NamedTempFile::new().expect("a file"));
+        let data = tempfile::tempdir().expect("a folder");
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_sekisho"), "serve"])
             .env("REDIS_URL", redis_url)
@@ -39,10 +42,11 @@ impl Sidecar {
             .env("SEKISHO_APP_LISTEN", address())
             .env("SEKISHO_OPS_LISTEN", &ops)
             .env("SEKISHO_LOG", "trace")
+            .env("SEKISHO_DATA_DIR", data.path())
             .envs(more.iter().copied())
             .stderr(Stdio::from(log.reopen().expect("the file")))
             .spawn();
-        Self { child: child.expect("setpriv is installed"), mesh, ops, log }
+        Self { child: child.expect("setpriv is installed"), mesh, ops, log, _data: data }
     }
 
     fn log(&self) -> String {
@@ -98,9 +102,9 @@ impl Drop for Sidecar {
 
 #[tokio::test]
 async fn it_ends_when_told_to_and_never_writes_a_secret_into_its_log() {
-    let redis = RedisServer::start().await;
+    let (redis, data) = (RedisServer::start().await, tempfile::tempdir().expect("a folder"));
     for signal in [Signal::TERM, Signal::INT] {
-        let mut sidecar = Sidecar::start(&redis.url(), &[]);
+        let mut sidecar = Sidecar::start(&redis.url(), &[("SEKISHO_DATA_DIR", text(data.path()))]);
         sidecar.until("/readyz", 200).await;
         sidecar.poll().await;
         sidecar.signal(signal);
@@ -131,6 +135,41 @@ async fn it_refuses_a_redis_that_evicts_and_says_what_to_do() {
     assert_eq!(sidecar.ended(Duration::from_secs(5)).await.code(), Some(1));
     assert!(sidecar.log().contains("maxmemory-policy allkeys-lru"), "{}", sidecar.log());
     assert!(sidecar.log().contains("set it to noeviction"), "{}", sidecar.log());
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+#[tokio::test]
+async fn sidecars_that_share_a_redis_but_not_a_database_are_refused_with_what_to_do() {
+    let (redis, data) = (RedisServer::start().await, tempfile::tempdir().expect("a folder"));
+    let shared = [("SEKISHO_DATA_DIR", text(data.path()))];
+    let first = Sidecar::start(&redis.url(), &shared);
+    first.until("/readyz", 200).await;
+    let second = Sidecar::start(&redis.url(), &shared);
+    second.until("/readyz", 200).await;
+    let mut stranger = Sidecar::start(&redis.url(), &[]);
+    assert_eq!(stranger.ended(Duration::from_secs(10)).await.code(), Some(1));
+    for expected in ["another database", "DATABASE_URL", "SEKISHO_DATA_DIR"] {
+        assert!(stranger.log().contains(expected), "{expected}: {}", stranger.log());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_keeps_no_sidecar_from_its_work_and_what_is_no_database_does() {
+    let redis = RedisServer::start().await;
+    let away = [("DATABASE_URL", "postgres://sekisho:hidden-password@127.0.0.1:1/sekisho")];
+    let sidecar = Sidecar::start(&redis.url(), &away);
+    sidecar.until("/readyz", 200).await;
+    assert!(sidecar.log().contains("the database does not answer"), "{}", sidecar.log());
+    assert!(!sidecar.log().contains("hidden-password"), "a secret is in the log");
+
+    let data = tempfile::tempdir().expect("a folder");
+    std::fs::write(data.path().join("sekisho.db"), "what is this? ".repeat(1_000)).expect("a file");
+    let mut refused = Sidecar::start(&redis.url(), &[("SEKISHO_DATA_DIR", text(data.path()))]);
+    assert_eq!(refused.ended(Duration::from_secs(15)).await.code(), Some(1));
+    assert!(refused.log().contains("the database can't be used"), "{}", refused.log());
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ impl Sidecar {
             ("REDIS_ENCRYPTION_KEY", keys.encryption.clone()),
             ("SUPER_ADMIN_EMAIL", crate::world::ADMIN.to_owned()),
             ("SEKISHO_ENVOY_ADMIN", format!("http://{envoy_admin}")),
+            ("SEKISHO_DATA_DIR", folder.join("data").display().to_string()),
         ];
         Ok(Self {
             name: name.to_owned(),

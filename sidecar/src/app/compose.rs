@@ -6,7 +6,7 @@ use sekisho_core::identity::key::published;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::keys::HttpKeys;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::domain::admin::AdminRules;
 use crate::domain::seal::SealingKey;
 use crate::domain::strength::Strength;
@@ -15,15 +15,19 @@ use crate::service::Services;
 use crate::service::acknowledgement::Acknowledgements;
 use crate::service::activity::Activities;
 use crate::service::admins::Admins;
+use crate::service::audit::Audit;
+use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
 use crate::service::change::Changes;
 use crate::service::checks::Checks;
 use crate::service::doctor::Round;
+use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::census::Census;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
+use crate::service::installation::Database;
 use crate::service::keysets::Keysets;
 use crate::service::keysets::publish::Publisher;
 use crate::service::logout::Logouts;
@@ -38,8 +42,10 @@ use crate::service::tokens::issuer::Issuer;
 use crate::store::redis::RedisClient;
 use crate::store::redis::activity::RedisActivity;
 use crate::store::redis::admins::RedisAdmins;
+use crate::store::redis::announcements::RedisAnnouncements;
 use crate::store::redis::bans::RedisBans;
 use crate::store::redis::feed::RedisFeed;
+use crate::store::redis::journal::RedisJournal;
 use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
 use crate::store::redis::records::RedisRecords;
@@ -47,10 +53,13 @@ use crate::store::redis::signing_keys::RedisSigningKeys;
 use crate::store::redis::tokens::RedisTokens;
 use crate::store::redis::vitals::RedisVitals;
 use crate::store::redis::workers::RedisWorkers;
+use crate::store::sql::audit::SqlTrail;
+use crate::store::sql::installation::SqlInstallation;
+use crate::store::sql::{Address, Sql};
 
 /// The services, over this Redis. Polls are no longer held once `closing` is cancelled.
 #[expect(clippy::too_many_lines, reason = "a line or two for each part, in one place")]
-pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &CancellationToken) -> Services {
+pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, closing: &CancellationToken) -> Services {
     let feed = Arc::new(RedisFeed::new(redis.clone()));
     let registry = Arc::new(RedisWorkers::new(redis.clone()));
     let records = Arc::new(RedisRecords::new(redis.clone()));
@@ -59,7 +68,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
     let census = Census::new(registry.clone());
     let timeout = settings.mesh().acknowledgement_timeout;
     let acknowledgements = Acknowledgements::new(census.clone(), mirror.clone(), metrics.clone(), timeout);
-    let changes = Changes::new(acknowledgements.clone(), vitals.clone());
+    let journal = Arc::new(RedisJournal::new(redis.clone()));
+    let changes = Changes::new(acknowledgements.clone(), vitals.clone(), Audit::new(journal.clone()));
     let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
@@ -119,6 +129,19 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, closing: &Cance
         mirror,
         notices,
         metrics,
+        trail: AuditTrail::new(journal, Arc::new(SqlTrail::new(sql.clone()))),
+        database: Database::new(
+            Arc::new(SqlInstallation::new(sql.clone())),
+            Arc::new(RedisAnnouncements::new(redis.clone())),
+        ),
+    }
+}
+
+/// Where the database is.
+pub(super) fn database(settings: &Settings) -> Result<Address, StoreError> {
+    match settings.database() {
+        config::Database::Folder(folder) => Ok(Address::Sqlite(folder.join("sekisho.db"))),
+        config::Database::Url(url) => Address::of_url(&String::from_utf8_lossy(url.expose())),
     }
 }
 

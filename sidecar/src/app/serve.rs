@@ -12,11 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use crate::config::Settings;
 use crate::service::change::Durability;
+use crate::service::error::StoreError;
+use crate::service::installation::Database;
 use crate::service::readiness::VitalsProbe;
 use crate::{http, logging};
 
 /// How long a start waits for Redis before it goes on without: the sidecar is then up, and not ready.
 const WAIT_FOR_REDIS: Duration = Duration::from_secs(5);
+/// How long a start waits for the database.
+const WAIT_FOR_DATABASE: Duration = Duration::from_secs(5);
 /// How long jobs may take to end, on top of [`http::DRAIN`].
 const CLOSE: Duration = Duration::from_millis(500);
 
@@ -39,6 +43,7 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
         (bind("ops", "SEKISHO_OPS_LISTEN", listen.ops).await?, app.ops(&settings, log_level)),
     ];
     refuse_eviction(&*app.services.probe, &closing).await?;
+    refuse_other_database(&app.services.database, &closing).await?;
     let mut running = JoinSet::new();
     app.start_jobs(&settings, &mut running);
     for (listener, router) in listeners {
@@ -78,6 +83,24 @@ async fn refuse_eviction(probe: &dyn VitalsProbe, closing: &CancellationToken) -
             }
             Err(error) if Instant::now() >= deadline || closing.is_cancelled() => {
                 tracing::warn!(%error, "Redis does not answer; the sidecar is not ready until it does");
+                return Ok(());
+            }
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Sidecars with a database each would each keep half of the audit trail. One whose database is away serves filters all
+/// the same: what it has to record waits in Redis.
+async fn refuse_other_database(database: &Database, closing: &CancellationToken) -> anyhow::Result<()> {
+    let deadline = Instant::now() + WAIT_FOR_DATABASE;
+    loop {
+        match database.open().await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(other)) => return Err(other.into()),
+            Err(error @ StoreError::Corrupt { .. }) => anyhow::bail!("the database can't be used: {error}"),
+            Err(error) if Instant::now() >= deadline || closing.is_cancelled() => {
+                tracing::warn!(%error, "the database does not answer; audit events wait in Redis until it does");
                 return Ok(());
             }
             Err(_) => sleep(Duration::from_millis(100)).await,

@@ -5,7 +5,7 @@ use sekisho_protocol::{Email, Subject};
 use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
-use crate::cli::{Exit, duration};
+use crate::cli::{Exit, duration, operator};
 use crate::domain::ban::{Ban, Length, Order, Reason, TimeLeft};
 use crate::domain::page::{BOUND, Page, Window};
 use crate::domain::time::UnixSeconds;
@@ -53,7 +53,7 @@ pub(super) async fn run(command: Command, bans: &Bans, output: &Output) -> Resul
             );
         }
         Command::Lift { subject } => {
-            let change = bans.lift(subject.clone()).await?;
+            let change = bans.lift(subject.clone(), operator()).await?;
             output.lagging(&change);
             output.result(
                 || format!("{subject} is not banned any more: {}", change_text(&change)),
@@ -116,12 +116,4 @@ fn ban_json(ban: &Ban, now: UnixSeconds) -> Value {
         "permanent": ban.is_permanent(),
         "message": ban.left(now).to_string(),
     })
-}
-
-/// Who sits at the keyboard, as far as the system says.
-fn operator() -> String {
-    match std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")) {
-        Ok(user) if !user.is_empty() && !user.chars().any(char::is_control) => format!("cli:{user}"),
-        _ => "cli".to_owned(),
-    }
 }

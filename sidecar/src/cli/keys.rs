@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::cli::Exit;
 use crate::cli::output::{Output, change_text, with_change};
+use crate::cli::{Exit, operator};
 use crate::domain::error::Failure;
 use crate::domain::keyset::SourceName;
 use crate::domain::signing::ring::{Ring, When};
@@ -57,7 +57,7 @@ pub(super) async fn run(command: Command, services: &Services, output: &Output) 
     match command {
         Command::List => list(&keys.ring().await?, &services.keysets.overview().await?, now, output),
         Command::Add { algorithm } => {
-            let added = keys.add(algorithm, now).await?;
+            let added = keys.add(algorithm, operator(), now).await?;
             let (key, change) = (&added.key, &added.change);
             output.lagging(change);
             output.result(
@@ -73,12 +73,12 @@ pub(super) async fn run(command: Command, services: &Services, output: &Output) 
         }
         Command::Rotate { algorithm, now: at_once } => {
             let patience = if at_once { Patience::None } else { Patience::UntilKnown };
-            let rotated = keys.rotate(algorithm.unwrap_or(Successor::Next), patience, now).await?;
+            let rotated = keys.rotate(algorithm.unwrap_or(Successor::Next), patience, operator(), now).await?;
             return show_rotation(&rotated, output);
         }
         Command::Retire { kid, now: at_once } => {
             let (kid, when) = (Kid::parse(&kid)?, if at_once { When::Now } else { When::Unneeded });
-            let change = keys.retire(kid.clone(), when, now).await?;
+            let change = keys.retire(kid.clone(), when, operator(), now).await?;
             output.lagging(&change);
             output.result(
                 || format!("{kid} is retired: {}", change_text(&change)),

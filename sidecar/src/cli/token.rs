@@ -4,8 +4,8 @@ use clap::Subcommand;
 use sekisho_protocol::Email;
 use serde_json::{Value, json};
 
-use crate::cli::Exit;
 use crate::cli::output::{Output, change_text, with_change};
+use crate::cli::{Exit, operator};
 use crate::domain::page::Window;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{Status, StoredToken, TokenId};
@@ -46,12 +46,12 @@ pub(super) async fn run(command: Command, tokens: &Tokens, output: &Output) -> R
     match command {
         Command::Issue { email, name, scopes, expires_in } => {
             let wish = Wish { name, expires_in, scopes: (!scopes.is_empty()).then_some(scopes) };
-            let issued = tokens.issue_to(email, &wish, now).await?;
+            let issued = tokens.issue_to(email, &wish, operator(), now).await?;
             output.result(|| issued.token.clone(), || issued_json(&issued));
         }
         Command::List { email } => list(tokens, &email, now, output).await?,
         Command::Revoke { id } => {
-            let revoked = tokens.revoke(&TokenId::parse(&id)?).await?;
+            let revoked = tokens.revoke(&TokenId::parse(&id)?, operator()).await?;
             output.lagging(&revoked.change);
             output.result(
                 || format!("revoked {id} of {}: {}", revoked.record.user_email, change_text(&revoked.change)),

@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
 
 use super::reader::Reader;
-use super::{Admins, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use super::{Admins, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
 use crate::domain::seal::KEY_BYTES;
 use crate::domain::token::LIFE_MAX_S;
 
+/// Where the database's file is, if nobody says otherwise (FHS 3.0 §5.8).
+const DATA_FOLDER: &str = "/var/lib/sekisho";
 /// The command that makes a good encryption key.
 const MAKE_ENCRYPTION_KEY: &str = "openssl rand -hex 32";
 /// Fewer different bytes than this in one, and it was typed, not drawn.
@@ -68,6 +71,22 @@ pub(super) fn encryption_key(reader: &mut Reader) -> Option<Secret> {
         reader.wrong("redis.encryption_key", format!("can be guessed; make one with `{MAKE_ENCRYPTION_KEY}`"));
     }
     Some(key)
+}
+
+pub(super) fn database(reader: &mut Reader) -> Database {
+    if let Some(url) = reader.text("database.url") {
+        let secret = Secret::new(url);
+        if !["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.starts_with(scheme)) {
+            // The text may hold a password, so the message doesn't hold the text.
+            reader.wrong("database.url", "must begin with postgres:// or sqlite:");
+        }
+        return Database::Url(secret);
+    }
+    Database::Folder(reader.text_or("database.folder", DATA_FOLDER).into())
+}
+
+pub(super) fn audit_retention(reader: &mut Reader) -> Duration {
+    Duration::from_secs(86_400 * reader.number("audit.retention_days", 90, 1..=36_500))
 }
 
 pub(super) fn tokens(reader: &mut Reader) -> Tokens {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use sekisho_protocol::Subject;
 
+use crate::domain::audit::By;
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 
@@ -103,7 +104,7 @@ pub struct Order {
     /// Why.
     pub reason: Option<Reason>,
     /// Who orders it.
-    pub by: String,
+    pub by: By,
 }
 
 impl Order {
@@ -114,7 +115,7 @@ impl Order {
             until: self.length.end(now),
             subject: self.subject,
             reason: self.reason,
-            by: Some(self.by),
+            by: Some(self.by.actor),
             at: Some(now),
         }
     }
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn a_ban_holds_until_its_end_and_a_permanent_one_always() {
         let subject = Subject::try_from("ann@example.com".to_owned()).unwrap();
-        let order = |length| Order { subject: subject.clone(), length, reason: None, by: "ops".into() };
+        let order = |length| Order { subject: subject.clone(), length, reason: None, by: By::operator("ops") };
         let ban = order(Length::Seconds(20)).begin(UnixSeconds(100));
         assert!(ban.holds(UnixSeconds(119)));
         assert!(!ban.holds(UnixSeconds(120)));

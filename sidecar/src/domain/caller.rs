@@ -3,6 +3,7 @@
 use sekisho_protocol::identity::{APP_AUDIENCE, ISSUER, IdentityClaims, MAX_LIFETIME_S};
 use sekisho_protocol::{Email, Subject};
 
+use crate::domain::audit::{By, Origin, clean};
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::scope;
@@ -18,6 +19,7 @@ pub struct Caller {
     token_id: Option<String>,
     token_issued_at: Option<u64>,
     scopes: Vec<String>,
+    by: By,
 }
 
 impl Caller {
@@ -40,7 +42,21 @@ impl Caller {
             None => None,
         };
         let (token_id, token_issued_at) = (claims.token_id, claims.token_issued_at);
-        Ok(Self { subject: claims.sub, email, token_id, token_issued_at, scopes: claims.scopes })
+        let by = By::caller(email.as_ref().map_or(claims.sub.as_str(), Email::as_str));
+        let by = By { token_id: token_id.as_deref().and_then(clean), ..by };
+        Ok(Self { subject: claims.sub, email, token_id, token_issued_at, scopes: claims.scopes, by })
+    }
+
+    /// The same caller, by way of this request.
+    #[must_use]
+    pub fn by_way_of(self, origin: Origin<'_>) -> Self {
+        Self { by: self.by.by_way_of(origin), ..self }
+    }
+
+    /// The caller in audit events.
+    #[must_use]
+    pub fn by(&self) -> &By {
+        &self.by
     }
 
     /// The address under which the caller's tokens are filed.

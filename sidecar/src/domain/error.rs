@@ -109,6 +109,9 @@ pub enum Failure {
     /// A write must say `content-type: application/json`: no form can, so no foreign page can send it.
     #[error("the body must be sent as application/json")]
     NotJson,
+    /// Changes that could not be recorded are not made.
+    #[error("too many audit events wait for the database: see that it is reachable (`sekisho doctor`)")]
+    AuditFull,
     /// Redis can't be used now. Nothing was promised.
     #[error("the state can't be reached (see REDIS_URL, or REDIS_HOST and REDIS_PORT): {cause}")]
     Unavailable {
@@ -157,6 +160,7 @@ impl Failure {
             Self::NotJson => Row(415, "not_json", "Unsupported Media Type"),
             Self::Internal { .. } => Row(500, "internal", "Internal Server Error"),
             Self::KeyClosed { .. } => Row(503, "key_closed", "Service Unavailable"),
+            Self::AuditFull => Row(503, "audit_full", "Service Unavailable"),
             Self::Unavailable { .. } => Row(503, "unavailable", "Service Unavailable"),
         }
     }

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 use crate::service::admins::Admins;
+use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
 use crate::service::keysets::Keysets;
 use crate::service::logout::Logouts;
@@ -28,6 +29,7 @@ use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::tokens::Tokens;
 
+pub mod admin_audit;
 pub mod admin_bans;
 pub mod admin_keys;
 pub mod admin_logout;
@@ -67,6 +69,8 @@ pub struct Api {
     pub mesh: Mesh,
     /// The keys of those who issue tokens.
     pub keysets: Keysets,
+    /// What was done, by whom.
+    pub trail: AuditTrail,
     /// Who may administer.
     pub admins: Admins,
     /// Who calls.
@@ -121,6 +125,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_bans::ban))
         .routes(routes!(admin_bans::unban))
         .routes(routes!(admin_logout::logout_user))
+        .routes(routes!(admin_audit::list))
         .routes(routes!(admin_mesh::show))
         .routes(routes!(admin_keys::list, admin_keys::add))
         .routes(routes!(admin_keys::rotate))

@@ -12,14 +12,16 @@ use sekisho_protocol::Subject;
 use sekisho_protocol::feed::Kind;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::domain::ban::{Ban, Order};
+use crate::domain::audit::{Action, By, Event};
+use crate::domain::ban::{Ban, Order, Reason};
 use crate::domain::error::Failure;
 use crate::domain::feed::state::State;
 use crate::domain::feed::{Mark, Stamp};
 use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
-use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::audit::Deed;
+use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::registry::Registry;
@@ -106,8 +108,9 @@ impl Bans {
     /// [`Failure::Unavailable`] if it could not be written; [`Failure::Overtaken`] if it was lifted
     /// again while the filters were being waited for.
     pub async fn ban(&self, order: Order, now: UnixSeconds) -> Result<Banned, Failure> {
+        let deed = Deed::new(Action::BanGiven, order.by.clone(), &order.subject);
         let (this, ban, begun) = (self.clone(), order.begin(now), Instant::now());
-        to_its_end(async move {
+        let change = async move {
             let stamp = this.in_turn(&ban.subject, this.write(&ban)).await?;
             let change = this.changes.follow(stamp.clone()).await;
             let has_ended = !ban.holds(now.plus(begun.elapsed().as_secs()));
@@ -116,8 +119,13 @@ impl Bans {
             } else {
                 Err(Failure::Overtaken { subject: ban.subject })
             }
-        })
-        .await
+        };
+        let tell = |banned: &Banned, event: &mut Event| {
+            event.tell("until", banned.ban.end().map(UnixSeconds::get));
+            event.tell("reason", banned.ban.reason.as_ref().map(Reason::as_str));
+            banned.change.tell(event);
+        };
+        self.changes.carry_out(deed, change, tell).await
     }
 
     /// Lifts somebody's ban.
@@ -125,9 +133,10 @@ impl Bans {
     /// # Errors
     /// [`Failure::NotBanned`] if there is neither a record nor an entry; [`Failure::Overtaken`] if
     /// they were banned anew meanwhile; [`Failure::Unavailable`].
-    pub async fn lift(&self, subject: Subject) -> Result<Change, Failure> {
+    pub async fn lift(&self, subject: Subject, by: By) -> Result<Change, Failure> {
+        let deed = Deed::new(Action::BanLifted, by, &subject);
         let this = self.clone();
-        to_its_end(async move {
+        let change = async move {
             // A record that was left behind would bring the ban back. The search for it is no part of the
             // turn, which must be short; what is written after it is another ban.
             let spellings = this.store.spellings(&subject).await?;
@@ -139,8 +148,8 @@ impl Bans {
                     Some(entry) => stamp = this.in_turn(&subject, this.lift_entry(&subject, Some(entry))).await?,
                 }
             }
-        })
-        .await
+        };
+        self.changes.carry_out(deed, change, Change::tell).await
     }
 
     /// A part of the list of bans that hold now, by address.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::audit::Event;
 use crate::domain::error::Failure;
 use crate::domain::feed::Stamp;
 use crate::service::acknowledgement::{Acknowledgement, Acknowledgements};
+use crate::service::audit::{Audit, Deed};
 use crate::service::error::StoreError;
 
 /// How durable a write to the store is.
@@ -64,20 +66,43 @@ impl Change {
     pub fn is_complete(&self) -> bool {
         self.acknowledgement.is_complete()
     }
+
+    /// Adds to an audit event how far the change got.
+    pub fn tell(&self, event: &mut Event) {
+        event.tell("version", self.acknowledgement.version.get());
+        event.tell("workers", self.acknowledgement.workers);
+        event.tell("lagging", self.acknowledgement.lagging.len());
+    }
 }
 
-/// Follows changes after they are written.
+/// Carries changes out, records who ordered them, and follows them after they are written.
 #[derive(Clone)]
 pub struct Changes {
     acknowledgements: Acknowledgements,
     persistence: Arc<dyn Persistence>,
+    audit: Audit,
 }
 
 impl Changes {
-    /// Follows changes by means of these two.
+    /// Follows changes by means of the first two, and records them in `audit`.
     #[must_use]
-    pub fn new(acknowledgements: Acknowledgements, persistence: Arc<dyn Persistence>) -> Self {
-        Self { acknowledgements, persistence }
+    pub fn new(acknowledgements: Acknowledgements, persistence: Arc<dyn Persistence>, audit: Audit) -> Self {
+        Self { acknowledgements, persistence, audit }
+    }
+
+    /// Carries out `change`, to its end even if whoever asked for it hangs up, and records that `deed` was done, refused or
+    /// failed. `tell` adds to the event what is worth knowing of the result.
+    ///
+    /// # Errors
+    /// Those of `change`, and of [`Audit::record`].
+    pub async fn carry_out<T: Send + 'static>(
+        &self,
+        deed: Deed,
+        change: impl Future<Output = Result<T, Failure>> + Send + 'static,
+        tell: impl FnOnce(&T, &mut Event) + Send + 'static,
+    ) -> Result<T, Failure> {
+        let audit = self.audit.clone();
+        to_its_end(async move { audit.record(deed, change, tell).await }).await
     }
 
     /// Waits until the write at `stamp` is acknowledged, or time is up.
@@ -94,7 +119,7 @@ impl Changes {
 ///
 /// # Errors
 /// Those of `change`.
-pub async fn to_its_end<T: Send + 'static>(
+async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::spawn(change).await.unwrap_or_else(|error| Err(Failure::Internal { cause: error.to_string() }))

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sekisho_protocol::Subject;
 
+use crate::domain::audit::{Action, By, Event};
 use crate::domain::error::Failure;
 use crate::domain::feed::{Mark, Stamp, not_before_end};
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
-use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::audit::Deed;
+use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 
@@ -66,15 +68,22 @@ impl Logouts {
     ///
     /// # Errors
     /// [`Failure::Unavailable`]; it may be written then, and the call should be made again.
-    pub async fn log_out(&self, subject: Subject, now: UnixSeconds) -> Result<LoggedOut, Failure> {
+    pub async fn log_out(&self, subject: Subject, by: By, now: UnixSeconds) -> Result<LoggedOut, Failure> {
+        let deed = Deed::new(Action::UserLoggedOut, by, &subject);
         let this = self.clone();
-        to_its_end(async move {
-            // What was issued in this very second, a moment ago, must be invalid, too, and whoever issued it may
-            // have a clock that is a little ahead.
-            let (issued_before, stamp) = this.write(&subject, now.plus(1 + CLOCKS_DIFFER_S)).await?;
-            Ok(LoggedOut { issued_before, change: this.changes.follow(stamp).await })
-        })
-        .await
+        let tell = |done: &LoggedOut, event: &mut Event| done.change.tell(event);
+        self.changes.carry_out(deed, async move { this.invalidate(&subject, now).await }, tell).await
+    }
+
+    /// The same as part of another change.
+    ///
+    /// # Errors
+    /// As [`Self::log_out`].
+    pub(super) async fn invalidate(&self, subject: &Subject, now: UnixSeconds) -> Result<LoggedOut, Failure> {
+        // What was issued in this very second, a moment ago, must be invalid, too, and whoever issued it may
+        // have a clock that is a little ahead.
+        let (issued_before, stamp) = self.write(subject, now.plus(1 + CLOCKS_DIFFER_S)).await?;
+        Ok(LoggedOut { issued_before, change: self.changes.follow(stamp).await })
     }
 
     /// Since when somebody's tokens are valid, if they were ever logged out.

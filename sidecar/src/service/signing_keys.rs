@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sekisho_protocol::feed::Kind;
 
+use crate::domain::audit::{Action, By, Event};
 use crate::domain::error::Failure;
 use crate::domain::feed::{Mark, Stamp, signing_key_name};
 use crate::domain::keyset::{KeysetRecord, SourceName};
@@ -17,7 +18,8 @@ use crate::domain::signing::ring::{Dropped, Ring, Update, When};
 use crate::domain::signing::{Algorithm, Kid, SigningKey, Successor};
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::Lifetimes;
-use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::audit::Deed;
+use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
@@ -145,15 +147,20 @@ impl SigningKeys {
     ///
     /// # Errors
     /// [`Failure::NoEncryptionKey`], [`Failure::TooManyKeys`], [`Failure::Unavailable`].
-    pub async fn add(&self, algorithm: Algorithm, now: UnixSeconds) -> Result<Announced, Failure> {
+    pub async fn add(&self, algorithm: Algorithm, by: By, now: UnixSeconds) -> Result<Announced, Failure> {
         let (this, key) = (self.clone(), self.vault.make(algorithm, now)?);
-        to_its_end(async move {
+        let deed = Deed::new(Action::SigningKeyAdded, by, &key.kid);
+        let change = async move {
             this.step(|ring| ring.add(key.clone())).await?;
             tracing::info!(key.id = %key.kid, %algorithm, "a signing key was made");
             let change = this.changes.follow(this.publish().await?).await;
             Ok(Announced { key, change })
-        })
-        .await
+        };
+        let tell = move |announced: &Announced, event: &mut Event| {
+            event.tell("algorithm", algorithm.name());
+            announced.change.tell(event);
+        };
+        self.changes.carry_out(deed, change, tell).await
     }
 
     /// Lets another key sign, or `JWT_SECRET`. What signed before goes on verifying. Of several at once one does it.
@@ -161,9 +168,16 @@ impl SigningKeys {
     /// # Errors
     /// [`Failure::Invalid`] if no key waits and nobody says what a new one is to be; [`Failure::KeysOvertaken`];
     /// [`Failure::KeyClosed`] if the key could not sign here; and as [`Self::add`].
-    pub async fn rotate(&self, successor: Successor, patience: Patience, now: UnixSeconds) -> Result<Rotated, Failure> {
+    pub async fn rotate(
+        &self,
+        successor: Successor,
+        patience: Patience,
+        by: By,
+        now: UnixSeconds,
+    ) -> Result<Rotated, Failure> {
         let this = self.clone();
-        to_its_end(async move {
+        let deed = Deed { action: Action::SigningKeyRotated, by, target: None };
+        let change = async move {
             let predecessor = this.store.ring().await?.signing().cloned();
             let next = this.choose(successor, predecessor.as_ref(), now).await?;
             let stamp = this.publish().await?;
@@ -177,17 +191,23 @@ impl SigningKeys {
             }
             let key = this.hand_over(next.as_ref(), predecessor.as_ref(), now).await?;
             Ok(Rotated { key, signs: true, change: this.changes.follow(stamp).await })
-        })
-        .await
+        };
+        let tell = |rotated: &Rotated, event: &mut Event| {
+            event.target = Some(rotated.key.as_ref().map_or("JWT_SECRET", |key| key.kid.as_str()).to_owned());
+            event.tell("signs", rotated.signs);
+            rotated.change.tell(event);
+        };
+        self.changes.carry_out(deed, change, tell).await
     }
 
     /// Lets a key go: no token of it is accepted any more.
     ///
     /// # Errors
     /// Those of [`Ring::retire`]; [`Failure::KeysOvertaken`], [`Failure::Unavailable`].
-    pub async fn retire(&self, kid: Kid, when: When, now: UnixSeconds) -> Result<Change, Failure> {
+    pub async fn retire(&self, kid: Kid, when: When, by: By, now: UnixSeconds) -> Result<Change, Failure> {
         let this = self.clone();
-        to_its_end(async move {
+        let deed = Deed::new(Action::SigningKeyRetired, by, &kid);
+        let change = async move {
             match this.step(|ring| ring.retire(&kid, when, now)).await {
                 // Somebody was cut off before everybody was told that the key is gone.
                 Err(Failure::KeyNotFound) if this.may_be_known(&kid).await? => {}
@@ -199,8 +219,8 @@ impl SigningKeys {
                 this.feed.put(&Mark::retired_signing_key(&kid)).await?;
             }
             Ok(this.changes.follow(this.publish().await?).await)
-        })
-        .await
+        };
+        self.changes.carry_out(deed, change, Change::tell).await
     }
 
     /// Lets keys go whose last token has ended, publishes what somebody could not who was cut off, and takes up what is

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sekisho_protocol::Email;
 
+use crate::domain::audit::{Action, By, Event};
 use crate::domain::caller::Caller;
 use crate::domain::error::Failure;
 use crate::domain::feed::{Mark, Stamp, revocation_end};
@@ -16,7 +17,8 @@ use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{Grant, Lifetimes, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
 use crate::failpoint::{FailPoint, reach};
-use crate::service::change::{Change, Changes, to_its_end};
+use crate::service::audit::Deed;
+use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::logout::Logouts;
@@ -133,17 +135,17 @@ impl Tokens {
         if valid_since.is_some_and(|moment| !caller.is_from(moment)) || self.has_revoked_token(caller).await? {
             return Err(Failure::Unauthenticated);
         }
-        self.grant(email.clone(), scopes, wish, earliest(valid_since, now)).await
+        self.grant(email.clone(), scopes, wish, earliest(valid_since, now), caller.by().clone()).await
     }
 
     /// Issues a token to anybody, on the order of who operates this sidecar.
     ///
     /// # Errors
     /// A bad value in the wish.
-    pub async fn issue_to(&self, email: Email, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
+    pub async fn issue_to(&self, email: Email, wish: &Wish, by: By, now: UnixSeconds) -> Result<Issued, Failure> {
         let scopes = Scopes::granted_by_operator(wish.scopes.as_deref())?;
         let valid_since = self.valid_since(&email).await?;
-        self.grant(email, scopes, wish, earliest(valid_since, now)).await
+        self.grant(email, scopes, wish, earliest(valid_since, now), by).await
     }
 
     /// A caller's own token.
@@ -183,20 +185,26 @@ impl Tokens {
     /// As [`Self::own`].
     pub async fn revoke_own(&self, caller: &Caller, id: &TokenId) -> Result<Revoked, Failure> {
         self.own(caller, id).await?;
-        self.revoke(id).await
+        self.revoke(id, caller.by().clone()).await
     }
 
     /// Revokes anybody's token. Once more does no harm.
     ///
     /// # Errors
     /// [`Failure::TokenNotFound`], [`Failure::Unavailable`].
-    pub async fn revoke(&self, id: &TokenId) -> Result<Revoked, Failure> {
+    pub async fn revoke(&self, id: &TokenId, by: By) -> Result<Revoked, Failure> {
         let (this, record) = (self.clone(), self.find(id).await?.record);
-        to_its_end(async move {
+        let deed = Deed::new(Action::TokenRevoked, by, &record.user_email);
+        let change = async move {
             let stamp = this.write_revocation(record.clone()).await?;
             Ok(Revoked { record, change: this.changes.follow(stamp).await })
-        })
-        .await
+        };
+        let tell = |revoked: &Revoked, event: &mut Event| {
+            event.tell("token_id", revoked.record.token_id.as_str());
+            event.tell("token_name", revoked.record.token_name.as_str());
+            revoked.change.tell(event);
+        };
+        self.changes.carry_out(deed, change, tell).await
     }
 
     /// Revokes every token of somebody, also those that nobody has on record: other issuers' tokens, and
@@ -204,12 +212,21 @@ impl Tokens {
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn revoke_all(&self, email: Email, now: UnixSeconds) -> Result<RevokedAll, Failure> {
-        self.store.adopt(Adopt::Now).await?;
-        let tokens = self.store.of_user(&email).await?;
-        let count = tokens.iter().filter(|token| token.status(now) == Status::Active).count();
-        let logged_out = self.logouts.log_out(email.into(), now).await?;
-        Ok(RevokedAll { count, change: logged_out.change })
+    pub async fn revoke_all(&self, email: Email, by: By, now: UnixSeconds) -> Result<RevokedAll, Failure> {
+        let deed = Deed::new(Action::TokensRevoked, by, &email);
+        let this = self.clone();
+        let change = async move {
+            this.store.adopt(Adopt::Now).await?;
+            let tokens = this.store.of_user(&email).await?;
+            let count = tokens.iter().filter(|token| token.status(now) == Status::Active).count();
+            let logged_out = this.logouts.invalidate(&email.into(), now).await?;
+            Ok(RevokedAll { count, change: logged_out.change })
+        };
+        let tell = |revoked: &RevokedAll, event: &mut Event| {
+            event.tell("count", revoked.count);
+            revoked.change.tell(event);
+        };
+        self.changes.carry_out(deed, change, tell).await
     }
 
     async fn find(&self, id: &TokenId) -> Result<StoredToken, Failure> {
@@ -233,6 +250,7 @@ impl Tokens {
         scopes: Scopes,
         wish: &Wish,
         issued_at: UnixSeconds,
+        by: By,
     ) -> Result<Issued, Failure> {
         let grant = Grant {
             id: TokenId::parse(&uuid::Uuid::new_v4().to_string())?,
@@ -242,10 +260,21 @@ impl Tokens {
             issued_at,
             expires_at: issued_at.plus(self.lifetimes.choose(wish.expires_in)?),
         };
-        let token = self.issuer.sign(&grant).await?;
-        // A token that nobody could list or revoke must never leave.
-        self.store.insert(&grant.record()).await?;
-        Ok(Issued { token, grant })
+        let this = self.clone();
+        let deed = Deed::new(Action::TokenIssued, by, &grant.email);
+        let change = async move {
+            let token = this.issuer.sign(&grant).await?;
+            // A token that nobody could list or revoke must never leave.
+            this.store.insert(&grant.record()).await?;
+            Ok(Issued { token, grant })
+        };
+        let tell = |Issued { grant, .. }: &Issued, event: &mut Event| {
+            event.tell("token_id", grant.id.as_str());
+            event.tell("token_name", grant.name.as_str());
+            event.tell("scopes", grant.scopes.to_strings());
+            event.tell("expires_at", grant.expires_at.get());
+        };
+        self.changes.carry_out(deed, change, tell).await
     }
 
     async fn write_revocation(&self, record: TokenRecord) -> Result<Stamp, Failure> {

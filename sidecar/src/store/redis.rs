@@ -5,10 +5,12 @@
 
 pub mod activity;
 pub mod admins;
+pub mod announcements;
 pub mod bans;
 pub mod client;
 pub mod feed;
 mod foreign;
+pub mod journal;
 pub(crate) mod keys;
 pub mod keysets;
 pub mod not_before;

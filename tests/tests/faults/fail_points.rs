@@ -43,6 +43,7 @@ async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
     provoke(world, point, &user).await?;
     world.a.has_crashed_at(point.word()).await?;
     let fate = come_back(world, point, &user).await?;
+    is_on_record(world, point, &user).await?;
     let status = if fate == Fate::Barred { 401 } else { 200 };
     for mut connection in world.connections_to_every_worker().await? {
         poll::until(&format!("{} gets {status}", user.email), NOTICED, async || {
@@ -75,6 +76,9 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::NotBeforeEntered
         | FailPoint::KeysetRecorded
         | FailPoint::KeysetEntered
+        | FailPoint::AuditOpened
+        | FailPoint::AuditChanged
+        | FailPoint::AuditAppended
         | FailPoint::ReconcilePut => {}
         FailPoint::UnbanRemoved
         | FailPoint::UnbanLifted
@@ -102,7 +106,14 @@ async fn somebody_with_a_former_key(world: &World) -> Result<User> {
 /// Does what makes A reach the point. What it answers is of no interest: it crashes.
 async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
     match point {
-        FailPoint::BanRecorded | FailPoint::BanEntered => drop(world.ban_at(&world.a, user).await),
+        FailPoint::BanRecorded | FailPoint::BanEntered | FailPoint::AuditOpened | FailPoint::AuditChanged => {
+            drop(world.ban_at(&world.a, user).await);
+        }
+        // Either sidecar may carry an event to the trail: A must be the only one.
+        FailPoint::AuditAppended => {
+            world.b.kill().await?;
+            drop(world.ban_at(&world.a, user).await);
+        }
         FailPoint::UnbanRemoved | FailPoint::UnbanLifted => drop(unban(world, user).await),
         FailPoint::TokenRecorded | FailPoint::TokenEntered => {
             let body = json!({"token_id": user.token.id()});
@@ -145,7 +156,7 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
 /// Starts again what does not run; what was cut off and may be half done is asked for again.
 async fn come_back(world: &World, point: FailPoint, user: &User) -> Result<Fate> {
     match point {
-        FailPoint::ReconcilePut => world.b.start().await?,
+        FailPoint::ReconcilePut | FailPoint::AuditAppended => world.b.start().await?,
         FailPoint::EpochBegun | FailPoint::RestoreEntered | FailPoint::RestoreRecorded => world.b.go_on().await?,
         _ => {}
     }
@@ -156,9 +167,32 @@ async fn come_back(world: &World, point: FailPoint, user: &User) -> Result<Fate>
             ensure!(matches!(answer.status, 200 | 404), "{answer:?}");
             Ok(Fate::LetIn)
         }
-        FailPoint::UnbanLifted => Ok(Fate::LetIn),
+        // A ban that was ordered, and not begun.
+        FailPoint::UnbanLifted | FailPoint::AuditOpened => Ok(Fate::LetIn),
         _ => Ok(Fate::Barred),
     }
+}
+
+/// Who ordered a change that was cut short is in the journal; what was carried to the trail already is there once.
+async fn is_on_record(world: &World, point: FailPoint, user: &User) -> Result<()> {
+    match point {
+        FailPoint::AuditOpened | FailPoint::AuditChanged => {
+            let open: Vec<String> = world.redis.command(cmd("HVALS").arg("sekisho:{audit}:open")).await?;
+            ensure!(open.iter().any(|event| event.contains(&user.email) && event.contains(ADMIN)), "{open:?}");
+        }
+        FailPoint::AuditAppended => {
+            let path = format!("/api/admin/audit?target={}", user.email);
+            poll::until("the event is in the trail, and no more in line", NOTICED, async || {
+                let answer = world.call_at(&world.a, ADMIN, Method::GET, &path, None).await?.json_with(200)?;
+                let waiting: u64 = world.redis.command(cmd("XLEN").arg("sekisho:{audit}:line")).await?;
+                ensure!(answer["count"] == 1 && waiting == 0, "{answer}, {waiting} wait");
+                Ok(())
+            })
+            .await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn unban(world: &World, user: &User) -> Result<Answer> {

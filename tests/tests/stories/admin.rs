@@ -16,6 +16,7 @@ const CALLS: &[(Method, &str)] = &[
     (Method::GET, "/api/admin/tokens/ann@example.com"),
     (Method::DELETE, "/api/admin/tokens/00000000-0000-4000-8000-000000000000"),
     (Method::POST, "/api/admin/tokens/revoke-user"),
+    (Method::GET, "/api/admin/audit"),
     (Method::GET, "/api/admin/bans"),
     (Method::POST, "/api/admin/sessions/revoke-user"),
     (Method::DELETE, "/api/admin/sessions/unban/ann@example.com"),

@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a story may panic")]
 
 mod admin;
+mod audit;
 mod bans;
 mod callouts;
 mod config;

@@ -6,6 +6,7 @@ use sekisho_protocol::Subject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::domain::audit::By;
 use crate::domain::ban::{Ban, Length, Order, Reason};
 use crate::domain::error::Failure;
 use crate::domain::page::Page;
@@ -38,7 +39,7 @@ pub(super) async fn ban(
     admin: Admin,
     Json(request): Json<BanRequest>,
 ) -> Answer<Changed<BannedUser>> {
-    let banned = api.bans.ban(request.order(admin.name())?, api.now()).await?;
+    let banned = api.bans.ban(request.order(admin.by())?, api.now()).await?;
     Ok(Changed::new(&banned.change, BannedUser::new(&banned, admin.name())))
 }
 
@@ -56,7 +57,7 @@ pub(super) async fn unban(
     PathPart(email): PathPart,
 ) -> Answer<Changed<UnbannedUser>> {
     let subject = Subject::try_from(email).map_err(|problem| Failure::invalid("user_email", problem))?;
-    let change = api.bans.lift(subject.clone()).await?;
+    let change = api.bans.lift(subject.clone(), admin.by()).await?;
     Ok(Changed::new(&change, UnbannedUser::new(&change, subject.into(), admin.name())))
 }
 
@@ -74,7 +75,7 @@ pub(super) struct BanRequest {
 }
 
 impl BanRequest {
-    fn order(self, by: String) -> Result<Order, Failure> {
+    fn order(self, by: By) -> Result<Order, Failure> {
         Ok(Order {
             subject: user_email(&self.user_email)?.into(),
             length: Length::choose(self.duration_seconds, self.permanent)?,

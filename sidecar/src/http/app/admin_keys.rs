@@ -43,7 +43,7 @@ pub(super) async fn add(
     admin: SuperAdmin,
     Json(request): Json<AddRequest>,
 ) -> Answer<Changed<AddedKey>> {
-    let added = api.signing_keys.add(request.algorithm.parse()?, api.now()).await?;
+    let added = api.signing_keys.add(request.algorithm.parse()?, admin.by(), api.now()).await?;
     Ok(Changed::new(&added.change, AddedKey::new(&added, admin.name())))
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn rotate(
     admin: SuperAdmin,
     Json(request): Json<RotateRequest>,
 ) -> Answer<Changed<RotatedKeys>> {
-    let rotated = api.signing_keys.rotate(request.successor()?, request.patience(), api.now()).await?;
+    let rotated = api.signing_keys.rotate(request.successor()?, request.patience(), admin.by(), api.now()).await?;
     Ok(Changed::new(&rotated.change, RotatedKeys::new(&rotated, admin.name())))
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn retire(
 ) -> Answer<Changed<RetiredKey>> {
     let kid = Kid::parse(&kid)?;
     let when = if query.now { When::Now } else { When::Unneeded };
-    let change = api.signing_keys.retire(kid.clone(), when, api.now()).await?;
+    let change = api.signing_keys.retire(kid.clone(), when, admin.by(), api.now()).await?;
     Ok(Changed::new(&change, RetiredKey::new(&change, &kid, admin.name())))
 }
 

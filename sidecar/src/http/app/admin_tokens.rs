@@ -58,7 +58,7 @@ pub(super) async fn revoke(
     admin: Admin,
     PathPart(id): PathPart,
 ) -> Answer<Changed<RevokedByAdmin>> {
-    let revoked = api.tokens.revoke(&TokenId::parse(&id)?).await?;
+    let revoked = api.tokens.revoke(&TokenId::parse(&id)?, admin.by()).await?;
     Ok(Changed::new(&revoked.change, RevokedByAdmin::new(&revoked, admin.name())))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn revoke_user(
     Json(request): Json<UserRequest>,
 ) -> Answer<Changed<RevokedUser>> {
     let email = user_email(&request.user_email)?;
-    let revoked = api.tokens.revoke_all(email.clone(), api.now()).await?;
+    let revoked = api.tokens.revoke_all(email.clone(), admin.by(), api.now()).await?;
     Ok(Changed::new(&revoked.change, RevokedUser::new(&revoked, &email, admin.name())))
 }
 

@@ -6,14 +6,15 @@
 use std::collections::HashSet;
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::HeaderMap;
 use jwt_simple::prelude::{Audiences, Duration, HS256Key, JWTClaims, MACLike, VerificationOptions};
 use sekisho_protocol::activity::Method;
 use sekisho_protocol::identity::{APP_AUDIENCE, HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S, TYPE};
 use sekisho_protocol::{Subject, keys};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::{By, Origin};
 use crate::domain::caller::{CLOCK_SKEW_S, Caller};
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
@@ -57,7 +58,7 @@ impl Verifier {
             return Err(Failure::RepeatedIdentity);
         }
         let assertion = assertion.to_str().map_err(|_| Failure::Unauthenticated)?;
-        Caller::believe(self.claims(assertion, now)?, now)
+        Ok(Caller::believe(self.claims(assertion, now)?, now)?.by_way_of(origin(headers)))
     }
 
     fn claims(&self, assertion: &str, now: UnixSeconds) -> Result<IdentityClaims, Failure> {
@@ -74,6 +75,19 @@ impl Verifier {
         let verified = self.key.verify_token::<OwnClaims>(assertion, Some(options));
         // Why it failed would help only a forger; the filter's own log says what it signed.
         verified.ok().and_then(into_claims).ok_or(Failure::Unauthenticated)
+    }
+}
+
+/// Where a request comes from.
+fn origin(headers: &HeaderMap) -> Origin<'_> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let hops = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    let last_hop = hops.and_then(|hops| hops.rsplit(',').next()).map(str::trim);
+    Origin {
+        request_id: text("x-request-id"),
+        // What Envoy takes for the client, as far as it trusts hops before it; or else who came to it last.
+        address: text("x-envoy-external-address").or(last_hop),
+        user_agent: text("user-agent"),
     }
 }
 
@@ -115,6 +129,11 @@ impl Admin {
     pub fn name(&self) -> String {
         self.0.name().to_owned()
     }
+
+    /// The administrator in audit events.
+    pub fn by(&self) -> By {
+        self.0.by().clone()
+    }
 }
 
 impl FromRequestParts<Api> for Admin {
@@ -134,6 +153,11 @@ impl SuperAdmin {
     /// The administrator's name in answers and records.
     pub fn name(&self) -> String {
         self.0.name().to_owned()
+    }
+
+    /// The administrator in audit events.
+    pub fn by(&self) -> By {
+        self.0.by().clone()
     }
 }
 

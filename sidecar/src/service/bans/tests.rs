@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::app::App;
+use crate::domain::audit::By;
 use crate::domain::ban::Length;
 use crate::domain::feed::Version;
 use crate::service::Services;
@@ -53,7 +54,7 @@ fn ann() -> Subject {
 }
 
 async fn ban(services: Services) -> Option<Said> {
-    let order = Order { subject: ann(), length: Length::Seconds(600), reason: None, by: "root".into() };
+    let order = Order { subject: ann(), length: Length::Seconds(600), reason: None, by: By::operator("root") };
     let banned = services.bans.ban(order, UnixSeconds::now()).await;
     let fine = matches!(banned, Ok(_) | Err(Failure::Overtaken { .. }));
     assert!(fine, "{banned:?}");
@@ -61,7 +62,7 @@ async fn ban(services: Services) -> Option<Said> {
 }
 
 async fn lift(services: Services) -> Option<Said> {
-    let lifted = services.bans.lift(ann()).await;
+    let lifted = services.bans.lift(ann(), By::operator("test")).await;
     let fine = matches!(lifted, Ok(_) | Err(Failure::Overtaken { .. } | Failure::NotBanned { .. }));
     assert!(fine, "{lifted:?}");
     lifted.ok().map(|change| Said { version: change.acknowledgement.version, is_banned: false })
@@ -106,9 +107,9 @@ async fn a_turn_that_a_dead_sidecar_left_ends_by_itself() {
 async fn p8_an_entry_without_a_record_is_lifted_and_a_record_without_an_entry_too() {
     let world = World::start().await;
     let services = &world.sidecars[0];
-    assert_eq!(services.bans.lift(ann()).await, Err(Failure::NotBanned { subject: ann() }));
+    assert_eq!(services.bans.lift(ann(), By::operator("test")).await, Err(Failure::NotBanned { subject: ann() }));
     services.feed.put(&Mark::ban(&ann(), UnixSeconds::now().plus(60).get())).await.unwrap();
-    assert!(services.bans.lift(ann()).await.is_ok());
+    assert!(services.bans.lift(ann(), By::operator("test")).await.is_ok());
     assert_eq!(services.feed.entry(Kind::Ban, "ann@x.org").await.unwrap(), None);
     world.end().await;
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::app::App;
+use crate::domain::audit::By;
 use crate::domain::feed::write::Says;
 use crate::service::Services;
 use crate::testing::RedisServer;
@@ -57,7 +58,7 @@ fn ann() -> Subject {
 async fn what_was_issued_in_this_very_second_is_invalid_even_by_a_clock_that_is_a_second_ahead() {
     let world = World::start().await;
     let now = UnixSeconds::now();
-    let logged_out = world.sidecars[0].logouts.log_out(ann(), now).await.unwrap();
+    let logged_out = world.sidecars[0].logouts.log_out(ann(), By::operator("test"), now).await.unwrap();
     assert_eq!(logged_out.issued_before, now.plus(2));
     assert_eq!((world.record().await, world.entry().await), (Some(now.plus(2).get()), now.plus(2).get()));
     world.end().await;
@@ -73,7 +74,8 @@ async fn two_sidecars_with_different_clocks_never_lower_each_others_moment() {
             // The second sidecar's clock is a minute behind.
             let clock = UnixSeconds(now.get() + round - 60 * u64::try_from(index % 2).unwrap());
             let logouts = sidecar.logouts.clone();
-            racing.spawn(async move { logouts.log_out(ann(), clock).await.unwrap().issued_before });
+            racing
+                .spawn(async move { logouts.log_out(ann(), By::operator("test"), clock).await.unwrap().issued_before });
         }
         let told = racing.join_all().await;
         let before = std::mem::replace(&mut highest, told.iter().max().unwrap().get());

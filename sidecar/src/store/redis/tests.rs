@@ -11,6 +11,7 @@ use crate::testing::RedisServer;
 
 mod activity;
 mod feed;
+mod journal;
 mod notices;
 mod records;
 mod source;

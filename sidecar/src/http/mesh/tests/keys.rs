@@ -8,6 +8,7 @@ use sekisho_protocol::keyset::{KeysReply, Standing};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::domain::audit::By;
 use crate::domain::feed::write::Says;
 use crate::domain::keyset::{KeysetRecord, SourceName};
 use crate::domain::signing::Algorithm;
@@ -146,7 +147,8 @@ async fn a_source_that_is_not_or_no_longer_configured_is_unknown() {
 #[tokio::test]
 async fn our_own_keys_are_answered_like_others_and_never_fetched() {
     let world = World::with(&[("REDIS_ENCRYPTION_KEY", ENCRYPTION_KEY)]).await;
-    let added = world.services.signing_keys.add(Algorithm::Es256, UnixSeconds::now()).await.unwrap();
+    let added =
+        world.services.signing_keys.add(Algorithm::Es256, By::operator("test"), UnixSeconds::now()).await.unwrap();
     let own = added.key.kid.to_string();
     let of_assertions = published(MESH_SECRET.as_bytes()).swap_remove(0).kid;
     for kid in [None, Some(own.as_str()), Some("other"), of_assertions.as_deref()] {

@@ -1,0 +1,103 @@
+//! The journal: no event is lost or doubled on its way, whoever dies.
+
+use std::sync::Arc;
+
+use redis::AsyncCommands;
+
+use super::raw;
+use crate::domain::audit::{Action, By, Event, Outcome};
+use crate::domain::error::Failure;
+use crate::service::audit::{Audit, Deed, Journal as _, WAITING_MAX};
+use crate::store::redis::journal::RedisJournal;
+use crate::testing::RedisServer;
+
+fn event(id: &str, at_ms: u64) -> Event {
+    Event::begun(id.to_owned(), at_ms, Action::BanGiven, By::operator("root"), Some("ann@x.org"))
+}
+
+fn deed() -> Deed {
+    Deed::new(Action::BanGiven, By::operator("root"), "ann@x.org")
+}
+
+async fn line(journal: &RedisJournal) -> Vec<(String, Outcome)> {
+    let waiting = journal.waiting(100).await.unwrap();
+    waiting.into_iter().filter_map(|waiting| waiting.event).map(|event| (event.id, event.outcome)).collect()
+}
+
+#[tokio::test]
+async fn an_event_is_open_until_it_is_in_line_and_in_line_until_it_is_forgotten() {
+    let server = RedisServer::start().await;
+    let journal = RedisJournal::new(server.client());
+    assert!(journal.open(&event("a", 1)).await.unwrap());
+    assert_eq!(line(&journal).await, []);
+    assert!(journal.close(&Event { outcome: Outcome::Done, ..event("a", 1) }).await.unwrap());
+    assert_eq!(line(&journal).await, [("a".to_owned(), Outcome::Done)]);
+    assert_eq!(journal.close_abandoned(u64::MAX).await.unwrap(), 0, "it is open no more");
+    let places: Vec<String> = journal.waiting(100).await.unwrap().into_iter().map(|waiting| waiting.place).collect();
+    journal.forget(&places).await.unwrap();
+    assert_eq!(line(&journal).await, []);
+}
+
+#[tokio::test]
+async fn what_was_cut_short_is_closed_once_as_interrupted_and_what_runs_is_left_alone() {
+    let server = RedisServer::start().await;
+    let (one, other) = (RedisJournal::new(server.client()), RedisJournal::new(server.client()));
+    for (id, at_ms) in [("old", 1_000), ("new", 9_000)] {
+        assert!(one.open(&event(id, at_ms)).await.unwrap());
+    }
+    let (a, b) = tokio::join!(one.close_abandoned(5_000), other.close_abandoned(5_000));
+    assert_eq!(a.unwrap() + b.unwrap(), 1);
+    assert_eq!(line(&one).await, [("old".to_owned(), Outcome::Interrupted)]);
+}
+
+#[tokio::test]
+async fn each_change_is_recorded_with_what_came_of_it() {
+    let server = RedisServer::start().await;
+    let journal = RedisJournal::new(server.client());
+    let audit = Audit::new(Arc::new(journal.clone()));
+    let subject = || "ann@x.org".to_owned().try_into().unwrap();
+    for (result, expected) in [
+        (Ok(7), Outcome::Done),
+        (Err(Failure::NotBanned { subject: subject() }), Outcome::Refused),
+        (Err(Failure::Unavailable { cause: "away".into() }), Outcome::Failed),
+    ] {
+        let said = audit.record(deed(), async { result.clone() }, |number, event| event.tell("number", *number)).await;
+        assert_eq!(said, result);
+        let waiting = journal.waiting(100).await.unwrap();
+        let last = waiting.last().and_then(|waiting| waiting.event.clone()).unwrap();
+        assert_eq!((last.outcome, last.target.as_deref()), (expected, Some("ann@x.org")));
+        let detail = if result.is_ok() { last.details["number"] == 7 } else { last.details["code"].is_string() };
+        assert!(detail, "{last:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_changed_that_cannot_be_recorded() {
+    let server = RedisServer::start().await;
+    let audit = Audit::new(Arc::new(RedisJournal::new(server.client())));
+    let mut pipeline = redis::pipe();
+    for number in 0..WAITING_MAX {
+        pipeline.cmd("XADD").arg("sekisho:{audit}:line").arg("*").arg("event").arg(number).ignore();
+    }
+    let mut connection = server.client().dedicated().await.unwrap();
+    pipeline.exec_async(&mut connection).await.unwrap();
+    let journal = RedisJournal::new(server.client());
+    assert!(!journal.close(&event("new", 1)).await.unwrap(), "what was only seen is left out");
+    let refused = audit.record(deed(), async { panic!("it was begun") }, |(): &(), _| {}).await;
+    assert_eq!(refused, Err(Failure::AuditFull));
+    let open: u64 = connection.hlen("sekisho:{audit}:open").await.unwrap();
+    assert_eq!(open, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_holds_up_no_other() {
+    let server = RedisServer::start().await;
+    let journal = RedisJournal::new(server.client());
+    let _: String = raw(&server, &["XADD", "sekisho:{audit}:line", "*", "event", "{\"of\":\"the future\"}"]).await;
+    let _: String = raw(&server, &["XADD", "sekisho:{audit}:line", "*", "something", "else"]).await;
+    let _: u64 = raw(&server, &["HSET", "sekisho:{audit}:open", "x", "not json"]).await;
+    assert!(journal.close(&Event { outcome: Outcome::Done, ..event("a", 1) }).await.unwrap());
+    assert_eq!(journal.waiting(100).await.unwrap().len(), 3);
+    assert_eq!(line(&journal).await, [("a".to_owned(), Outcome::Done)]);
+    assert_eq!(journal.close_abandoned(u64::MAX).await.unwrap(), 0);
+}
