@@ -78,13 +78,13 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::KeysetEntered
         | FailPoint::AuditOpened
         | FailPoint::AuditChanged
-        | FailPoint::AuditAppended
         | FailPoint::ReconcilePut => {}
         FailPoint::UnbanRemoved
         | FailPoint::UnbanLifted
         | FailPoint::EpochBegun
         | FailPoint::RestoreEntered
         | FailPoint::RestoreRecorded
+        | FailPoint::AuditAppended
         | FailPoint::PollRecorded
         | FailPoint::ActivityTaken => {
             world.ban_until_acknowledged(&world.b, &user).await?;
@@ -109,10 +109,10 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         FailPoint::BanRecorded | FailPoint::BanEntered | FailPoint::AuditOpened | FailPoint::AuditChanged => {
             drop(world.ban_at(&world.a, user).await);
         }
-        // Either sidecar may carry an event to the trail: A must be the only one.
+        // Either sidecar carries events to the trail: A must be the only one. It may crash over this event or an earlier one.
         FailPoint::AuditAppended => {
             world.b.kill().await?;
-            drop(world.ban_at(&world.a, user).await);
+            drop(world.ban_at(&world.a, &world.user()).await);
         }
         FailPoint::UnbanRemoved | FailPoint::UnbanLifted => drop(unban(world, user).await),
         FailPoint::TokenRecorded | FailPoint::TokenEntered => {
@@ -181,7 +181,7 @@ async fn is_on_record(world: &World, point: FailPoint, user: &User) -> Result<()
             ensure!(open.iter().any(|event| event.contains(&user.email) && event.contains(ADMIN)), "{open:?}");
         }
         FailPoint::AuditAppended => {
-            let path = format!("/api/admin/audit?target={}", user.email);
+            let path = format!("/api/admin/audit?action=ban.given&target={}", user.email);
             poll::until("the event is in the trail, and no more in line", NOTICED, async || {
                 let answer = world.call_at(&world.a, ADMIN, Method::GET, &path, None).await?.json_with(200)?;
                 let waiting: u64 = world.redis.command(cmd("XLEN").arg("sekisho:{audit}:line")).await?;

@@ -30,12 +30,9 @@ fn each_word_is_what_serde_writes_and_is_used_once() {
 
 #[test]
 fn a_text_from_outside_is_cut_and_has_nothing_that_acts_on_a_terminal() {
-    for (text, expected) in [
-        ("  curl/8 ", Some("curl/8")),
-        ("a\u{1b}[31mb\r\nc\u{0}", Some("a[31mbc")),
-        ("\u{7}\u{8}", None),
-        ("", None),
-    ] {
+    for (text, expected) in
+        [("  curl/8 ", Some("curl/8")), ("a\u{1b}[31mb\r\nc\u{0}", Some("a[31mbc")), ("\u{7}\u{8}", None), ("", None)]
+    {
         assert_eq!(clean(text).as_deref(), expected, "{text:?}");
     }
     let long = "é".repeat(TEXT_MAX_BYTES);

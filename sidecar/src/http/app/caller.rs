@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 
 use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use jwt_simple::prelude::{Audiences, Duration, HS256Key, JWTClaims, MACLike, VerificationOptions};
 use sekisho_protocol::activity::Method;
 use sekisho_protocol::identity::{APP_AUDIENCE, HEADER, ISSUER, IdentityClaims, MAX_LIFETIME_S, TYPE};
