@@ -110,7 +110,8 @@ impl App {
         }
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
-        running.spawn(jobs::audit::run(services.trail.clone(), settings.audit_retention(), self.closing.clone()));
+        let (database, retention) = (services.database.clone(), settings.audit_retention());
+        running.spawn(jobs::audit::run(database, services.trail.clone(), retention, self.closing.clone()));
     }
 
     /// The routes of the `mesh` listener.

@@ -176,7 +176,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
-        Command::Audit(command) => audit::run(command, &program.connect(&load()?)?.trail, output).await?,
+        Command::Audit(command) => audit::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Explain(arguments) => explain::run(&arguments, cli.config.as_deref(), output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,

@@ -170,6 +170,11 @@ async fn a_database_that_is_away_keeps_no_sidecar_from_its_work_and_what_is_no_d
     let mut refused = Sidecar::start(&redis.url(), &[("SEKISHO_DATA_DIR", text(data.path()))]);
     assert_eq!(refused.ended(Duration::from_secs(15)).await.code(), Some(1));
     assert!(refused.log().contains("the database can't be used"), "{}", refused.log());
+
+    let below_a_file = data.path().join("sekisho.db/folder");
+    let mut refused = Sidecar::start(&redis.url(), &[("SEKISHO_DATA_DIR", text(&below_a_file))]);
+    assert_eq!(refused.ended(Duration::from_secs(15)).await.code(), Some(1));
+    assert!(refused.log().contains("the data folder (SEKISHO_DATA_DIR) can't be used"), "{}", refused.log());
 }
 
 #[tokio::test]

@@ -96,9 +96,8 @@ async fn refuse_other_database(database: &Database, closing: &CancellationToken)
     let deadline = Instant::now() + WAIT_FOR_DATABASE;
     loop {
         match database.open().await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(other)) => return Err(other.into()),
-            Err(error @ StoreError::Corrupt { .. }) => anyhow::bail!("the database can't be used: {error}"),
+            Ok(()) => return Ok(()),
+            Err(error @ StoreError::Unusable { .. }) => anyhow::bail!("the database can't be used: {error}"),
             Err(error) if Instant::now() >= deadline || closing.is_cancelled() => {
                 tracing::warn!(%error, "the database does not answer; audit events wait in Redis until it does");
                 return Ok(());

@@ -9,6 +9,7 @@ use crate::domain::audit::chain::End;
 use crate::domain::audit::{Action, Question, Recorded};
 use crate::domain::error::Failure;
 use crate::domain::page::{BOUND, Window};
+use crate::service::Services;
 use crate::service::audit::trail::AuditTrail;
 
 #[derive(Debug, Subcommand)]
@@ -65,7 +66,10 @@ impl From<Wanted> for Question {
     }
 }
 
-pub(super) async fn run(command: Command, trail: &AuditTrail, output: &Output) -> Result<(), Exit> {
+pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
+    // An empty database somewhere else would look like a trail without events.
+    services.database.open().await?;
+    let trail = &services.trail;
     match command {
         Command::List { wanted, limit } => {
             let page = trail.list(&wanted.into(), &Window::choose(Some(limit), None)?).await?;

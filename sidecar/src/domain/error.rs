@@ -113,7 +113,9 @@ pub enum Failure {
     #[error("too many audit events wait for the database: see that it is reachable (`sekisho doctor`)")]
     AuditFull,
     /// Redis can't be used now. Nothing was promised.
-    #[error("the state can't be reached (see REDIS_URL, or REDIS_HOST and REDIS_PORT): {cause}")]
+    #[error(
+        "the state can't be reached (see REDIS_URL, or REDIS_HOST and REDIS_PORT; for the audit trail DATABASE_URL or SEKISHO_DATA_DIR): {cause}"
+    )]
     Unavailable {
         /// For the log and the command line only.
         cause: String,

@@ -129,7 +129,9 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable { message } => Self::Unavailable { cause: message },
-            corrupt @ StoreError::Corrupt { .. } => Self::Internal { cause: corrupt.to_string() },
+            error @ (StoreError::Corrupt { .. } | StoreError::Unusable { .. }) => {
+                Self::Internal { cause: error.to_string() }
+            }
         }
     }
 }

@@ -19,9 +19,20 @@ pub enum StoreError {
         /// For the log.
         message: String,
     },
+    /// It is not ours to use, and waiting makes it no better.
+    #[error("{message}")]
+    Unusable {
+        /// Why, and what to do.
+        message: String,
+    },
 }
 
 impl StoreError {
+    /// The store must not be used.
+    pub fn unusable(cause: impl std::fmt::Display) -> Self {
+        Self::Unusable { message: cause.to_string() }
+    }
+
     /// The store could not be asked.
     pub fn unavailable(cause: impl std::fmt::Display) -> Self {
         Self::Unavailable { message: cause.to_string() }

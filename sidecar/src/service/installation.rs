@@ -21,17 +21,6 @@ pub trait Announcements: Send + Sync {
     async fn announce(&self, id: &str) -> Result<String, StoreError>;
 }
 
-/// Why this sidecar must not run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "another sidecar on this Redis uses another database ({theirs}; this one has {ours}): give all of them the same DATABASE_URL, or on one \
-     machine the same SEKISHO_DATA_DIR. If the other database is gone for good, delete the key `sekisho:database` in Redis"
-)]
-pub struct OtherDatabase {
-    theirs: String,
-    ours: String,
-}
-
 /// Compares the two.
 #[derive(Clone)]
 pub struct Database {
@@ -49,10 +38,18 @@ impl Database {
     /// Opens the database, brings its tables up to date, and announces it.
     ///
     /// # Errors
-    /// One of the two can't be reached. Another database is an answer.
-    pub async fn open(&self) -> Result<Result<(), OtherDatabase>, StoreError> {
+    /// [`StoreError::Unavailable`] if one of the two can't be reached; [`StoreError::Unusable`] if the database is not ours to
+    /// use, or another one is announced.
+    pub async fn open(&self) -> Result<(), StoreError> {
         let ours = self.installation.id().await?;
         let theirs = self.announcements.announce(&ours).await?;
-        Ok(if theirs == ours { Ok(()) } else { Err(OtherDatabase { theirs, ours }) })
+        if theirs == ours {
+            return Ok(());
+        }
+        Err(StoreError::unusable(format_args!(
+            "the sidecars on this Redis use another database ({theirs}; this one is {ours}): give all of them the same \
+             DATABASE_URL, or on one machine the same SEKISHO_DATA_DIR. If the other database is gone for good, delete the key \
+             `sekisho:database` in Redis"
+        )))
     }
 }

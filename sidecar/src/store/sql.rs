@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgPool, SqlitePool};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::service::error::StoreError;
 
@@ -26,6 +27,9 @@ mod tests;
 const CONNECTIONS_MAX: u32 = 4;
 /// Longest wait for a connection, or for another program's write to a SQLite file.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time to connect and to bring the tables up to date, other sidecars' turns included. What is not done by then
+/// is tried again.
+const OPENING: Duration = Duration::from_secs(30);
 
 /// Which database.
 #[derive(Debug, Clone)]
@@ -62,8 +66,8 @@ macro_rules! on_pool {
 }
 pub(super) use on_pool;
 
-/// Runs code in a transaction that writes, and commits it unless the code returns. In SQLite it takes the turn to write at once: one that reads first could be
-/// overtaken, and would fail.
+/// Runs code in a transaction that writes, and commits it unless the code returns. In SQLite it takes the turn to write
+/// at once: a transaction that reads first could be overtaken, and would fail.
 macro_rules! begin_write {
     ($pool:expr, |$transaction:ident| $code:expr) => {
         match $pool {
@@ -112,10 +116,14 @@ impl Sql {
     /// Connects, and brings the tables up to date, if that was not done before.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if it can't be reached; [`StoreError::Corrupt`] if it is not ours to use: a newer
+    /// [`StoreError::Unavailable`] if it can't be reached; [`StoreError::Unusable`] if it is not ours to use: a newer
     /// Sekisho wrote it, or a file is no database.
     pub(super) async fn pool(&self) -> Result<&Pool, StoreError> {
-        self.pool.get_or_try_init(async || open(&self.address).await).await
+        let opened = async || {
+            let opened = timeout(OPENING, open(&self.address)).await;
+            opened.unwrap_or_else(|_| Err(StoreError::unavailable("the database does not open in time")))
+        };
+        self.pool.get_or_try_init(opened).await
     }
 }
 
@@ -161,7 +169,7 @@ impl From<sqlx::Error> for StoreError {
             }
             // SQLITE_CORRUPT and SQLITE_NOTADB: waiting makes it no better.
             sqlx::Error::Database(reported) if matches!(reported.code().as_deref(), Some("11" | "26")) => {
-                Self::corrupt("(database)", reported)
+                Self::unusable(format_args!("the file is damaged, or no database: {reported}"))
             }
             _ => Self::unavailable(format_args!("the database does not serve: {error}")),
         }

@@ -59,6 +59,10 @@ impl World {
     }
 }
 
+fn me() -> By {
+    By::operator("test")
+}
+
 /// A sidecar without its jobs.
 fn sidecar(redis: &RedisServer, more: &[(&str, &str)]) -> Services {
     let mut all = vec![("SEKISHO_ACK_TIMEOUT_MS", "50"), ("REDIS_ENCRYPTION_KEY", ENCRYPTION_KEY)];
@@ -68,12 +72,12 @@ fn sidecar(redis: &RedisServer, more: &[(&str, &str)]) -> Services {
 }
 
 async fn rotate(sidecar: &Services, successor: Successor) -> Result<Rotated, Failure> {
-    sidecar.signing_keys.rotate(successor, Patience::UntilKnown, By::operator("test"), UnixSeconds::now()).await
+    sidecar.signing_keys.rotate(successor, Patience::UntilKnown, me(), UnixSeconds::now()).await
 }
 
 async fn issue(sidecar: &Services, expires_in: u64) -> Result<Issued, Failure> {
     let wish = Wish { name: "n".into(), expires_in: Some(expires_in), scopes: None };
-    sidecar.tokens.issue_to(Email::parse("ann@x.org").unwrap(), &wish, By::operator("test"), UnixSeconds::now()).await
+    sidecar.tokens.issue_to(Email::parse("ann@x.org").unwrap(), &wish, me(), UnixSeconds::now()).await
 }
 
 fn kid_of(issued: &Issued) -> Option<String> {
@@ -120,7 +124,7 @@ async fn every_sidecar_signs_with_the_new_key_as_soon_as_it_is_rotated() {
 #[tokio::test]
 async fn a_key_is_published_when_it_is_made_and_signs_only_when_it_is_rotated_to() {
     let world = World::start().await;
-    let added = world.one.signing_keys.add(Algorithm::Es256, By::operator("test"), UnixSeconds::now()).await.unwrap();
+    let added = world.one.signing_keys.add(Algorithm::Es256, me(), UnixSeconds::now()).await.unwrap();
     assert!(added.change.is_complete());
     let kid = added.key.kid.to_string();
     assert_eq!(world.published().await.0, std::slice::from_ref(&kid));
@@ -143,12 +147,8 @@ async fn nothing_signs_that_a_filter_does_not_know_unless_that_is_wanted() {
     assert_eq!(world.states().await, [(kid.clone(), "next")]);
     let again = rotate(&world.other, Successor::Next).await.unwrap();
     assert_eq!((again.signs, world.states().await), (false, vec![(kid.clone(), "next")]), "the same key is taken");
-    let at_once = world
-        .one
-        .signing_keys
-        .rotate(Successor::Next, Patience::None, By::operator("test"), UnixSeconds::now())
-        .await
-        .unwrap();
+    let at_once =
+        world.one.signing_keys.rotate(Successor::Next, Patience::None, me(), UnixSeconds::now()).await.unwrap();
     assert!(at_once.signs && !at_once.change.is_complete());
     assert_eq!(world.states().await, [(kid, "signing")]);
     let back = rotate(&world.one, Successor::Secret).await.unwrap();
@@ -192,8 +192,8 @@ async fn of_two_sidecars_that_rotate_at_once_exactly_one_does() {
         let (a, b) = (together(&world.one), together(&world.other));
         let now = UnixSeconds::now();
         let (a, b) = tokio::join!(
-            a.rotate(Successor::Next, Patience::UntilKnown, By::operator("test"), now),
-            b.rotate(Successor::Next, Patience::UntilKnown, By::operator("test"), now)
+            a.rotate(Successor::Next, Patience::UntilKnown, me(), now),
+            b.rotate(Successor::Next, Patience::UntilKnown, me(), now)
         );
         let both = [a, b];
         assert_eq!(both.iter().filter(|rotated| rotated.is_ok()).count(), 1, "round {round}: {both:?}");
@@ -209,15 +209,13 @@ async fn a_key_whose_tokens_live_goes_only_if_it_is_retired_now() {
     let world = World::start().await;
     let old = world.rotate(Algorithm::EdDsa).await;
     let token = issue(&world.other, 600).await.unwrap();
-    let retire =
-        async |when| world.one.signing_keys.retire(old.clone(), when, By::operator("test"), UnixSeconds::now()).await;
+    let retire = async |when| world.one.signing_keys.retire(old.clone(), when, me(), UnixSeconds::now()).await;
     assert_eq!(retire(When::Now).await, Err(Failure::KeySigns));
     let new = world.rotate(Algorithm::EdDsa).await;
     let needed = UnixSeconds(token.grant.expires_at.get() + 360);
     assert_eq!(retire(When::Unneeded).await, Err(Failure::KeyNeeded { until: needed }));
     let ahead = needed.plus(86_400);
-    let by_a_wrong_clock =
-        world.one.signing_keys.retire(old.clone(), When::Unneeded, By::operator("test"), ahead).await;
+    let by_a_wrong_clock = world.one.signing_keys.retire(old.clone(), When::Unneeded, me(), ahead).await;
     assert_eq!(by_a_wrong_clock, Err(Failure::KeyNeeded { until: needed }), "Redis's clock has to agree");
     assert_eq!(world.published().await.0.len(), 2);
     let (_, before) = world.published().await;
@@ -270,8 +268,7 @@ async fn what_was_cut_off_between_ring_and_feed_is_brought_to_its_end() {
     let gone = store.ring().await.unwrap().retire(&old, When::Now, UnixSeconds::now()).unwrap();
     assert_eq!(store.step(&gone).await.unwrap(), Stepped::Done);
     assert_eq!(world.published().await.0.len(), 2, "somebody was cut off here");
-    let repeated =
-        world.other.signing_keys.retire(old.clone(), When::Now, By::operator("test"), UnixSeconds::now()).await;
+    let repeated = world.other.signing_keys.retire(old.clone(), When::Now, me(), UnixSeconds::now()).await;
     assert!(repeated.unwrap().is_complete(), "who repeats it gets an acknowledgement");
     assert_eq!(world.published().await.0, [new.to_string()]);
 
@@ -312,12 +309,7 @@ async fn p2_a_key_that_was_retired_does_not_come_back_with_an_older_copy_of_the_
     let mut redis = world.redis.client().shared();
     let copy: Vec<u8> = redis::cmd("DUMP").arg("sekisho:signing_keys").query_async(&mut redis).await.unwrap();
     app.start_jobs(&settings, &mut jobs);
-    let retired = world
-        .other
-        .signing_keys
-        .retire(leaked.clone(), When::Now, By::operator("test"), UnixSeconds::now())
-        .await
-        .unwrap();
+    let retired = world.other.signing_keys.retire(leaked.clone(), When::Now, me(), UnixSeconds::now()).await.unwrap();
     while app.services.mirror.stamp().is_none_or(|stamp| stamp.version < retired.acknowledgement.version) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -340,8 +332,7 @@ async fn p2_tokens_of_keys_that_redis_lost_go_on_except_those_of_retired_ones() 
     let (stolen, kept) = (world.rotate(Algorithm::EdDsa).await, world.rotate(Algorithm::Es256).await);
     issue(&world.one, 600).await.unwrap();
     app.start_jobs(&settings, &mut jobs);
-    let retired =
-        world.one.signing_keys.retire(stolen, When::Now, By::operator("test"), UnixSeconds::now()).await.unwrap();
+    let retired = world.one.signing_keys.retire(stolen, When::Now, me(), UnixSeconds::now()).await.unwrap();
     while app.services.mirror.stamp().is_none_or(|stamp| stamp.version < retired.acknowledgement.version) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -369,7 +360,7 @@ async fn without_the_encryption_key_nothing_new_is_signed_and_everything_old_goe
     let other_key = ENCRYPTION_KEY.chars().rev().collect::<String>();
     let other = sidecar(&world.redis, &[("REDIS_ENCRYPTION_KEY", &other_key)]);
     assert_eq!(kid_of(&issue(&without, 60).await.unwrap()), None, "nobody needs it before there is a key");
-    let refused = without.signing_keys.add(Algorithm::EdDsa, By::operator("test"), UnixSeconds::now()).await;
+    let refused = without.signing_keys.add(Algorithm::EdDsa, me(), UnixSeconds::now()).await;
     assert_eq!(refused, Err(Failure::NoEncryptionKey));
     assert!(refused.unwrap_err().to_string().contains("openssl rand -hex 32"));
 
@@ -391,7 +382,7 @@ async fn without_the_encryption_key_nothing_new_is_signed_and_everything_old_goe
 #[tokio::test]
 async fn a_key_that_could_not_sign_here_is_never_rotated_to() {
     let world = World::start().await;
-    world.one.signing_keys.add(Algorithm::EdDsa, By::operator("test"), UnixSeconds::now()).await.unwrap();
+    world.one.signing_keys.add(Algorithm::EdDsa, me(), UnixSeconds::now()).await.unwrap();
     let without = sidecar(&world.redis, &[("REDIS_ENCRYPTION_KEY", "")]);
     assert!(matches!(rotate(&without, Successor::Next).await, Err(Failure::KeyClosed { .. })));
     assert_eq!(world.states().await[0].1, "next");
@@ -401,8 +392,7 @@ async fn a_key_that_could_not_sign_here_is_never_rotated_to() {
 async fn a_swapped_private_part_signs_nothing() {
     let world = World::start().await;
     let kid = world.rotate(Algorithm::EdDsa).await;
-    let other =
-        world.one.signing_keys.add(Algorithm::EdDsa, By::operator("test"), UnixSeconds::now()).await.unwrap().key;
+    let other = world.one.signing_keys.add(Algorithm::EdDsa, me(), UnixSeconds::now()).await.unwrap().key;
     let store = world.store();
     let ring = store.ring().await.unwrap();
     let signing = ring.find(&kid).unwrap();

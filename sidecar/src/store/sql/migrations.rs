@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
@@ -24,25 +25,24 @@ fn migrator() -> Migrator {
 /// Runs those that were not run yet.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] if a newer Sekisho ran others; [`StoreError::Unavailable`].
+/// [`StoreError::Unusable`] if a newer Sekisho ran others; [`StoreError::Unavailable`].
 pub(super) async fn run<'a, A>(pool: A) -> Result<(), StoreError>
 where
     A: Acquire<'a>,
     <A::Connection as std::ops::Deref>::Target: Migrate,
 {
     migrator().run(pool).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => StoreError::corrupt(
-            "(database)",
-            format_args!(
-                "a newer Sekisho has changed it (migration {version}); this one knows {}: run the newer one, or restore a backup of \
-                 before the upgrade",
-                ALL.len()
-            ),
-        ),
+        MigrateError::VersionMissing(version) => StoreError::unusable(format_args!(
+            "a newer Sekisho has changed it (migration {version}); this one knows {}: run the newer one, or restore a \
+             backup of before the upgrade",
+            ALL.len()
+        )),
         MigrateError::VersionMismatch(version) => {
-            StoreError::corrupt("(database)", format_args!("its migration {version} is not the one that this Sekisho knows"))
+            StoreError::unusable(format_args!("its migration {version} is not the one that this Sekisho knows"))
         }
-        error => StoreError::unavailable(format_args!("the database's tables could not be brought up to date: {error}")),
+        error => {
+            StoreError::unavailable(format_args!("the database's tables could not be brought up to date: {error}"))
+        }
     })
 }
 
@@ -54,7 +54,13 @@ pub(super) async fn take_turn(file: &Path) -> Result<File, StoreError> {
     let file = file.to_owned();
     let locked = tokio::task::spawn_blocking(move || lock(&file)).await.map_err(StoreError::unavailable)?;
     locked.map_err(|error| {
-        StoreError::unavailable(format_args!("the data folder (SEKISHO_DATA_DIR) can't be used: {error}"))
+        let message = format!("the data folder (SEKISHO_DATA_DIR) can't be used: {error}");
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem => {
+                StoreError::unusable(message)
+            }
+            _ => StoreError::unavailable(message),
+        }
     })
 }
 

@@ -32,7 +32,7 @@ async fn a_database_that_a_newer_sekisho_changed_is_refused_with_words() {
             )
             .await;
         let refused = SqlInstallation::new(database.open()).id().await.unwrap_err();
-        let StoreError::Corrupt { .. } = refused else { panic!("{}: {refused:?}", database.name) };
+        let StoreError::Unusable { .. } = refused else { panic!("{}: {refused:?}", database.name) };
         let text = refused.to_string();
         assert!(text.contains("newer Sekisho") && text.contains("9999"), "{}: {text}", database.name);
     }
