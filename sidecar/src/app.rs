@@ -108,6 +108,8 @@ impl App {
         for source in services.keysets.names() {
             running.spawn(jobs::keysets::run(services.keysets.clone(), source.clone(), self.closing.clone()));
         }
+        running.spawn(jobs::tokens::run(services.tokens.clone(), self.closing.clone()));
+        running.spawn(jobs::tokens::watch(services.tokens.clone(), services.shown.clone(), self.closing.clone()));
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
         let (database, retention) = (services.database.clone(), settings.audit_retention());

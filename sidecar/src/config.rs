@@ -88,6 +88,12 @@ pub struct Tokens {
     pub max_expires_in_s: u64,
     /// Life if none is asked for, in seconds.
     pub default_expires_in_s: u64,
+    /// How many that can be used somebody may have.
+    pub per_user: usize,
+    /// How long a token is good for after it was exchanged for a new one, in seconds.
+    pub refresh_grace_s: u64,
+    /// How long after the first of them the last one ends of tokens that were exchanged one for the other, in seconds.
+    pub refresh_max_age_s: u64,
 }
 
 /// Who is an admin by configuration.
@@ -161,6 +167,9 @@ const KEYS: &[Key] = &[
     key("tokens.audience", "SEKISHO_TOKEN_AUDIENCE"),
     key("tokens.max_expires_in_s", "MAX_EXPIRES_IN"),
     key("tokens.default_expires_in_s", "SEKISHO_DEFAULT_EXPIRES_IN"),
+    key("tokens.per_user", "SEKISHO_TOKENS_PER_USER"),
+    key("tokens.refresh_grace_s", "SEKISHO_REFRESH_GRACE"),
+    key("tokens.refresh_max_age_s", "SEKISHO_REFRESH_MAX_AGE"),
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),

@@ -14,6 +14,18 @@ pub enum FailPoint {
     UnbanRemoved,
     /// An unban: the feed entry is lifted, the caller has no answer.
     UnbanLifted,
+    /// A new token: its place is taken, there is no record of it.
+    TokenReserved,
+    /// A new token: it is on record, the caller has no answer.
+    TokenInserted,
+    /// An exchange of a token: it is noted, there is no new token.
+    ExchangeNoted,
+    /// An exchange of a token: the new one is on record, the end of the old one is not.
+    ExchangeJoined,
+    /// A token was shown again after its exchange: its family is marked, none of it is revoked.
+    FamilyMarked,
+    /// The same: all of the family are revoked, the case is still open.
+    FamilyRevoked,
     /// A token's revocation: its record is written, its feed entry is not.
     TokenRecorded,
     /// A token's revocation: its feed entry is written, the caller has no answer.
@@ -48,11 +60,17 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
         Self::UnbanLifted,
+        Self::TokenReserved,
+        Self::TokenInserted,
+        Self::ExchangeNoted,
+        Self::ExchangeJoined,
+        Self::FamilyMarked,
+        Self::FamilyRevoked,
         Self::TokenRecorded,
         Self::TokenEntered,
         Self::NotBeforeRecorded,
@@ -78,6 +96,12 @@ impl FailPoint {
             Self::BanEntered => "ban.entered",
             Self::UnbanRemoved => "unban.removed",
             Self::UnbanLifted => "unban.lifted",
+            Self::TokenReserved => "token.reserved",
+            Self::TokenInserted => "token.inserted",
+            Self::ExchangeNoted => "exchange.noted",
+            Self::ExchangeJoined => "exchange.joined",
+            Self::FamilyMarked => "family.marked",
+            Self::FamilyRevoked => "family.revoked",
             Self::TokenRecorded => "token.recorded",
             Self::TokenEntered => "token.entered",
             Self::NotBeforeRecorded => "not_before.recorded",

@@ -15,6 +15,7 @@ pub mod reconcile;
 pub mod signing_keys;
 pub mod survey;
 pub mod sweep;
+pub mod tokens;
 pub mod watch;
 
 /// Waits, unless the sidecar closes; whether it goes on.

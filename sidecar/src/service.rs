@@ -46,6 +46,7 @@ use readiness::{NoticeState, Readiness, VitalsProbe};
 use signing_keys::SigningKeys;
 use signing_keys::jwks::Jwks;
 use tokens::Tokens;
+use tokens::refresh::Shown;
 
 /// Everything that can be asked for. Clones share their state.
 #[derive(Clone)]
@@ -54,6 +55,8 @@ pub struct Services {
     pub bans: Bans,
     /// Tokens.
     pub tokens: Tokens,
+    /// Revoked tokens that somebody came with.
+    pub shown: Shown,
     /// The keys of our own with which tokens are signed.
     pub signing_keys: SigningKeys,
     /// Those keys, for everybody.

@@ -10,7 +10,7 @@ use crate::config::{self, Settings};
 use crate::domain::admin::AdminRules;
 use crate::domain::seal::SealingKey;
 use crate::domain::strength::Strength;
-use crate::domain::token::Lifetimes;
+use crate::domain::token::{Lifetimes, Limits};
 use crate::service::Services;
 use crate::service::acknowledgement::Acknowledgements;
 use crate::service::activity::Activities;
@@ -37,8 +37,9 @@ use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::signing_keys::vault::Vault;
-use crate::service::tokens::Tokens;
 use crate::service::tokens::issuer::Issuer;
+use crate::service::tokens::refresh::Shown;
+use crate::service::tokens::{Kept, Tokens};
 use crate::store::redis::RedisClient;
 use crate::store::redis::activity::RedisActivity;
 use crate::store::redis::admins::RedisAdmins;
@@ -70,7 +71,10 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let acknowledgements = Acknowledgements::new(census.clone(), mirror.clone(), metrics.clone(), timeout);
     let journal = Arc::new(RedisJournal::new(redis.clone()));
     let changes = Changes::new(acknowledgements.clone(), vitals.clone(), Audit::new(journal.clone()));
-    let logouts = Logouts::new(Arc::new(RedisNotBefore::new(redis.clone())), feed.clone(), changes.clone());
+    let token_store = Arc::new(RedisTokens::new(redis.clone()));
+    let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
+    let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), changes.clone());
+    let shown = Shown::default();
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
     let publisher = Publisher::new(keyset_store.clone(), feed.clone(), mirror.clone());
@@ -103,13 +107,14 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
             changes.clone(),
         ),
         tokens: Tokens::new(
-            Arc::new(RedisTokens::new(redis.clone())),
+            Kept { store: token_store.clone(), index: token_store.clone(), exchanges: token_store },
             feed.clone(),
             changes,
             logouts.clone(),
             issuer,
-            lifetimes(settings),
+            limits(settings),
         ),
+        shown: shown.clone(),
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,
@@ -117,7 +122,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         keysets,
         acknowledgements,
         polls,
-        checks: Checks::new(mirror.clone(), records.clone(), metrics.clone()),
+        checks: Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown),
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
         reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()),
         readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone()),
@@ -159,6 +164,17 @@ fn signing_keys(
     let (publisher, mirror, changes) = (publisher.clone(), mirror.clone(), changes.clone());
     let lifetimes = lifetimes(settings);
     (SigningKeys::new(keys.clone(), vault.clone(), publisher, feed, mirror, changes, lifetimes), keys, vault)
+}
+
+/// What bounds tokens.
+fn limits(settings: &Settings) -> Limits {
+    let tokens = settings.tokens();
+    Limits {
+        lifetimes: lifetimes(settings),
+        places: tokens.per_user,
+        grace_s: tokens.refresh_grace_s,
+        family_max_s: tokens.refresh_max_age_s,
+    }
 }
 
 /// How long new tokens may live.

@@ -12,6 +12,8 @@ use super::{Admins, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogForm
 use crate::domain::seal::KEY_BYTES;
 use crate::domain::token::LIFE_MAX_S;
 
+/// Most tokens that somebody may be allowed to have: a list shows them at once.
+const PER_USER_MAX: u64 = 1_000;
 /// Where the database's file is, if nobody says otherwise (FHS 3.0 §5.8).
 const DATA_FOLDER: &str = "/var/lib/sekisho";
 /// The command that makes a good encryption key.
@@ -102,6 +104,9 @@ pub(super) fn tokens(reader: &mut Reader) -> Tokens {
         max_expires_in_s,
         // A lower maximum alone must be enough to shorten every token.
         default_expires_in_s: default_expires_in_s.min(max_expires_in_s),
+        per_user: usize::try_from(reader.number("tokens.per_user", 100, 1..=PER_USER_MAX)).unwrap_or(usize::MAX),
+        refresh_grace_s: reader.number("tokens.refresh_grace_s", 300, 0..=86_400),
+        refresh_max_age_s: reader.number("tokens.refresh_max_age_s", 31_536_000, 60..=LIFE_MAX_S),
     }
 }
 

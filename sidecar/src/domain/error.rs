@@ -53,6 +53,26 @@ pub enum Failure {
         /// The scope asked for.
         scope: String,
     },
+    /// As many tokens as somebody may have.
+    #[error(
+        "you have {most} tokens that can be used, or ten times as many on record; revoke some, or wait until they expire"
+    )]
+    TooManyTokens {
+        /// How many somebody may have.
+        most: usize,
+    },
+    /// A credential that no token of this API stands for.
+    #[error("only a token that this API issued can be exchanged, and it must be the one with which you come")]
+    NotExchangeable,
+    /// A token that was exchanged before.
+    #[error("this token was exchanged before; use the newest one, or make another")]
+    AlreadyExchanged,
+    /// A token whose family is as old as it may get.
+    #[error("this token and those from which it comes have been exchanged for {days} days; make another")]
+    FamilyTooOld {
+        /// How old a family may get, in days.
+        days: u64,
+    },
     /// No token with this id.
     #[error("there is no token with this id")]
     TokenNotFound,
@@ -148,6 +168,10 @@ impl Failure {
             Self::SuperAdminOnly { .. } => Row(403, "super_admin_only", "Forbidden"),
             Self::NotYourToken => Row(403, "not_your_token", "Forbidden"),
             Self::ScopeNotHeld { .. } => Row(403, "scope_not_held", "Forbidden"),
+            Self::TooManyTokens { .. } => Row(409, "too_many_tokens", "Conflict"),
+            Self::NotExchangeable => Row(400, "not_exchangeable", "Bad Request"),
+            Self::AlreadyExchanged => Row(409, "already_exchanged", "Conflict"),
+            Self::FamilyTooOld { .. } => Row(403, "family_too_old", "Forbidden"),
             Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
             Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
             Self::KeyNotFound => Row(404, "key_not_found", "Not Found"),

@@ -5,9 +5,11 @@ use std::fmt;
 use sekisho_protocol::Email;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::domain::audit::Event;
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 
+pub mod order;
 pub mod scope;
 
 pub use scope::Scopes;
@@ -31,6 +33,13 @@ impl TokenId {
             return Err(Failure::TokenNotFound);
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// A new id, which nobody can guess.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "every one is another")]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
     }
 
     /// The id as text.
@@ -117,6 +126,32 @@ pub struct Grant {
     pub issued_at: UnixSeconds,
     /// `exp`.
     pub expires_at: UnixSeconds,
+    /// From which token it descends, if it was got by exchanging one.
+    pub family: Option<Family>,
+}
+
+/// What tokens have in common that descend from one by exchanges.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Family {
+    /// The id of the first.
+    #[serde(rename = "family")]
+    pub id: String,
+    /// When that one was issued, Unix seconds.
+    #[serde(rename = "family_since")]
+    pub since: u64,
+}
+
+/// What bounds tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long they live.
+    pub lifetimes: Lifetimes,
+    /// How many that can be used somebody may have.
+    pub places: usize,
+    /// How long one is good for after it was exchanged, in seconds.
+    pub grace_s: u64,
+    /// How long after the first of a family the last one ends at the latest, in seconds.
+    pub family_max_s: u64,
 }
 
 impl Grant {
@@ -131,13 +166,22 @@ impl Grant {
             created_at: self.issued_at.get(),
             expires_at: self.expires_at.get(),
             last_used: None,
+            family: self.family.clone(),
         }
+    }
+
+    /// Adds to an audit event what the token is.
+    pub fn tell(&self, event: &mut Event) {
+        event.tell("token_id", self.id.as_str());
+        event.tell("token_name", self.name.as_str());
+        event.tell("scopes", self.scopes.to_strings());
+        event.tell("expires_at", self.expires_at.get());
     }
 }
 
 /// What is kept about a token under `token:info:{jti}`, as the old gateway wrote it. It is read
 /// leniently, since that gateway's records are still alive: an empty list of scopes is `{}` there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// The token's id.
     pub token_id: String,
@@ -156,6 +200,9 @@ pub struct TokenRecord {
     /// Unix seconds of its last use, as far as it is known.
     #[serde(default)]
     pub last_used: Option<u64>,
+    /// From which token it descends, if it was got by exchanging one.
+    #[serde(flatten)]
+    pub family: Option<Family>,
 }
 
 fn strings_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -172,6 +219,12 @@ fn strings_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 }
 
 impl TokenRecord {
+    /// What it and all have in common that descend from the same token.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family.clone().unwrap_or_else(|| Family { id: self.token_id.clone(), since: self.created_at })
+    }
+
     /// Whether the token belongs to `email`, whatever the case in which it was once recorded.
     #[must_use]
     pub fn belongs_to(&self, email: &Email) -> bool {
@@ -182,13 +235,6 @@ impl TokenRecord {
     #[must_use]
     pub fn owner(&self) -> Option<Email> {
         Email::parse(&self.user_email).ok()
-    }
-
-    /// Where it stands among all tokens: by age, and among those of one second by id. As text, so
-    /// that a store can sort by it.
-    #[must_use]
-    pub fn position(&self) -> String {
-        format!("{:012}:{}", self.created_at, self.token_id)
     }
 
     /// Whether it has expired at `now`.
@@ -207,8 +253,21 @@ pub struct StoredToken {
     pub is_revoked: bool,
 }
 
+/// How many tokens there are, and what has become of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Summary {
+    /// All that are on record.
+    pub total: usize,
+    /// Those that can be used.
+    pub active: usize,
+    /// Those whose time is over.
+    pub expired: usize,
+    /// Those that were revoked.
+    pub revoked: usize,
+}
+
 /// What has become of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It can be used.

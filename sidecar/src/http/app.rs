@@ -115,6 +115,7 @@ fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(document::Description::openapi())
         .routes(routes!(health))
         .routes(routes!(tokens::generate))
+        .routes(routes!(tokens::refresh))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::info))
         .routes(routes!(tokens::revoke))

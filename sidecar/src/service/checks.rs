@@ -21,6 +21,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::keysets::publish::announced;
 use crate::service::metrics::{CheckOutcome, Metrics};
+use crate::service::tokens::refresh::Shown;
 
 /// What the records say about a subject and a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +47,7 @@ pub struct Checks {
     mirror: Mirror,
     records: Arc<dyn CheckRecords>,
     metrics: Metrics,
+    shown: Shown,
 }
 
 /// Why no decision could be taken.
@@ -66,10 +68,10 @@ pub enum Inability {
 }
 
 impl Checks {
-    /// Decides by `records` and by the copy of the feed.
+    /// Decides by `records` and by the copy of the feed, and tells `shown` of revoked tokens that somebody came with.
     #[must_use]
-    pub fn new(mirror: Mirror, records: Arc<dyn CheckRecords>, metrics: Metrics) -> Self {
-        Self { mirror, records, metrics }
+    pub fn new(mirror: Mirror, records: Arc<dyn CheckRecords>, metrics: Metrics, shown: Shown) -> Self {
+        Self { mirror, records, metrics, shown }
     }
 
     /// Decides one request.
@@ -78,6 +80,12 @@ impl Checks {
     /// Nothing can be said.
     pub async fn decide(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
         let decided = self.decide_unmeasured(request).await;
+        // Filters confirm each hit with a check (rule P6), so whoever comes with a revoked token is heard of here.
+        if let (Ok(CheckReply { decision: CheckDecision::Deny(DenyReason::TokenRevoked), .. }), Some(id)) =
+            (&decided, &request.token_id)
+        {
+            self.shown.notice(id);
+        }
         self.metrics.check(match &decided {
             Ok(CheckReply { decision: CheckDecision::Allow, .. }) => CheckOutcome::Allow,
             Ok(_) => CheckOutcome::Deny,

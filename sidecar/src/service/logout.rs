@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sekisho_protocol::Subject;
+use sekisho_protocol::{Email, Subject};
 
 use crate::domain::audit::{Action, By, Event};
 use crate::domain::error::Failure;
@@ -19,6 +19,7 @@ use crate::service::audit::Deed;
 use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
+use crate::service::tokens::TokenStore;
 
 /// By how much the clocks of those who issue tokens may be ahead, in seconds.
 const CLOCKS_DIFFER_S: u64 = 1;
@@ -53,15 +54,21 @@ pub struct LoggedOut {
 #[derive(Clone)]
 pub struct Logouts {
     store: Arc<dyn NotBeforeStore>,
+    tokens: Arc<dyn TokenStore>,
     feed: Arc<dyn Feed>,
     changes: Changes,
 }
 
 impl Logouts {
-    /// Logouts kept by these.
+    /// Logouts kept by `store`; `tokens` counts what they revoke.
     #[must_use]
-    pub fn new(store: Arc<dyn NotBeforeStore>, feed: Arc<dyn Feed>, changes: Changes) -> Self {
-        Self { store, feed, changes }
+    pub fn new(
+        store: Arc<dyn NotBeforeStore>,
+        tokens: Arc<dyn TokenStore>,
+        feed: Arc<dyn Feed>,
+        changes: Changes,
+    ) -> Self {
+        Self { store, tokens, feed, changes }
     }
 
     /// Makes everything invalid that was issued to somebody until `now`.
@@ -83,7 +90,12 @@ impl Logouts {
         // What was issued in this very second, a moment ago, must be invalid, too, and whoever issued it may
         // have a clock that is a little ahead.
         let (issued_before, stamp) = self.write(subject, now.plus(1 + CLOCKS_DIFFER_S)).await?;
-        Ok(LoggedOut { issued_before, change: self.changes.follow(stamp).await })
+        let change = self.changes.follow(stamp).await;
+        // Lists and places follow; what holds is the record.
+        if let Ok(email) = Email::parse(subject.as_str()) {
+            self.tokens.note_revoked(&email).await?;
+        }
+        Ok(LoggedOut { issued_before, change })
     }
 
     /// Since when somebody's tokens are valid, if they were ever logged out.

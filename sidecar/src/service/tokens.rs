@@ -15,7 +15,8 @@ use crate::domain::error::Failure;
 use crate::domain::feed::{Mark, Stamp, revocation_end};
 use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::{Grant, Lifetimes, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
+use crate::domain::token::order::{Direction, Sort};
+use crate::domain::token::{Grant, Limits, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
 use crate::failpoint::{FailPoint, reach};
 use crate::service::audit::Deed;
 use crate::service::change::{Change, Changes};
@@ -24,12 +25,27 @@ use crate::service::feed::Feed;
 use crate::service::logout::Logouts;
 
 pub mod issuer;
+pub mod listing;
+pub mod refresh;
 
 use issuer::Issuer;
+use listing::{Adopt, TokenIndex};
+use refresh::Exchanges;
 
 /// Keeps what is known of tokens; never a token itself.
 #[async_trait]
 pub trait TokenStore: Send + Sync {
+    /// Takes one of so many `places` that somebody has for tokens that can be used, until `until`; false if all are
+    /// taken. A place is free again when its token ends or is revoked.
+    async fn reserve(
+        &self,
+        email: &Email,
+        id: &TokenId,
+        until: UnixSeconds,
+        now: UnixSeconds,
+        places: usize,
+    ) -> Result<bool, StoreError>;
+
     /// Keeps the record of a new token, for as long as the token lives.
     async fn insert(&self, record: &TokenRecord) -> Result<(), StoreError>;
 
@@ -39,24 +55,11 @@ pub trait TokenStore: Send + Sync {
     /// Every token of somebody, in no order.
     async fn of_user(&self, email: &Email) -> Result<Vec<StoredToken>, StoreError>;
 
-    /// At most `limit` tokens of all, the newest first, those behind the position `after`.
-    async fn newest(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredToken>, StoreError>;
-
     /// Puts on record that a token is revoked. The record ends at `until`.
-    async fn revoke(&self, id: &TokenId, until: UnixSeconds) -> Result<(), StoreError>;
+    async fn revoke(&self, record: &TokenRecord, until: UnixSeconds) -> Result<(), StoreError>;
 
-    /// Takes tokens into the indices that another program recorded: at once, or if the last time is
-    /// long enough ago.
-    async fn adopt(&self, when: Adopt) -> Result<(), StoreError>;
-}
-
-/// When other programs' tokens are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Adopt {
-    /// Now: what is decided must not miss one.
-    Now,
-    /// If it is long ago: a list may miss one for a minute.
-    IfDue,
+    /// Counts those tokens of somebody as revoked that are, since they were logged out; their places are free.
+    async fn note_revoked(&self, email: &Email) -> Result<(), StoreError>;
 }
 
 /// What a new token should be.
@@ -101,25 +104,38 @@ pub struct RevokedAll {
 #[derive(Clone)]
 pub struct Tokens {
     store: Arc<dyn TokenStore>,
+    index: Arc<dyn TokenIndex>,
+    exchanges: Arc<dyn Exchanges>,
     feed: Arc<dyn Feed>,
     changes: Changes,
     logouts: Logouts,
     issuer: Arc<Issuer>,
-    lifetimes: Lifetimes,
+    limits: Limits,
+}
+
+/// Where what is known of tokens is kept.
+pub struct Kept {
+    /// Their records.
+    pub store: Arc<dyn TokenStore>,
+    /// Their orders.
+    pub index: Arc<dyn TokenIndex>,
+    /// Which was exchanged for which.
+    pub exchanges: Arc<dyn Exchanges>,
 }
 
 impl Tokens {
-    /// Tokens kept by `store`, signed by `issuer`.
+    /// Tokens that are `kept` there, signed by `issuer`.
     #[must_use]
     pub fn new(
-        store: Arc<dyn TokenStore>,
+        kept: Kept,
         feed: Arc<dyn Feed>,
         changes: Changes,
         logouts: Logouts,
         issuer: Issuer,
-        lifetimes: Lifetimes,
+        limits: Limits,
     ) -> Self {
-        Self { store, feed, changes, logouts, issuer: Arc::new(issuer), lifetimes }
+        let Kept { store, index, exchanges } = kept;
+        Self { store, index, exchanges, feed, changes, logouts, issuer: Arc::new(issuer), limits }
     }
 
     /// Issues a token to a caller for themselves.
@@ -129,23 +145,20 @@ impl Tokens {
     /// [`Failure::Unauthenticated`] if the caller's own token was revoked since the filter let it pass.
     pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let (email, scopes) = (caller.email()?, Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?);
-        let valid_since = self.valid_since(email).await?;
-        // Filters may not have heard of it yet. If the caller is logged out after this look, the new token is
-        // older than that, too.
-        if valid_since.is_some_and(|moment| !caller.is_from(moment)) || self.has_revoked_token(caller).await? {
-            return Err(Failure::Unauthenticated);
-        }
-        self.grant(email.clone(), scopes, wish, earliest(valid_since, now), caller.by().clone()).await
+        let issued_at = self.still_valid(caller, email, now).await?;
+        let grant = self.grant(email.clone(), scopes, wish, issued_at)?;
+        self.mint(grant, self.limits.places, caller.by().clone()).await
     }
 
-    /// Issues a token to anybody, on the order of who operates this sidecar.
+    /// Issues a token to anybody, on the order of who operates this sidecar, for whom there are always places.
     ///
     /// # Errors
     /// A bad value in the wish.
     pub async fn issue_to(&self, email: Email, wish: &Wish, by: By, now: UnixSeconds) -> Result<Issued, Failure> {
         let scopes = Scopes::granted_by_operator(wish.scopes.as_deref())?;
         let valid_since = self.valid_since(&email).await?;
-        self.grant(email, scopes, wish, earliest(valid_since, now), by).await
+        let grant = self.grant(email, scopes, wish, earliest(valid_since, now))?;
+        self.mint(grant, usize::MAX, by).await
     }
 
     /// A caller's own token.
@@ -162,21 +175,8 @@ impl Tokens {
     /// # Errors
     /// [`Failure::Unavailable`].
     pub async fn of_user(&self, email: &Email, window: &Window) -> Result<Page<StoredToken>, Failure> {
-        self.store.adopt(Adopt::IfDue).await?;
-        let mut tokens = self.store.of_user(email).await?;
-        tokens.sort_by_cached_key(|token| std::cmp::Reverse(token.record.position()));
-        tokens.retain(|token| window.after.as_ref().is_none_or(|after| token.record.position() < *after));
-        Ok(Page::cut(tokens, window, |token| token.record.position()))
-    }
-
-    /// A part of all tokens, the newest first.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`].
-    pub async fn all(&self, window: &Window) -> Result<Page<StoredToken>, Failure> {
-        self.store.adopt(Adopt::IfDue).await?;
-        let tokens = self.store.newest(window.after.as_deref(), window.limit.saturating_add(1)).await?;
-        Ok(Page::cut(tokens, window, |token| token.record.position()))
+        self.index.adopt(Adopt::IfNever).await?;
+        listing::cut(self.store.of_user(email).await?, Sort::CreatedAt, Direction::Desc, window)
     }
 
     /// Revokes a caller's own token.
@@ -216,7 +216,7 @@ impl Tokens {
         let deed = Deed::new(Action::TokensRevoked, by, &email);
         let this = self.clone();
         let change = async move {
-            this.store.adopt(Adopt::Now).await?;
+            this.index.adopt(Adopt::Now).await?;
             let tokens = this.store.of_user(&email).await?;
             let count = tokens.iter().filter(|token| token.status(now) == Status::Active).count();
             let logged_out = this.logouts.invalidate(&email.into(), now).await?;
@@ -244,42 +244,54 @@ impl Tokens {
         Ok(self.store.find(&id).await?.is_some_and(|token| token.is_revoked))
     }
 
-    async fn grant(
-        &self,
-        email: Email,
-        scopes: Scopes,
-        wish: &Wish,
-        issued_at: UnixSeconds,
-        by: By,
-    ) -> Result<Issued, Failure> {
-        let grant = Grant {
-            id: TokenId::parse(&uuid::Uuid::new_v4().to_string())?,
+    /// When a token that this caller asks for now is issued. Filters may not have heard yet that the caller's own is
+    /// not valid any more; if the caller is logged out after this look, the new token is older than that, too.
+    async fn still_valid(&self, caller: &Caller, email: &Email, now: UnixSeconds) -> Result<UnixSeconds, Failure> {
+        let valid_since = self.valid_since(email).await?;
+        if valid_since.is_some_and(|moment| !caller.is_from(moment)) || self.has_revoked_token(caller).await? {
+            return Err(Failure::Unauthenticated);
+        }
+        Ok(earliest(valid_since, now))
+    }
+
+    fn grant(&self, email: Email, scopes: Scopes, wish: &Wish, issued_at: UnixSeconds) -> Result<Grant, Failure> {
+        Ok(Grant {
+            id: TokenId::new(),
             email,
             name: TokenName::parse(&wish.name)?,
             scopes,
             issued_at,
-            expires_at: issued_at.plus(self.lifetimes.choose(wish.expires_in)?),
-        };
+            expires_at: issued_at.plus(self.limits.lifetimes.choose(wish.expires_in)?),
+            family: None,
+        })
+    }
+
+    async fn mint(&self, grant: Grant, places: usize, by: By) -> Result<Issued, Failure> {
         let this = self.clone();
         let deed = Deed::new(Action::TokenIssued, by, &grant.email);
         let change = async move {
+            this.reserve(&grant, places).await?;
             let token = this.issuer.sign(&grant).await?;
             // A token that nobody could list or revoke must never leave.
             this.store.insert(&grant.record()).await?;
+            reach(FailPoint::TokenInserted);
             Ok(Issued { token, grant })
         };
-        let tell = |Issued { grant, .. }: &Issued, event: &mut Event| {
-            event.tell("token_id", grant.id.as_str());
-            event.tell("token_name", grant.name.as_str());
-            event.tell("scopes", grant.scopes.to_strings());
-            event.tell("expires_at", grant.expires_at.get());
-        };
-        self.changes.carry_out(deed, change, tell).await
+        self.changes.carry_out(deed, change, |issued: &Issued, event| issued.grant.tell(event)).await
+    }
+
+    async fn reserve(&self, grant: &Grant, places: usize) -> Result<(), Failure> {
+        let (now, until) = (UnixSeconds::now(), grant.expires_at);
+        if self.store.reserve(&grant.email, &grant.id, until, now, places).await? {
+            reach(FailPoint::TokenReserved);
+            return Ok(());
+        }
+        Err(Failure::TooManyTokens { most: places })
     }
 
     async fn write_revocation(&self, record: TokenRecord) -> Result<Stamp, Failure> {
         let id = TokenId::parse(&record.token_id)?;
-        self.store.revoke(&id, UnixSeconds(revocation_end(record.expires_at))).await?;
+        self.store.revoke(&record, UnixSeconds(revocation_end(record.expires_at))).await?;
         reach(FailPoint::TokenRecorded);
         let stamp = self.feed.put(&Mark::revoked_token(id.as_str(), record.expires_at)).await?;
         reach(FailPoint::TokenEntered);

@@ -4,12 +4,13 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use sekisho_protocol::Email;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::error::Failure;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, Window};
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::{Status, StoredToken, TokenId};
+use crate::domain::token::order::{Direction, Search, Sort, Wanted};
+use crate::domain::token::{Status, StoredToken, Summary, TokenId};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
 use crate::http::app::caller::Admin;
@@ -17,17 +18,18 @@ use crate::http::app::request::{Json, Paging, PathPart, Query};
 use crate::http::app::tokens::TokenInfo;
 use crate::service::tokens::{Revoked, RevokedAll};
 
-/// Lists everybody's tokens, the newest first.
-#[utoipa::path(get, path = "/api/admin/tokens", tag = "admin", params(Paging),
+/// Lists everybody's tokens, the newest first if nobody says otherwise.
+#[utoipa::path(get, path = "/api/admin/tokens", tag = "admin", params(WantedTokens),
     responses((status = 200, description = "The tokens", body = AllTokens),
         AdminRefusals, ValueRefusals))]
 pub(super) async fn list(
     State(api): State<Api>,
     _: Admin,
-    Query(paging): Query<Paging>,
+    Query(query): Query<WantedTokens>,
 ) -> Answer<JsonBody<AllTokens>> {
-    let page = api.tokens.all(&paging.window()?).await?;
-    Ok(JsonBody(AllTokens::new(page, api.now())))
+    let ((wanted, window), now) = (query.split()?, api.now());
+    let page = api.tokens.list(&wanted, &window, now).await?;
+    Ok(JsonBody(AllTokens::new(page, api.tokens.summary(now).await?, now)))
 }
 
 /// Lists somebody's tokens, the newest first.
@@ -82,10 +84,41 @@ pub(super) fn user_email(text: &str) -> Result<Email, Failure> {
     Email::parse(text).map_err(|problem| Failure::invalid("user_email", problem))
 }
 
+/// Which tokens are wanted, and in which order.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WantedTokens {
+    /// Only those whose owner's address or whose name holds this text, in whatever case.
+    q: Option<String>,
+    /// Only those of which this has become.
+    status: Option<Status>,
+    /// What they are sorted by. Default: `created_at`.
+    sort: Option<Sort>,
+    /// From where to where. Default: `desc`.
+    order: Option<Direction>,
+    /// Most rows of the answer, 1 to 10,000. With `q` or `status` there may be fewer although there is more.
+    limit: Option<usize>,
+    /// `next_cursor` of the answer before, to the same question.
+    cursor: Option<String>,
+}
+
+impl WantedTokens {
+    fn split(self) -> Answer<(Wanted, Window)> {
+        let wanted = Wanted {
+            search: Search::parse(self.q.as_deref().unwrap_or_default())?,
+            status: self.status,
+            sort: self.sort.unwrap_or_default(),
+            direction: self.order.unwrap_or_default(),
+        };
+        Ok((wanted, Window::choose(self.limit, self.cursor)?))
+    }
+}
+
 /// A part of everybody's tokens.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AllTokens {
     tokens: Vec<TokenInfo>,
+    /// Of all tokens that there are, not only of those in this answer.
     summary: Summary,
     /// How many tokens there could have been.
     limit: usize,
@@ -93,26 +126,9 @@ pub(super) struct AllTokens {
     next_cursor: Option<String>,
 }
 
-/// What has become of the tokens in this answer.
-#[derive(Default, Serialize, ToSchema)]
-struct Summary {
-    total: usize,
-    active: usize,
-    expired: usize,
-    revoked: usize,
-}
-
 impl AllTokens {
-    fn new(page: Page<StoredToken>, now: UnixSeconds) -> Self {
+    fn new(page: Page<StoredToken>, summary: Summary, now: UnixSeconds) -> Self {
         let page = page.map(|token| TokenInfo::new(token, now));
-        let mut summary = Summary { total: page.rows.len(), ..Summary::default() };
-        for token in &page.rows {
-            match token.status() {
-                Status::Active => summary.active += 1,
-                Status::Expired => summary.expired += 1,
-                Status::Revoked => summary.revoked += 1,
-            }
-        }
         Self { tokens: page.rows, summary, limit: page.limit, next_cursor: page.next }
     }
 }

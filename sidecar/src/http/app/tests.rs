@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
 
 mod bans;
@@ -20,6 +21,7 @@ mod identity;
 mod keys;
 mod logout;
 mod mesh;
+mod refresh;
 mod tokens;
 
 /// An address with what makes paths hard.
@@ -28,6 +30,7 @@ const ROOT: &str = "root@x.org";
 
 struct World {
     redis: RedisServer,
+    services: Services,
     router: Router,
 }
 
@@ -49,8 +52,8 @@ impl World {
         let mut all = vec![("SUPER_ADMIN_EMAIL", ROOT), ("SEKISHO_ACK_TIMEOUT_MS", "100")];
         all.extend(settings);
         let settings = redis.settings(&all);
-        let router = App::new(&settings, CancellationToken::new()).unwrap().api(&settings);
-        Self { redis, router }
+        let app = App::new(&settings, CancellationToken::new()).unwrap();
+        Self { redis, services: app.services.clone(), router: app.api(&settings) }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -175,6 +178,7 @@ async fn the_description_is_served_and_names_every_call() {
     for path in [
         "/health",
         "/api/token/generate",
+        "/api/token/refresh",
         "/api/token/list",
         "/api/token/info",
         "/api/token/revoke",

@@ -8,16 +8,18 @@ use utoipa::{IntoParams, ToSchema};
 use crate::domain::error::Failure;
 use crate::domain::page::Page;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::{Status, StoredToken, TokenId, TokenRecord};
+use crate::domain::token::{Grant, Status, StoredToken, TokenId, TokenRecord};
 use crate::http::app::Api;
 use crate::http::app::answer::{Answer, BodyRefusals, Changed, Effect, OwnRefusals, Problem, ValueRefusals};
 use crate::http::app::caller::SignedIn;
 use crate::http::app::request::{Json, Paging, Query};
+use crate::service::tokens::refresh::Refreshed;
 use crate::service::tokens::{Issued, Revoked, Wish};
 
 /// Issues a token to the caller. It is shown this once.
 #[utoipa::path(post, path = "/api/token/generate", tag = "tokens", request_body = GenerateRequest,
     responses((status = 200, description = "The token", body = Generated),
+        (status = 409, description = "There are too many tokens", body = Problem, content_type = "application/problem+json"),
         OwnRefusals, BodyRefusals))]
 pub(super) async fn generate(
     State(api): State<Api>,
@@ -26,6 +28,21 @@ pub(super) async fn generate(
 ) -> Answer<JsonBody<Generated>> {
     let issued = api.tokens.issue(&caller, &request.into(), api.now()).await?;
     Ok(JsonBody(issued.into()))
+}
+
+/// Exchanges the token with which the caller comes for a new one with the same name and scopes. The old one is good for a
+/// grace time, and then revoked. Who comes with it after that has a copy: then all tokens that come from the same first one are revoked.
+#[utoipa::path(post, path = "/api/token/refresh", tag = "tokens", request_body = RefreshRequest,
+    responses((status = 200, description = "The new token", body = RefreshedToken),
+        (status = 409, description = "It was exchanged too often or too long ago, or there are too many tokens",
+            body = Problem, content_type = "application/problem+json"),
+        OwnRefusals, BodyRefusals))]
+pub(super) async fn refresh(
+    State(api): State<Api>,
+    SignedIn(caller): SignedIn,
+    Json(request): Json<RefreshRequest>,
+) -> Answer<JsonBody<RefreshedToken>> {
+    Ok(JsonBody(api.tokens.refresh(&caller, request.expires_in, api.now()).await?.into()))
 }
 
 /// Lists the caller's tokens, the newest first.
@@ -119,11 +136,17 @@ struct Usage {
 }
 
 impl From<Issued> for Generated {
-    fn from(issued: Issued) -> Self {
-        let record = issued.grant.record();
+    fn from(Issued { token, grant }: Issued) -> Self {
+        Self::new(token, &grant)
+    }
+}
+
+impl Generated {
+    fn new(token: String, grant: &Grant) -> Self {
+        let record = grant.record();
         Self {
             success: true,
-            token: issued.token,
+            token,
             token_type: "Bearer",
             token_id: record.token_id,
             token_name: record.token_name,
@@ -136,6 +159,34 @@ impl From<Issued> for Generated {
                 header: "Authorization: Bearer <token>",
                 note: "Keep the token safe: it is not shown again.",
             },
+        }
+    }
+}
+
+/// How a token is to be exchanged.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct RefreshRequest {
+    /// Seconds that the new one lives; more than the maximum is cut to it. Default: as long as the old one in all.
+    expires_in: Option<u64>,
+}
+
+/// A token that was exchanged.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefreshedToken {
+    #[serde(flatten)]
+    new: Generated,
+    /// The id of the old one.
+    previous_token_id: String,
+    /// Until when the old one is good.
+    previous_expires_at: u64,
+}
+
+impl From<Refreshed> for RefreshedToken {
+    fn from(refreshed: Refreshed) -> Self {
+        Self {
+            new: Generated::new(refreshed.token, &refreshed.grant),
+            previous_token_id: refreshed.previous_id.to_string(),
+            previous_expires_at: refreshed.previous_until.get(),
         }
     }
 }
@@ -188,7 +239,7 @@ impl TokenInfo {
     pub(crate) fn new(token: StoredToken, now: UnixSeconds) -> Self {
         let (status, is_expired) = (token.status(now), token.record.is_expired(now));
         let StoredToken { record, is_revoked } = token;
-        let TokenRecord { token_id, user_email, token_name, scopes, created_at, expires_at, last_used } = record;
+        let TokenRecord { token_id, user_email, token_name, scopes, created_at, expires_at, last_used, .. } = record;
         Self {
             token_id,
             user_email,
@@ -201,11 +252,6 @@ impl TokenInfo {
             is_revoked,
             status,
         }
-    }
-
-    /// What has become of it.
-    pub(crate) fn status(&self) -> Status {
-        self.status
     }
 }
 

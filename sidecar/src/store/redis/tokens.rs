@@ -1,31 +1,38 @@
 //! Records of tokens: `token:info:{jti}`, `user:tokens:{email}` and `revoked:token:{jti}`, as the
-//! gateway that Sekisho replaces keeps them, and `sekisho:tokens`, an index of all tokens by age.
+//! gateway that Sekisho replaces keeps them, and `sekisho:{tokens}:…`, in which they are in order.
 //!
-//! The old gateway knows nothing of the index, and kept addresses as they were typed. Its records
-//! are adopted by a walk over the keys: into the index, and under the folded address.
+//! The old gateway knows nothing of those orders, and kept addresses as they were typed. Its records
+//! are adopted by a walk over the keys: into the orders, and under the folded address.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use redis::AsyncCommands;
+use redis::Script;
 use redis::aio::ConnectionManager;
 use sekisho_protocol::Email;
 
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
-use crate::service::tokens::{Adopt, TokenStore};
+use crate::service::tokens::TokenStore;
 use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
 use crate::store::redis::{RedisClient, foreign, not_before};
 
-/// A sorted set without scores: the members are positions ([`TokenRecord::position`]).
-const INDEX: &str = "sekisho:tokens";
-/// There while the last adoption is recent enough for a list.
-const ADOPTED: &str = "sekisho:tokens:adopted";
-/// How long it is recent enough, in seconds.
-const ADOPTED_LIFE_S: u64 = 60;
+mod index;
+mod rotation;
+
+pub(super) use index::USED;
+
+/// + e-mail: a sorted set of the ids of somebody's tokens that can be used, by their ends. What is in it takes a place.
+const PLACES: &str = "sekisho:tokens:places:";
+/// So many tokens that can't be used any more are kept on record for each that can.
+const RECORDS_PER_PLACE: usize = 10;
 /// Keys or members that one round trip asks for.
 const STEP: usize = 500;
+
+static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reserve_token.lua")));
 
 /// The records, in Redis.
 #[derive(Clone)]
@@ -53,15 +60,37 @@ fn user_key(email: &Email) -> String {
     format!("user:tokens:{email}")
 }
 
+fn places_key(email: &Email) -> String {
+    format!("{PLACES}{email}")
+}
+
 #[async_trait]
 impl TokenStore for RedisTokens {
+    async fn reserve(
+        &self,
+        email: &Email,
+        id: &TokenId,
+        until: UnixSeconds,
+        now: UnixSeconds,
+        places: usize,
+    ) -> Result<bool, StoreError> {
+        let mut redis = self.client.shared();
+        let records = places.saturating_mul(RECORDS_PER_PLACE);
+        if redis.scard::<_, usize>(user_key(email)).await? >= records && self.sweep(email).await? >= records {
+            return Ok(false);
+        }
+        let mut call = RESERVE.key(places_key(email));
+        call.arg(id.as_str()).arg(until.get()).arg(now.get()).arg(places);
+        Ok(call.invoke_async(&mut redis).await?)
+    }
+
     async fn insert(&self, record: &TokenRecord) -> Result<(), StoreError> {
         let key = info_key(&record.token_id);
         let json = serde_json::to_string(record).map_err(|error| StoreError::corrupt(&key, error))?;
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg(&key).arg(json).arg("EXAT").arg(record.expires_at).ignore();
-        index(&mut pipeline, record);
-        Ok(pipeline.exec_async(&mut self.client.shared()).await?)
+        let mut redis = self.client.shared();
+        // The record first: what is in order or in a set and has no record counts as ended.
+        redis::cmd("SET").arg(&key).arg(json).arg("EXAT").arg(record.expires_at).exec_async(&mut redis).await?;
+        index::add(&mut redis, record).await
     }
 
     async fn find(&self, id: &TokenId) -> Result<Option<StoredToken>, StoreError> {
@@ -88,64 +117,59 @@ impl TokenStore for RedisTokens {
         Ok(tokens)
     }
 
-    async fn newest(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredToken>, StoreError> {
-        let mut redis = self.client.shared();
-        let mut before = after.map_or_else(|| "+".to_owned(), |position| format!("({position}"));
-        let mut tokens = Vec::new();
-        while tokens.len() < limit {
-            let positions: Vec<String> = redis.zrevrangebylex_limit(INDEX, &before, "-", 0, step(STEP)).await?;
-            let Some(last) = positions.last() else { break };
-            before = format!("({last}");
-            let ids: Vec<String> = positions.iter().map(|position| id_of(position).to_owned()).collect();
-            let found = read(&mut redis, &ids).await?;
-            forget(&mut redis, positions.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(p, _)| p))
-                .await?;
-            tokens.extend(found.into_iter().flatten());
+    async fn revoke(&self, record: &TokenRecord, until: UnixSeconds) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SET").arg(revoked_key(&record.token_id)).arg(1).arg("EXAT").arg(until.get()).ignore();
+        index::note_revoked(&mut pipeline, record);
+        if let Some(owner) = record.owner() {
+            pipeline.zrem(places_key(&owner), &record.token_id).ignore();
         }
-        tokens.truncate(limit);
-        Ok(tokens)
+        Ok(pipeline.exec_async(&mut self.client.shared()).await?)
     }
 
-    async fn revoke(&self, id: &TokenId, until: UnixSeconds) -> Result<(), StoreError> {
-        let mut set = redis::cmd("SET");
-        set.arg(revoked_key(id.as_str())).arg(1).arg("EXAT").arg(until.get());
-        Ok(set.exec_async(&mut self.client.shared()).await?)
-    }
-
-    async fn adopt(&self, when: Adopt) -> Result<(), StoreError> {
-        let mut redis = self.client.shared();
-        if when == Adopt::IfDue && redis.exists(ADOPTED).await? {
-            return Ok(());
+    async fn note_revoked(&self, email: &Email) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        for token in self.of_user(email).await?.into_iter().filter(|token| token.is_revoked) {
+            index::note_revoked(&mut pipeline, &token.record);
+            pipeline.zrem(places_key(email), &token.record.token_id).ignore();
         }
-        let mut cursor = 0_u64;
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(format!("{TOKEN_INFO}*")).arg("COUNT").arg(STEP);
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
-            let ids: Vec<String> =
-                keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO)).map(str::to_owned).collect();
-            let mut pipeline = redis::pipe();
-            for token in read(&mut redis, &ids).await?.into_iter().flatten() {
-                index(&mut pipeline, &token.record);
-            }
-            if !pipeline.is_empty() {
-                pipeline.exec_async(&mut redis).await?;
-            }
-            if next == 0 {
-                break;
-            }
-            cursor = next;
-        }
-        // Last, so that a walk that broke off is made again.
-        Ok(redis.set_ex(ADOPTED, 1, ADOPTED_LIFE_S).await?)
+        if pipeline.is_empty() { Ok(()) } else { Ok(pipeline.exec_async(&mut self.client.shared()).await?) }
     }
 }
 
-/// Puts a token into the index of all and into its owner's.
-fn index(pipeline: &mut redis::Pipeline, record: &TokenRecord) {
-    pipeline.zadd(INDEX, record.position(), 0).ignore();
-    if let Some(owner) = record.owner() {
-        pipeline.sadd(user_key(&owner), &record.token_id).ignore();
+impl RedisTokens {
+    /// Takes the ids of tokens that ended out of somebody's set; how many are left.
+    async fn sweep(&self, email: &Email) -> Result<usize, StoreError> {
+        let mut redis = self.client.shared();
+        let (mut cursor, mut left) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SSCAN");
+            scan.arg(user_key(email)).arg(cursor).arg("COUNT").arg(STEP);
+            let (next, ids): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let mut pipeline = redis::pipe();
+            for id in &ids {
+                pipeline.exists(info_key(id));
+            }
+            let exist: Vec<bool> = if ids.is_empty() { Vec::new() } else { pipeline.query_async(&mut redis).await? };
+            let gone: Vec<&String> = ids.iter().zip(&exist).filter(|(_, exists)| !**exists).map(|(id, _)| id).collect();
+            left += ids.len() - gone.len();
+            if !gone.is_empty() {
+                let _: () = redis.srem(user_key(email), gone).await?;
+            }
+            if next == 0 {
+                return Ok(left);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Gives a token that another program issued its place, beyond how many there are.
+    async fn note_place(&self, redis: &mut ConnectionManager, record: &TokenRecord) -> Result<(), StoreError> {
+        let Some(owner) = record.owner() else { return Ok(()) };
+        let mut call = RESERVE.key(places_key(&owner));
+        call.arg(&record.token_id).arg(record.expires_at).arg(UnixSeconds::now().get()).arg(i64::MAX);
+        let _: bool = call.invoke_async(redis).await?;
+        Ok(())
     }
 }
 
@@ -197,20 +221,6 @@ fn parse(id: &str, answer: &[redis::Value]) -> Option<StoredToken> {
             None
         }
     }
-}
-
-/// Takes tokens out of the index whose records ended with them.
-async fn forget(redis: &mut ConnectionManager, gone: impl Iterator<Item = &String>) -> Result<(), StoreError> {
-    let gone: Vec<&String> = gone.collect();
-    if gone.is_empty() { Ok(()) } else { Ok(redis.zrem(INDEX, gone).await?) }
-}
-
-fn id_of(position: &str) -> &str {
-    position.split_once(':').map_or(position, |(_, id)| id)
-}
-
-fn step(count: usize) -> isize {
-    isize::try_from(count).unwrap_or(isize::MAX)
 }
 
 #[cfg(test)]

@@ -248,3 +248,39 @@ async fn revoking_a_users_tokens_takes_all_that_work_also_those_of_the_old_gatew
     assert_eq!((second.status, &second.body["revoked_count"]), (StatusCode::OK, &json!(0)));
     assert_eq!(keys(&second.body), keys(&first.body), "tokens that nobody has on record are revoked again");
 }
+
+#[tokio::test]
+async fn administrators_search_sort_and_filter_everybodys_tokens_and_see_how_many_there_are() {
+    let world = World::start().await;
+    for (who, name) in [("bob@x.org", "Work"), ("bob@x.org", "home"), ("carl@y.org", "work")] {
+        let wish = Some(json!({"token_name": name}));
+        world.call(who, &["api:read", "api:write"], Method::POST, "/api/token/generate", wish).await;
+    }
+    let list = async |query: &str| {
+        let answer = world.root(Method::GET, &format!("/api/admin/tokens?{query}"), None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.body);
+        answer.body
+    };
+    let names = |body: &Value| -> Vec<String> {
+        let row = |row: &Value| format!("{} {}", row["user_email"], row["token_name"]).replace('"', "");
+        body["tokens"].as_array().unwrap().iter().map(row).collect()
+    };
+    let first = list("q=WORK&sort=user_email&order=asc&limit=1").await;
+    assert_eq!(names(&first), ["bob@x.org Work"]);
+    let next = first["next_cursor"].as_str().unwrap();
+    let second = list(&format!("q=WORK&sort=user_email&order=asc&limit=1&cursor={next}")).await;
+    assert_eq!((names(&second), &second["next_cursor"]), (vec!["carl@y.org work".to_owned()], &Value::Null));
+    assert_eq!(
+        names(&list("sort=token_name&order=asc").await),
+        ["bob@x.org home", "bob@x.org Work", "carl@y.org work"]
+    );
+    let home = list("q=home").await["tokens"][0]["token_id"].as_str().unwrap().to_owned();
+    world.root(Method::DELETE, &format!("/api/admin/tokens/{home}"), None).await;
+    assert_eq!(names(&list("status=revoked").await), ["bob@x.org home"]);
+    let active = list("status=active&limit=1&sort=user_email&order=asc").await;
+    assert_eq!(names(&active), ["bob@x.org Work"]);
+    assert_eq!(active["summary"], json!({"total": 3, "active": 2, "expired": 0, "revoked": 1}));
+    for bad in ["sort=size", "order=up", "status=gone", "limit=0", "cursor=x", &format!("cursor={next}"), "q=%01"] {
+        world.root(Method::GET, &format!("/api/admin/tokens?{bad}"), None).await.is_problem(400, "invalid_value");
+    }
+}

@@ -1,0 +1,175 @@
+//! Everybody's tokens, in order, for administrators: searched, sorted, page by page, and counted.
+//!
+//! A page costs a bounded number of looks at records, however many tokens there are.
+
+use async_trait::async_trait;
+
+use super::Tokens;
+use crate::domain::error::Failure;
+use crate::domain::page::{Page, Window};
+use crate::domain::time::UnixSeconds;
+use crate::domain::token::order::{Direction, Position, Search, Sort, Wanted};
+use crate::domain::token::{StoredToken, Summary};
+use crate::service::error::StoreError;
+
+/// What a search finds at most before it is answered by looking at one token after the other instead.
+const FEW: usize = 2_000;
+/// Tokens that one call looks at, at most. A page may be shorter than asked for, and name the next one.
+const LOOKS_MAX: usize = 20_000;
+/// Tokens that one step of a walk looks at.
+const STEP: usize = 500;
+
+/// Keeps tokens in order. What it says may be a moment old; the records decide.
+#[async_trait]
+pub trait TokenIndex: Send + Sync {
+    /// At most `limit` places behind `after`, in order.
+    async fn walk(
+        &self,
+        sort: Sort,
+        direction: Direction,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<Vec<Standing>, StoreError>;
+
+    /// All tokens that `search` finds, in no order, unless there are more than `most`.
+    async fn find_all(&self, search: &Search, most: usize) -> Result<Found, StoreError>;
+
+    /// How many tokens there are.
+    async fn summary(&self, now: UnixSeconds) -> Result<Summary, StoreError>;
+
+    /// Takes tokens in that another program recorded.
+    async fn adopt(&self, when: Adopt) -> Result<(), StoreError>;
+
+    /// Forgets tokens that ended until now.
+    async fn prune(&self, now: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Forgets the texts of tokens that ended: one step of a walk, which goes on at what it returns, and is over at 0.
+    async fn prune_texts(&self, cursor: u64) -> Result<u64, StoreError>;
+}
+
+/// When other programs' tokens are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopt {
+    /// Now: what is decided must not miss one.
+    Now,
+    /// If nobody ever did: a list may miss one for a minute.
+    IfNever,
+    /// If nobody did for a minute.
+    IfDue,
+}
+
+/// A place in an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Where.
+    pub position: Position,
+    /// The token; none if it ended.
+    pub token: Option<StoredToken>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// All of it.
+    All(Vec<StoredToken>),
+    /// More than was asked for.
+    TooMany,
+}
+
+impl Tokens {
+    /// A part of everybody's tokens.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] if the cursor is none of this order; [`Failure::Unavailable`].
+    pub async fn list(&self, wanted: &Wanted, window: &Window, now: UnixSeconds) -> Result<Page<StoredToken>, Failure> {
+        self.index.adopt(Adopt::IfNever).await?;
+        let after = window.after.as_deref().map(|cursor| Position::of_cursor(cursor, wanted.sort)).transpose()?;
+        if !wanted.search.as_str().is_empty()
+            && let Found::All(mut tokens) = self.index.find_all(&wanted.search, FEW).await?
+        {
+            tokens.retain(|token| admits(wanted, token, now));
+            return cut(tokens, wanted.sort, wanted.direction, window);
+        }
+        self.walk(wanted, after, window.limit, now).await
+    }
+
+    async fn walk(
+        &self,
+        wanted: &Wanted,
+        mut after: Option<Position>,
+        limit: usize,
+        now: UnixSeconds,
+    ) -> Result<Page<StoredToken>, Failure> {
+        let is_filtered = !wanted.search.as_str().is_empty() || wanted.status.is_some();
+        let (mut rows, mut last, mut looks) = (Vec::new(), None::<Position>, 0);
+        let page = |rows, next: Option<&Position>| Page { rows, next: next.map(|at| at.cursor(wanted.sort)), limit };
+        while looks < LOOKS_MAX {
+            // One more than there is room for shows that there is more.
+            let step = if is_filtered { STEP } else { (limit + 1).saturating_sub(rows.len()).clamp(1, STEP) };
+            let standings = self.index.walk(wanted.sort, wanted.direction, after.as_ref(), step).await?;
+            let Some(end) = standings.last() else { return Ok(page(rows, None)) };
+            looks += standings.len();
+            after = Some(end.position.clone());
+            for Standing { position, token } in standings {
+                let Some(token) = token.filter(|token| admits(wanted, token, now)) else { continue };
+                if rows.len() == limit {
+                    return Ok(page(rows, last.as_ref()));
+                }
+                rows.push(token);
+                last = Some(position);
+            }
+        }
+        Ok(page(rows, after.as_ref()))
+    }
+
+    /// How many tokens there are in all.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn summary(&self, now: UnixSeconds) -> Result<Summary, Failure> {
+        Ok(self.index.summary(now).await?)
+    }
+
+    /// Takes tokens in that other programs recorded, and forgets those that ended.
+    ///
+    /// # Errors
+    /// The store can't be reached.
+    pub async fn tidy(&self, now: UnixSeconds) -> Result<(), StoreError> {
+        self.index.adopt(Adopt::IfDue).await?;
+        self.index.prune(now).await
+    }
+
+    /// One step of forgetting the texts of tokens that ended: see [`TokenIndex::prune_texts`].
+    ///
+    /// # Errors
+    /// The store can't be reached.
+    pub async fn tidy_texts(&self, cursor: u64) -> Result<u64, StoreError> {
+        self.index.prune_texts(cursor).await
+    }
+}
+
+fn admits(wanted: &Wanted, token: &StoredToken, now: UnixSeconds) -> bool {
+    wanted.search.finds(&token.record) && wanted.status.is_none_or(|status| token.status(now) == status)
+}
+
+/// The page of `tokens`, which are all there are.
+pub(super) fn cut(
+    tokens: Vec<StoredToken>,
+    sort: Sort,
+    direction: Direction,
+    window: &Window,
+) -> Result<Page<StoredToken>, Failure> {
+    let after = window.after.as_deref().map(|cursor| Position::of_cursor(cursor, sort)).transpose()?;
+    let mut placed: Vec<(Position, StoredToken)> =
+        tokens.into_iter().map(|token| (Position::of(&token.record, sort), token)).collect();
+    placed.sort_by(|(one, _), (other, _)| match direction {
+        Direction::Asc => one.cmp(other),
+        Direction::Desc => other.cmp(one),
+    });
+    placed.retain(|(position, _)| match (&after, direction) {
+        (None, _) => true,
+        (Some(after), Direction::Asc) => position > after,
+        (Some(after), Direction::Desc) => position < after,
+    });
+    Ok(Page::cut(placed, window, |(position, _)| position.cursor(sort)).map(|(_, token)| token))
+}

@@ -1,0 +1,365 @@
+//! Tokens in order: sorted sets under one hash tag, so that one script changes them together.
+//!
+//! By a time: the score is the time, the member the id. By a text: the score is 0, the member the text and the id, so
+//! that Redis sorts by it; those by address are what a search walks over. A token's record is written before it is put in
+//! order, so one that is in order and has no record has ended.
+
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use redis::aio::ConnectionManager;
+use redis::{AsyncCommands, Pipeline, Script};
+
+use super::{RedisTokens, STEP, info_key, read, user_key};
+use crate::domain::time::UnixSeconds;
+use crate::domain::token::order::{Direction, Key, Position, SEPARATOR, Search, Sort};
+use crate::domain::token::{Summary, TokenRecord};
+use crate::service::error::StoreError;
+use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
+use crate::store::redis::keys::TOKEN_INFO;
+
+const CREATED: &str = "sekisho:{tokens}:created";
+const EXPIRES: &str = "sekisho:{tokens}:expires";
+pub(in crate::store::redis) const USED: &str = "sekisho:{tokens}:used";
+const BY_EMAIL: &str = "sekisho:{tokens}:email";
+const BY_NAME: &str = "sekisho:{tokens}:name";
+/// By their end, those that are known to be revoked.
+const REVOKED: &str = "sekisho:{tokens}:revoked";
+/// There once other programs' tokens were looked for.
+const ADOPTED: &str = "sekisho:{tokens}:adopted";
+/// There while it is too early to look for them again.
+const NOT_DUE: &str = "sekisho:{tokens}:not_due";
+/// How long it is too early, in seconds.
+const DUE_EVERY_S: u64 = 60;
+/// Members that one step of a search looks at: a third of a millisecond for Redis.
+const SEARCH_STEP: usize = 2_000;
+/// So many steps of expired tokens one call prunes.
+const PRUNE_STEPS: usize = 20;
+
+static INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/index_token.lua")));
+static FORGET_TEXTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/forget_texts.lua")));
+
+fn key(sort: Sort) -> &'static str {
+    match sort {
+        Sort::CreatedAt => CREATED,
+        Sort::ExpiresAt => EXPIRES,
+        Sort::LastUsed => USED,
+        Sort::UserEmail => BY_EMAIL,
+        Sort::TokenName => BY_NAME,
+    }
+}
+
+/// Puts a token in order, and into its owner's set.
+pub(super) async fn add(redis: &mut ConnectionManager, record: &TokenRecord) -> Result<(), StoreError> {
+    let member = |sort| Position::of(record, sort).to_string();
+    let mut call = INDEX.key(CREATED);
+    call.key(EXPIRES).key(USED).key(BY_EMAIL).key(BY_NAME);
+    call.arg(&record.token_id).arg(record.created_at).arg(record.expires_at).arg(record.last_used.unwrap_or(0));
+    call.arg(member(Sort::UserEmail)).arg(member(Sort::TokenName));
+    if let Some(owner) = record.owner() {
+        let _: () = redis.sadd(user_key(&owner), &record.token_id).await?;
+    }
+    Ok(call.invoke_async(redis).await?)
+}
+
+/// Counts a token as revoked.
+pub(super) fn note_revoked(pipeline: &mut Pipeline, record: &TokenRecord) {
+    pipeline.zadd(REVOKED, &record.token_id, record.expires_at).ignore();
+}
+
+#[async_trait]
+impl TokenIndex for RedisTokens {
+    async fn walk(
+        &self,
+        sort: Sort,
+        direction: Direction,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<Vec<Standing>, StoreError> {
+        let mut redis = self.client.shared();
+        let mut at = start(&mut redis, sort, direction, after).await?;
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let step = take(&mut redis, sort, direction, &mut at, STEP.min(limit - found.len())).await?;
+            if step.is_empty() {
+                break;
+            }
+            let is_behind = |position: &Position| match (after, direction) {
+                (None, _) => true,
+                (Some(after), Direction::Asc) => position > after,
+                (Some(after), Direction::Desc) => position < after,
+            };
+            let positions: Vec<Position> = step.into_iter().filter(is_behind).collect();
+            let ids: Vec<String> = positions.iter().map(|position| position.id.clone()).collect();
+            let tokens = read(&mut redis, &ids).await?;
+            found.extend(positions.into_iter().zip(tokens).map(|(position, token)| Standing { position, token }));
+        }
+        tidy(&mut redis, &found).await?;
+        Ok(found)
+    }
+
+    async fn find_all(&self, search: &Search, most: usize) -> Result<Found, StoreError> {
+        let mut redis = self.client.shared();
+        // A text is found before the last separator, so that ids are not looked into.
+        let pattern = format!("*{}*{SEPARATOR}*", escape(search.as_str()));
+        let (mut cursor, mut ids) = (0_u64, Vec::new());
+        loop {
+            let mut scan = redis::cmd("ZSCAN");
+            scan.arg(BY_EMAIL).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SEARCH_STEP);
+            let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut redis).await?;
+            ids.extend(members.iter().filter_map(|(member, _)| Some(member.rsplit_once(SEPARATOR)?.1.to_owned())));
+            if ids.len() > most {
+                return Ok(Found::TooMany);
+            }
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        // A walk over a set that grows meanwhile may show a member twice.
+        ids.sort();
+        ids.dedup();
+        Ok(Found::All(read(&mut redis, &ids).await?.into_iter().flatten().collect()))
+    }
+
+    async fn summary(&self, now: UnixSeconds) -> Result<Summary, StoreError> {
+        self.prune(now).await?;
+        let mut redis = self.client.shared();
+        let mut pipeline = redis::pipe();
+        let living = format!("({}", now.get());
+        pipeline.zcard(CREATED).zcard(REVOKED).zcount(EXPIRES, &living, "+inf").zcount(REVOKED, &living, "+inf");
+        let (total, revoked, living, living_revoked): (usize, usize, usize, usize) =
+            pipeline.query_async(&mut redis).await?;
+        let active = living.saturating_sub(living_revoked);
+        Ok(Summary { total, active, revoked, expired: total.saturating_sub(active).saturating_sub(revoked) })
+    }
+
+    async fn adopt(&self, when: Adopt) -> Result<(), StoreError> {
+        let mut redis = self.client.shared();
+        let is_due = match when {
+            Adopt::Now => true,
+            Adopt::IfNever => !redis.exists::<_, bool>(ADOPTED).await?,
+            Adopt::IfDue => {
+                let mut set = redis::cmd("SET");
+                set.arg(NOT_DUE).arg(1).arg("NX").arg("EX").arg(DUE_EVERY_S);
+                set.query_async::<Option<String>>(&mut redis).await?.is_some()
+            }
+        };
+        if !is_due {
+            return Ok(());
+        }
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{TOKEN_INFO}*")).arg("COUNT").arg(STEP);
+            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let ids = keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO)).map(str::to_owned).collect();
+            self.adopt_those(&mut redis, ids).await?;
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        // Last, so that a walk that broke off is made again.
+        Ok(redis.set(ADOPTED, 1).await?)
+    }
+
+    async fn prune(&self, now: UnixSeconds) -> Result<(), StoreError> {
+        let mut redis = self.client.shared();
+        let mut kept = 0;
+        for _ in 0..PRUNE_STEPS {
+            let step = i64::try_from(STEP).unwrap_or(i64::MAX);
+            let mut range = redis::cmd("ZRANGE");
+            range.arg(EXPIRES).arg("-inf").arg(now.get()).arg("BYSCORE").arg("LIMIT").arg(kept).arg(step);
+            let ids: Vec<String> = range.query_async(&mut redis).await?;
+            if ids.is_empty() {
+                break;
+            }
+            let mut pipeline = redis::pipe();
+            for id in &ids {
+                pipeline.exists(info_key(id));
+            }
+            let exist: Vec<bool> = pipeline.query_async(&mut redis).await?;
+            let gone: Vec<&str> =
+                ids.iter().zip(&exist).filter(|(_, exists)| !**exists).map(|(id, _)| id.as_str()).collect();
+            kept += i64::try_from(ids.len() - gone.len()).unwrap_or(i64::MAX);
+            forget(&mut redis, &gone).await?;
+        }
+        Ok(())
+    }
+
+    async fn prune_texts(&self, cursor: u64) -> Result<u64, StoreError> {
+        let mut redis = self.client.shared();
+        let mut scan = redis::cmd("ZSCAN");
+        scan.arg(BY_EMAIL).arg(cursor).arg("COUNT").arg(STEP);
+        let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut redis).await?;
+        let emails: Vec<String> = members.into_iter().map(|(member, _)| member).collect();
+        let names: Vec<String> = emails.iter().filter_map(|member| by_name(member)).collect();
+        for (order, members) in [(BY_NAME, names), (BY_EMAIL, emails)] {
+            if !members.is_empty() {
+                let mut call = FORGET_TEXTS.key(CREATED);
+                call.key(order);
+                for member in members {
+                    call.arg(member);
+                }
+                let _: usize = call.invoke_async(&mut redis).await?;
+            }
+        }
+        Ok(next)
+    }
+}
+
+impl RedisTokens {
+    /// Puts those of `ids` in order that are in none yet.
+    async fn adopt_those(&self, redis: &mut ConnectionManager, ids: Vec<String>) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = redis::pipe();
+        for id in &ids {
+            pipeline.zscore(CREATED, id);
+        }
+        let known: Vec<Option<f64>> = pipeline.query_async(redis).await?;
+        let new: Vec<String> =
+            ids.into_iter().zip(known).filter(|(_, known)| known.is_none()).map(|(id, _)| id).collect();
+        for token in read(redis, &new).await?.into_iter().flatten() {
+            add(redis, &token.record).await?;
+            if token.is_revoked {
+                let _: () = redis.zadd(REVOKED, &token.record.token_id, token.record.expires_at).await?;
+            } else {
+                self.note_place(redis, &token.record).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a walk is.
+enum At {
+    /// By rank.
+    Rank(usize),
+    /// By text: the bound from which on.
+    Text(String),
+}
+
+/// Where a walk behind `after` begins. Of those of the same second it begins with the first.
+async fn start(
+    redis: &mut ConnectionManager,
+    sort: Sort,
+    direction: Direction,
+    after: Option<&Position>,
+) -> Result<At, StoreError> {
+    Ok(match (sort, after) {
+        (Sort::UserEmail | Sort::TokenName, None) => {
+            At::Text(if direction == Direction::Asc { "-" } else { "+" }.into())
+        }
+        (Sort::UserEmail | Sort::TokenName, Some(after)) => At::Text(format!("({after}")),
+        (_, None) => At::Rank(0),
+        (_, Some(Position { key: Key::Time(time), .. })) => At::Rank(match direction {
+            Direction::Asc => redis.zcount(key(sort), "-inf", format!("({time}")).await?,
+            Direction::Desc => redis.zcount(key(sort), format!("({time}"), "+inf").await?,
+        }),
+        (_, Some(Position { key: Key::Text(_), .. })) => At::Rank(0),
+    })
+}
+
+/// The next positions of a walk.
+async fn take(
+    redis: &mut ConnectionManager,
+    sort: Sort,
+    direction: Direction,
+    at: &mut At,
+    count: usize,
+) -> Result<Vec<Position>, StoreError> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(key(sort));
+    match at {
+        At::Rank(rank) => {
+            range.arg(*rank).arg(*rank + count - 1);
+            if direction == Direction::Desc {
+                range.arg("REV");
+            }
+            let members: Vec<(String, f64)> = range.arg("WITHSCORES").query_async(redis).await?;
+            *rank += members.len();
+            Ok(members
+                .into_iter()
+                .filter_map(|(id, score)| Some(Position { key: Key::Time(whole(score)?), id }))
+                .collect())
+        }
+        At::Text(bound) => {
+            match direction {
+                Direction::Asc => range.arg(&*bound).arg("+").arg("BYLEX"),
+                Direction::Desc => range.arg(&*bound).arg("-").arg("BYLEX").arg("REV"),
+            };
+            let members: Vec<String> = range.arg("LIMIT").arg(0).arg(count).query_async(redis).await?;
+            if let Some(last) = members.last() {
+                *bound = format!("({last}");
+            }
+            let position = |member: String| {
+                let (text, id) = member.rsplit_once(SEPARATOR)?;
+                Some(Position { key: Key::Text(text.to_owned()), id: id.to_owned() })
+            };
+            Ok(members.into_iter().filter_map(position).collect())
+        }
+    }
+}
+
+/// A score that we wrote, as the time that it is.
+fn whole(score: f64) -> Option<u64> {
+    // Times are far below 2^53, up to which every whole number has its own score.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+    (0.0..9e15).contains(&score).then_some(score as u64)
+}
+
+/// Takes out of the orders what ended, and counts what was found to be revoked.
+async fn tidy(redis: &mut ConnectionManager, found: &[Standing]) -> Result<(), StoreError> {
+    let gone: Vec<&str> = found
+        .iter()
+        .filter(|standing| standing.token.is_none())
+        .map(|standing| standing.position.id.as_str())
+        .collect();
+    forget(redis, &gone).await?;
+    let texts =
+        found.iter().filter(|standing| standing.token.is_none() && matches!(standing.position.key, Key::Text(_)));
+    let members: Vec<String> = texts.map(|standing| standing.position.to_string()).collect();
+    let mut pipeline = redis::pipe();
+    if !members.is_empty() {
+        // Whichever of the two it is; it is in one of them.
+        pipeline.zrem(BY_EMAIL, &members).ignore().zrem(BY_NAME, &members).ignore();
+    }
+    for token in found.iter().filter_map(|standing| standing.token.as_ref()).filter(|token| token.is_revoked) {
+        note_revoked(&mut pipeline, &token.record);
+    }
+    if pipeline.is_empty() { Ok(()) } else { Ok(pipeline.exec_async(redis).await?) }
+}
+
+/// Takes tokens out of the orders by time. Those by text follow: see [`TokenIndex::prune_texts`].
+async fn forget(redis: &mut ConnectionManager, ids: &[&str]) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut pipeline = redis::pipe();
+    for order in [EXPIRES, USED, REVOKED, CREATED] {
+        pipeline.zrem(order, ids).ignore();
+    }
+    Ok(pipeline.exec_async(redis).await?)
+}
+
+/// The member of the order by name for one of the order by address.
+fn by_name(by_email: &str) -> Option<String> {
+    let mut parts = by_email.split(SEPARATOR);
+    let (email, name, id) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(format!("{name}{SEPARATOR}{email}{SEPARATOR}{id}"))
+}
+
+/// A text in which nothing means more than itself in a pattern of Redis.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}

@@ -1,0 +1,156 @@
+//! Tokens in order, counted, found, forgotten; and the places that their owners have.
+
+use super::*;
+use crate::domain::token::Summary;
+use crate::domain::token::order::{Position, Search};
+use crate::service::tokens::listing::Found;
+
+fn named(token_id: &str, user_email: &str, token_name: &str, created_at: u64) -> TokenRecord {
+    TokenRecord { token_name: token_name.into(), ..record(token_id, user_email, created_at) }
+}
+
+async fn five(tokens: &RedisTokens) {
+    for (token, owner, name, age) in [
+        ("a", "ann@x.org", "Work", 1_000),
+        ("c", "bob@x.org", "lap*top", 2_000),
+        ("b", "Ann@x.org", "éire", 2_000),
+        ("d", "carl@y.org", "work", 3_000),
+        ("e", "ann@x.org", "ann at home", 99),
+    ] {
+        tokens.insert(&named(token, owner, name, age)).await.unwrap();
+    }
+}
+
+async fn pages(tokens: &RedisTokens, sort: Sort, direction: Direction) -> Vec<String> {
+    let (mut after, mut seen) = (None::<Position>, Vec::new());
+    loop {
+        let page = tokens.walk(sort, direction, after.as_ref(), 2).await.unwrap();
+        let Some(last) = page.last() else { return seen };
+        after = Some(last.position.clone());
+        seen.extend(page.into_iter().map(|standing| standing.token.unwrap().record.token_id));
+    }
+}
+
+#[tokio::test]
+async fn every_order_is_walked_page_by_page_in_both_directions() {
+    let server = RedisServer::start().await;
+    let tokens = RedisTokens::new(server.client());
+    five(&tokens).await;
+    for (id, used) in [("a", 50), ("d", 50), ("c", 7)] {
+        let _: () = server.client().shared().zadd("sekisho:{tokens}:used", id, used).await.unwrap();
+    }
+    for (sort, ascending) in [
+        (Sort::CreatedAt, ["e", "a", "b", "c", "d"]),
+        (Sort::LastUsed, ["b", "e", "c", "a", "d"]),
+        (Sort::UserEmail, ["e", "a", "b", "c", "d"]),
+        (Sort::TokenName, ["e", "c", "a", "d", "b"]),
+    ] {
+        assert_eq!(pages(&tokens, sort, Direction::Asc).await, ascending, "{sort:?}");
+        let descending: Vec<&str> = ascending.into_iter().rev().collect();
+        assert_eq!(pages(&tokens, sort, Direction::Desc).await, descending, "{sort:?}, descending");
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_one_second_are_each_walked_over_once_however_many_there_are() {
+    let server = RedisServer::start().await;
+    let tokens = RedisTokens::new(server.client());
+    for n in 0..23 {
+        tokens.insert(&record(&format!("t{n:02}"), "ann@x.org", 5)).await.unwrap();
+    }
+    let expected: Vec<String> = (0..23).map(|n| format!("t{n:02}")).collect();
+    assert_eq!(pages(&tokens, Sort::CreatedAt, Direction::Asc).await, expected);
+}
+
+#[tokio::test]
+async fn a_search_finds_addresses_and_names_whatever_stands_in_it() {
+    let server = RedisServer::start().await;
+    let tokens = RedisTokens::new(server.client());
+    five(&tokens).await;
+    for (text, expected) in [
+        ("ANN", vec!["a", "b", "e"]),
+        ("Éi", vec!["b"]),
+        ("work", vec!["a", "d"]),
+        ("p*t", vec!["c"]),
+        ("w*k", vec![]),
+        ("?", vec![]),
+        ("[a-z]", vec![]),
+        ("\\", vec![]),
+    ] {
+        let found = tokens.find_all(&Search::parse(text).unwrap(), 10).await.unwrap();
+        let Found::All(found) = found else { panic!("{text:?} finds too many") };
+        assert_eq!(ids(&found), expected, "{text:?}");
+    }
+    assert_eq!(tokens.find_all(&Search::parse("x.org").unwrap(), 3).await.unwrap(), Found::TooMany);
+}
+
+#[tokio::test]
+async fn what_ended_is_in_no_order_any_more_once_it_was_noticed() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    five(&tokens).await;
+    // As Redis does when its time has come.
+    let _: () = redis.del("token:info:b").await.unwrap();
+    assert_eq!(ids(&newest(&tokens).await), ["d", "c", "a", "e"]);
+    assert_eq!(tokens.prune_texts(0).await.unwrap(), 0);
+    for order in ["created", "expires", "used", "email", "name"] {
+        let left: usize = redis.zcard(format!("sekisho:{{tokens}}:{order}")).await.unwrap();
+        assert_eq!(left, 4, "{order}");
+    }
+    assert_eq!(ids(&tokens.of_user(&email("ann@x.org")).await.unwrap()), ["a", "e"]);
+}
+
+#[tokio::test]
+async fn the_summary_counts_each_token_once() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    five(&tokens).await;
+    let now = UnixSeconds::now();
+    tokens.revoke(&named("c", "bob@x.org", "lap*top", 2_000), now.plus(500)).await.unwrap();
+    let _: () = redis.set("sekisho:not_before:ann@x.org", 1_500).await.unwrap();
+    tokens.note_revoked(&email("ann@x.org")).await.unwrap();
+    // One of the old gateway, on record beyond its end; and one that ended.
+    tokens.insert(&record("gone", "bob@x.org", 1)).await.unwrap();
+    let _: () = redis.del("token:info:gone").await.unwrap();
+    let old = json!({"token_id": "old", "user_email": "bob@x.org", "created_at": 5, "expires_at": 6});
+    let _: () = redis.set("token:info:old", old.to_string()).await.unwrap();
+    tokens.adopt(Adopt::Now).await.unwrap();
+    let summary = tokens.summary(now.plus(101)).await.unwrap();
+    assert_eq!(summary, Summary { total: 6, active: 0, expired: 3, revoked: 3 }, "all are over, and one is forgotten");
+    let summary = tokens.summary(now).await.unwrap();
+    assert_eq!(summary, Summary { total: 6, active: 2, expired: 1, revoked: 3 });
+}
+
+#[tokio::test]
+async fn nobody_gets_more_places_than_there_are_and_revoking_frees_one() {
+    let server = RedisServer::start().await;
+    let tokens = RedisTokens::new(server.client());
+    let now = UnixSeconds::now();
+    let reserve = async |name: &str, until: u64| {
+        tokens.reserve(&email("ann@x.org"), &id(name), now.plus(until), now.plus(1), 2).await.unwrap()
+    };
+    assert!(reserve("t1", 100).await);
+    assert!(reserve("t2", 1).await);
+    assert!(reserve("t3", 100).await, "the second has expired");
+    assert!(!reserve("t4", 100).await);
+    tokens.revoke(&record("t1", "Ann@x.org", 1), now.plus(500)).await.unwrap();
+    assert!(reserve("t4", 100).await);
+    assert!(!reserve("t5", 100).await);
+    let both = tokens.reserve(&email("bob@x.org"), &id("b"), now.plus(9), now, 1).await.unwrap();
+    assert!(both, "everybody has places of their own");
+}
+
+#[tokio::test]
+async fn who_revokes_all_the_time_runs_out_of_room_until_tokens_end() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    let now = UnixSeconds::now();
+    for n in 0..20 {
+        tokens.insert(&record(&format!("t{n}"), "ann@x.org", 1)).await.unwrap();
+    }
+    assert!(!tokens.reserve(&email("ann@x.org"), &id("new"), now.plus(100), now, 2).await.unwrap());
+    let _: () = redis.del("token:info:t3").await.unwrap();
+    assert!(tokens.reserve(&email("ann@x.org"), &id("new"), now.plus(100), now, 2).await.unwrap());
+    let left: usize = redis.scard("user:tokens:ann@x.org").await.unwrap();
+    assert_eq!(left, 19, "what ended was swept out");
+}
