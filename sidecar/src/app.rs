@@ -110,6 +110,7 @@ impl App {
         }
         running.spawn(jobs::tokens::run(services.tokens.clone(), self.closing.clone()));
         running.spawn(jobs::tokens::watch(services.tokens.clone(), services.shown.clone(), self.closing.clone()));
+        running.spawn(jobs::active_users::run(services.active_users.clone(), self.closing.clone()));
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
         let (database, retention) = (services.database.clone(), settings.audit_retention());
@@ -137,6 +138,7 @@ impl App {
             signing_keys: services.signing_keys.clone(),
             jwks: services.jwks.clone(),
             logouts: services.logouts.clone(),
+            active_users: services.active_users.clone(),
             mesh: services.mesh.clone(),
             keysets: services.keysets.clone(),
             trail: services.trail.clone(),

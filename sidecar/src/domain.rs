@@ -1,5 +1,6 @@
 //! What the sidecar decides, pure: no web framework, no runtime, no database, no clock.
 
+pub mod active_user;
 pub mod admin;
 pub mod audit;
 pub mod ban;

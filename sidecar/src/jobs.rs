@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub mod active_users;
 pub mod audit;
 pub mod follow;
 pub mod keysets;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 pub mod acknowledgement;
+pub mod active_users;
 pub mod activity;
 pub mod admins;
 pub mod audit;
@@ -26,6 +27,7 @@ pub mod signing_keys;
 pub mod tokens;
 
 use acknowledgement::Acknowledgements;
+use active_users::ActiveUsers;
 use activity::Activities;
 use admins::Admins;
 use audit::trail::AuditTrail;
@@ -85,6 +87,8 @@ pub struct Services {
     pub polls: Polls,
     /// Decides what filters cannot.
     pub checks: Checks,
+    /// Who is active.
+    pub active_users: ActiveUsers,
     /// Takes in what filters saw.
     pub activities: Activities,
     /// Brings the feed into line with the records.

@@ -1,5 +1,6 @@
 //! What this worker saw, collected in memory and reported in batches, off the request path.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use sekisho_protocol::activity::{ActivityReport, Method, OutcomeCount, REPORT_MAX_ROWS, SubjectActivity};
@@ -22,6 +23,8 @@ const LOST_MS: u64 = 10_000;
 pub struct Activity {
     /// By digest, so that a request allocates nothing.
     subjects: IdMap<(Digest, Option<Digest>), Seen>,
+    /// A row is new, and nobody said where its subject is.
+    is_place_wanted: bool,
     outcomes: IdMap<String, IdMap<&'static str, u64>>,
     verifications: Verifications,
     dropped: u64,
@@ -37,6 +40,7 @@ struct Seen {
     verified: Rc<Verified>,
     requests: u64,
     last_access: u64,
+    address: Option<IpAddr>,
 }
 
 impl Activity {
@@ -47,9 +51,22 @@ impl Activity {
             seen.requests += 1;
             seen.last_access = now_s;
         } else if self.subjects.len() < REPORT_MAX_ROWS {
-            self.subjects.insert(key, Seen { verified: Rc::clone(verified), requests: 1, last_access: now_s });
+            let seen = Seen { verified: Rc::clone(verified), requests: 1, last_access: now_s, address: None };
+            self.subjects.insert(key, seen);
+            self.is_place_wanted = true;
         } else {
             self.dropped += 1;
+        }
+    }
+
+    /// Where the subject of a request that was admitted is. The proxy is asked once for each row, not for each request.
+    pub fn locate(&mut self, verified: &Verified, address: impl FnOnce() -> Option<IpAddr>) {
+        if !std::mem::take(&mut self.is_place_wanted) {
+            return;
+        }
+        let key = (verified.identity.subject_digest, verified.identity.token_digest);
+        if let Some(seen) = self.subjects.get_mut(&key).filter(|seen| seen.address.is_none()) {
+            seen.address = address();
         }
     }
 
@@ -103,6 +120,7 @@ impl Activity {
             token_id: seen.verified.identity.token_id.clone(),
             requests: seen.requests,
             last_access: seen.last_access,
+            address: seen.address,
         };
         let outcome = |(route, outcomes): (String, IdMap<&'static str, u64>)| {
             let row = move |(outcome, requests): (&str, u64)| OutcomeCount {
@@ -151,6 +169,24 @@ mod tests {
         assert_eq!(report.sequence, 1);
         assert_eq!((report.subjects.len(), report.subjects[0].requests, report.subjects[0].last_access), (1, 3, 42));
         assert_eq!(report.outcomes, [OutcomeCount { route: "llm".into(), outcome: "allow".into(), requests: 3 }]);
+    }
+
+    #[test]
+    fn the_place_of_a_subject_is_asked_for_once_in_each_report() {
+        let (mut activity, ann) = (Activity::default(), verified(ann()));
+        let (mut asked, here) = (0, "192.0.2.7".parse().unwrap());
+        for second in 0..4 {
+            activity.admitted(&ann, second);
+            activity.locate(&ann, || {
+                asked += 1;
+                Some(here)
+            });
+            if second == 1 {
+                assert_eq!(report(&mut activity, at(0)).unwrap().subjects[0].address, Some(here));
+                activity.on_reply(204);
+            }
+        }
+        assert_eq!(asked, 2);
     }
 
     #[test]

@@ -207,6 +207,12 @@ pub fn begin(
                 unproven.pending.trace = Some(trace::of(head));
                 Verdict::AskForKeys(unproven, wanted)
             }
+            Verdict::Allow(pending, stream) => {
+                if let Some(caller) = &pending.edits.caller {
+                    shared.activity.locate(&caller.verified, || pending::seen_from(policy, head));
+                }
+                Verdict::Allow(pending, stream)
+            }
             verdict => verdict,
         },
         Err(none) => pending.refuse(none),

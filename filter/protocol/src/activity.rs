@@ -1,5 +1,7 @@
 //! Activity: `POST /v1/activity`, what a VM saw since its last report, off the request path.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ReplicaId, Subject};
@@ -42,6 +44,9 @@ pub struct SubjectActivity {
     pub requests: u64,
     /// Unix seconds of the last one.
     pub last_access: u64,
+    /// Where one of them came from, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// How a request authenticated.

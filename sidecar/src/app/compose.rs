@@ -13,6 +13,7 @@ use crate::domain::strength::Strength;
 use crate::domain::token::{Lifetimes, Limits};
 use crate::service::Services;
 use crate::service::acknowledgement::Acknowledgements;
+use crate::service::active_users::ActiveUsers;
 use crate::service::activity::Activities;
 use crate::service::admins::Admins;
 use crate::service::audit::Audit;
@@ -41,6 +42,7 @@ use crate::service::tokens::issuer::Issuer;
 use crate::service::tokens::refresh::Shown;
 use crate::service::tokens::{Kept, Tokens};
 use crate::store::redis::RedisClient;
+use crate::store::redis::active_users::RedisActiveUsers;
 use crate::store::redis::activity::RedisActivity;
 use crate::store::redis::admins::RedisAdmins;
 use crate::store::redis::announcements::RedisAnnouncements;
@@ -70,7 +72,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let timeout = settings.mesh().acknowledgement_timeout;
     let acknowledgements = Acknowledgements::new(census.clone(), mirror.clone(), metrics.clone(), timeout);
     let journal = Arc::new(RedisJournal::new(redis.clone()));
-    let changes = Changes::new(acknowledgements.clone(), vitals.clone(), Audit::new(journal.clone()));
+    let audit = Audit::new(journal.clone());
+    let changes = Changes::new(acknowledgements.clone(), vitals.clone(), audit.clone());
     let token_store = Arc::new(RedisTokens::new(redis.clone()));
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
     let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), changes.clone());
@@ -123,6 +126,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         acknowledgements,
         polls,
         checks: Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown),
+        active_users: ActiveUsers::new(Arc::new(RedisActiveUsers::new(redis.clone())), feed.clone(), audit),
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
         reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()),
         readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone()),

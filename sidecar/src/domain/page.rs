@@ -1,5 +1,7 @@
 //! Pages of a list: how many, after which, and where the next one begins.
 
+use serde::Deserialize;
+
 use crate::domain::error::Failure;
 
 /// Most rows of an answer, also of one whose asker named no limit. The answer says so.
@@ -25,6 +27,17 @@ impl Window {
             _ => Err(Failure::invalid("limit", format!("must be 1 to {BOUND}"))),
         }
     }
+}
+
+/// From where to where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The smallest first.
+    Asc,
+    /// The greatest first: the newest, of times.
+    #[default]
+    Desc,
 }
 
 /// A part of a list.

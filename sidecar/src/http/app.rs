@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
+use crate::service::active_users::ActiveUsers;
 use crate::service::admins::Admins;
 use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
@@ -29,6 +30,7 @@ use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::tokens::Tokens;
 
+pub mod admin_active_users;
 pub mod admin_audit;
 pub mod admin_bans;
 pub mod admin_keys;
@@ -65,6 +67,8 @@ pub struct Api {
     pub jwks: Jwks,
     /// Logging people out everywhere.
     pub logouts: Logouts,
+    /// Who is active.
+    pub active_users: ActiveUsers,
     /// How far the filters are.
     pub mesh: Mesh,
     /// The keys of those who issue tokens.
@@ -126,6 +130,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_bans::ban))
         .routes(routes!(admin_bans::unban))
         .routes(routes!(admin_logout::logout_user))
+        .routes(routes!(admin_active_users::list))
+        .routes(routes!(admin_active_users::clean))
         .routes(routes!(admin_audit::list))
         .routes(routes!(admin_mesh::show))
         .routes(routes!(admin_keys::list, admin_keys::add))

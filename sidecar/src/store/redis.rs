@@ -3,6 +3,7 @@
 //! Keys that one script touches share the literal hash tag `{feed}`; nothing else assumes that two keys
 //! live on one node.
 
+pub mod active_users;
 pub mod activity;
 pub mod admins;
 pub mod announcements;
@@ -15,6 +16,7 @@ pub(crate) mod keys;
 pub mod keysets;
 pub mod not_before;
 pub mod notices;
+mod ranked;
 pub mod records;
 pub mod signing_keys;
 pub mod source;

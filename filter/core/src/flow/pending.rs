@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use crate::answer::{Answers, navigation};
-use crate::authorize::address;
+use crate::authorize::address::{self, AddressSource};
 use crate::config::Policy;
 use crate::credential::query;
 use crate::denial::Refusal;
@@ -132,4 +132,10 @@ fn stripped(head: &Head<'_>) -> Edits {
 /// The address of the client, if it is known. Asked only where a rule wants it: it may cost a host call.
 pub(super) fn address_of(policy: &Policy, head: &Head<'_>) -> Option<IpAddr> {
     address::of_client(head, policy.client_address, policy.forgeable.trusted_hops)
+}
+
+/// The same for people to read, not for rules: where nobody said whose word is taken, the proxy's is.
+pub(super) fn seen_from(policy: &Policy, head: &Head<'_>) -> Option<IpAddr> {
+    let source = policy.client_address.unwrap_or(AddressSource::Connection);
+    address::of_client(head, Some(source), policy.forgeable.trusted_hops)
 }

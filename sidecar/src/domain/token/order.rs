@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use crate::domain::error::Failure;
+use crate::domain::page::Direction;
 use crate::domain::token::{Status, TokenId, TokenRecord};
 
 /// Between the parts of a text by which tokens are sorted. No address and no name holds it, and it sorts before
@@ -45,17 +46,6 @@ impl Sort {
             Self::TokenName => "token_name",
         }
     }
-}
-
-/// From where to where.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// The smallest first.
-    Asc,
-    /// The greatest first: the newest, of times.
-    #[default]
-    Desc,
 }
 
 /// What a token is sorted by.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::error::Failure;
-use crate::domain::page::{Page, Window};
+use crate::domain::page::{Direction, Page, Window};
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::{Direction, Search, Sort, Wanted};
+use crate::domain::token::order::{Search, Sort, Wanted};
 use crate::domain::token::{Status, StoredToken, Summary, TokenId};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
 
+mod active_users;
 mod bans;
 mod identity;
 mod keys;

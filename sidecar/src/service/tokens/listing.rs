@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use super::Tokens;
 use crate::domain::error::Failure;
-use crate::domain::page::{Page, Window};
+use crate::domain::page::{Direction, Page, Window};
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::{Direction, Position, Search, Sort, Wanted};
+use crate::domain::token::order::{Position, Search, Sort, Wanted};
 use crate::domain::token::{StoredToken, Summary};
 use crate::service::error::StoreError;
 

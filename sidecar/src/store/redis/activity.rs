@@ -6,25 +6,27 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, Pipeline, Script};
+use redis::{Pipeline, Script};
 use sekisho_protocol::activity::{ActivityReport, SubjectActivity};
 use serde_json::{Map, Value, json};
 
-use super::RedisClient;
+use super::active_users::{self, ACTIVE_USER, ACTIVE_USERS, ACTIVITY_OF, METADATA};
 use super::keys::{ACTIVITY, TOKEN_INFO};
+use super::tokens::USED;
+use super::{RedisClient, foreign};
+use crate::domain::active_user::ACTIVE_S;
+use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
 use crate::service::activity::{ActivityStore, Taken};
 use crate::service::error::StoreError;
 
+static NOTE_ACTIVITY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/note_activity.lua")));
 static TAKE_REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/take_report.lua")));
 
 /// How long the last sequence of a replica is remembered: far longer than a report is sent again.
 const SEQUENCE_LIFE_S: u64 = 3_600;
-/// How long somebody counts as active, from the first request on.
-const ACTIVE_LIFE_S: u64 = 86_400;
-const ACTIVE_USERS: &str = "active_users";
-const ACTIVE_USER: &str = "active_user:";
-const ACTIVE_USER_METADATA: &str = "active_user_metadata:";
+/// How seldom what is known of a token, and of its user besides the count of requests, is written anew, in seconds.
+const SELDOM_S: u64 = 60;
 
 /// Activity in Redis.
 #[derive(Clone)]
@@ -54,20 +56,59 @@ impl ActivityStore for RedisActivity {
         if report.subjects.is_empty() {
             return Ok(Taken::Applied);
         }
+        let mut fresh = self.count(&mut redis, &report.subjects).await?;
+        fresh.retain(|seen| seen.active_until > 0);
+        if fresh.is_empty() {
+            return Ok(Taken::Applied);
+        }
         let tokens =
-            values(&mut redis, TOKEN_INFO, report.subjects.iter().filter_map(|row| row.token_id.as_deref())).await?;
-        let people =
-            values(&mut redis, ACTIVE_USER_METADATA, report.subjects.iter().map(|row| row.subject.as_str())).await?;
+            values(&mut redis, TOKEN_INFO, fresh.iter().filter_map(|seen| seen.row.token_id.as_deref())).await?;
+        let people = values(&mut redis, METADATA, fresh.iter().map(|seen| seen.row.subject.as_str())).await?;
         let mut pipe = redis::pipe();
-        for row in &report.subjects {
-            let token = row.token_id.as_deref().and_then(|id| Some((id, tokens.get(id)?)));
+        for seen in fresh {
+            let token = seen.row.token_id.as_deref().and_then(|id| Some((id, tokens.get(id)?)));
             if let Some((id, token)) = token {
-                note_use(&mut pipe, id, token, row.last_access);
+                note_use(&mut pipe, id, token, seen.at);
             }
             let name = token.and_then(|(_, token)| token.get("token_name")).cloned();
-            note_person(&mut pipe, row, people.get(row.subject.as_str()), name);
+            note_person(&mut pipe, &seen, people.get(seen.row.subject.as_str()), name);
         }
         Ok(pipe.query_async(&mut redis).await.map(|()| Taken::Applied)?)
+    }
+}
+
+/// A row of a report, as of which more is to be written than the count.
+struct Seen<'a> {
+    row: &'a SubjectActivity,
+    /// Unix seconds of the last request.
+    at: u64,
+    /// When its subject counts as active no more; 0 if nothing is to be written now.
+    active_until: u64,
+}
+
+impl RedisActivity {
+    /// Counts the requests of each row.
+    async fn count<'a>(
+        &self,
+        redis: &mut ConnectionManager,
+        rows: &'a [SubjectActivity],
+    ) -> Result<Vec<Seen<'a>>, StoreError> {
+        NOTE_ACTIVITY.load_async(redis).await?;
+        let (now, mut pipe) = (UnixSeconds::now().get(), redis::pipe());
+        // A filter whose clock is ahead must not keep anybody active.
+        let at = |row: &SubjectActivity| row.last_access.min(now);
+        // What comes later than a day is of somebody who is active no more.
+        let rows: Vec<&SubjectActivity> = rows.iter().filter(|row| at(row) + ACTIVE_S > now).collect();
+        for row in &rows {
+            let address = row.address.map(|address| address.to_string()).unwrap_or_default();
+            let mut call = NOTE_ACTIVITY.key(format!("{ACTIVITY_OF}{}", row.subject));
+            call.arg(at(row)).arg(row.requests).arg(row.method.as_str()).arg(address);
+            call.arg(row.token_id.as_deref().unwrap_or_default()).arg(ACTIVE_S).arg(SELDOM_S);
+            pipe.invoke_script(&call);
+        }
+        let answers: Vec<(u64, u64)> = if rows.is_empty() { Vec::new() } else { pipe.query_async(redis).await? };
+        let seen = rows.into_iter().zip(answers);
+        Ok(seen.map(|(row, (_, active_until))| Seen { row, at: at(row), active_until }).collect())
     }
 }
 
@@ -81,13 +122,19 @@ async fn values<'a>(
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let keys: Vec<String> = names.iter().map(|name| format!("{prefix}{name}")).collect();
-    let texts: Vec<Option<String>> = redis.mget(&keys).await?;
-    let object = |text: Option<String>| match serde_json::from_str(&text?) {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
+    let mut pipe = redis::pipe();
+    for name in &names {
+        pipe.get(format!("{prefix}{name}"));
+    }
+    let object = |answer: redis::Value| {
+        let text: Option<String> = redis::from_redis_value(answer).ok()?;
+        match serde_json::from_str(&text?) {
+            Ok(Value::Object(object)) => Some(object),
+            _ => None,
+        }
     };
-    Ok(names.into_iter().zip(texts).filter_map(|(name, text)| Some((name, object(text)?))).collect())
+    let answers = foreign::read(pipe, redis).await?;
+    Ok(names.into_iter().zip(answers).filter_map(|(name, answer)| Some((name, object(answer)?))).collect())
 }
 
 /// A token was used. Its record keeps its life, and one that is gone stays so.
@@ -99,41 +146,43 @@ fn note_use(pipe: &mut Pipeline, id: &str, token: &Map<String, Value>, last_acce
     token.insert("last_used".to_owned(), json!(last_access));
     let text = Value::Object(token).to_string();
     pipe.cmd("SET").arg(format!("{TOKEN_INFO}{id}")).arg(text).arg("XX").arg("KEEPTTL").ignore();
+    pipe.cmd("ZADD").arg(USED).arg("XX").arg("GT").arg(last_access).arg(id).ignore();
 }
 
 /// Somebody is active. Their keys live from the first request of a day on, not from the last.
-fn note_person(
-    pipe: &mut Pipeline,
-    row: &SubjectActivity,
-    known: Option<&Map<String, Value>>,
-    token_name: Option<Value>,
-) {
+fn note_person(pipe: &mut Pipeline, seen: &Seen<'_>, known: Option<&Map<String, Value>>, token_name: Option<Value>) {
+    let Seen { row, at, active_until } = *seen;
     let email = row.subject.as_str();
     let mut metadata = known.cloned().unwrap_or_default();
-    let seen = metadata.get("last_access").and_then(Value::as_u64).unwrap_or(0);
+    let before = metadata.get("last_access").and_then(Value::as_u64).unwrap_or(0);
     let defaults = [
         ("email", json!(email)),
-        ("created_at", json!(row.last_access)),
-        ("expire_at", json!(row.last_access.saturating_add(ACTIVE_LIFE_S))),
-        ("expires_at", json!(row.last_access.saturating_add(ACTIVE_LIFE_S))),
-        ("session_ttl", json!(ACTIVE_LIFE_S)),
+        ("created_at", json!(at)),
+        ("expire_at", json!(active_until)),
+        ("expires_at", json!(active_until)),
+        ("session_ttl", json!(ACTIVE_S)),
         ("session_count", json!(1)),
     ];
     for (name, value) in defaults {
         metadata.entry(name).or_insert(value);
     }
-    metadata.insert("last_access".to_owned(), json!(row.last_access.max(seen)));
+    metadata.insert("last_access".to_owned(), json!(at.max(before)));
     metadata.insert("auth_method".to_owned(), json!(row.method.as_str()));
     if let Some(name) = token_name {
         metadata.insert("token_name".to_owned(), name);
     }
     let (members, text) = (format!("{ACTIVE_USER}{email}"), Value::Object(metadata).to_string());
-    let metadata_key = format!("{ACTIVE_USER_METADATA}{email}");
+    let metadata_key = format!("{METADATA}{email}");
     pipe.cmd("SADD").arg(ACTIVE_USERS).arg(email).ignore();
     if let Some(id) = &row.token_id {
         pipe.cmd("SADD").arg(&members).arg(id).ignore();
-        pipe.cmd("EXPIRE").arg(&members).arg(ACTIVE_LIFE_S).arg("NX").ignore();
+        pipe.cmd("EXPIREAT").arg(&members).arg(active_until).arg("NX").ignore();
     }
-    let keep: &[&str] = if known.is_some() { &["XX", "KEEPTTL"] } else { &["EX", "86400"] };
-    pipe.cmd("SET").arg(&metadata_key).arg(text).arg(keep).ignore();
+    pipe.cmd("SET").arg(&metadata_key).arg(text);
+    if known.is_some() {
+        pipe.arg("XX").arg("KEEPTTL").ignore();
+    } else {
+        pipe.arg("EXAT").arg(active_until).ignore();
+    }
+    active_users::place(pipe, email, row.token_id.as_deref(), at, active_until);
 }

@@ -1,24 +1,31 @@
-//! Activity: applied once, in the old gateway's keys.
+//! Activity: applied once, in the old gateway's keys and in order, and cleared away when it is over.
 
 use sekisho_protocol::activity::{ActivityReport, Method, SubjectActivity};
 use sekisho_protocol::{PROTOCOL, ReplicaId};
 use serde_json::Value;
 
 use super::*;
+use crate::domain::active_user::{ActiveUser, Totals};
+use crate::domain::ban::TimeLeft;
+use crate::domain::time::UnixSeconds;
+use crate::service::active_users::ActiveUserStore;
 use crate::service::activity::{ActivityStore, Taken};
+use crate::store::redis::active_users::RedisActiveUsers;
 use crate::store::redis::activity::RedisActivity;
 
-fn report(sequence: u64, last_access: u64) -> ActivityReport {
+/// A report of the replica `replica`: three requests of somebody, the last one so many seconds ago.
+fn report(replica: u8, sequence: u64, who: &str, token: &str, ago: u64) -> ActivityReport {
     ActivityReport {
         protocol: PROTOCOL,
-        replica: ReplicaId::from_bytes([1; 16]),
+        replica: ReplicaId::from_bytes([replica; 16]),
         sequence,
         subjects: vec![SubjectActivity {
-            subject: subject("ann@x"),
+            subject: subject(who),
             method: Method::Jwt,
-            token_id: Some("t1".into()),
+            token_id: Some(token.into()),
             requests: 3,
-            last_access,
+            last_access: ago_s(ago),
+            address: Some("192.0.2.7".parse().unwrap()),
         }],
         outcomes: Vec::new(),
         verifications: Vec::new(),
@@ -26,57 +33,144 @@ fn report(sequence: u64, last_access: u64) -> ActivityReport {
     }
 }
 
+fn ago_s(ago: u64) -> u64 {
+    UnixSeconds::now().get() - ago
+}
+
 async fn json(server: &RedisServer, key: &str) -> Value {
     serde_json::from_str(&raw::<String>(server, &["GET", key]).await).unwrap()
+}
+
+async fn listed(server: &RedisServer) -> Vec<ActiveUser> {
+    let users = RedisActiveUsers::new(server.client()).list("", None, 100).await.unwrap();
+    users.into_iter().map(|(_, user)| user).collect()
 }
 
 #[tokio::test]
 async fn a_report_is_applied_once() {
     let server = RedisServer::start().await;
     let store = RedisActivity::new(server.client());
-    assert_eq!(store.take(&report(1, 100)).await.unwrap(), Taken::Applied);
-    assert_eq!(store.take(&report(1, 999)).await.unwrap(), Taken::Repeated);
-    assert_eq!(store.take(&report(2, 200)).await.unwrap(), Taken::Applied);
-    assert_eq!(json(&server, "active_user_metadata:ann@x").await["last_access"], 200);
-    assert!(life(&server, &format!("sekisho:activity:{}", report(1, 1).replica)).await > 3_500);
+    assert_eq!(store.take(&report(1, 1, "ann@x", "t1", 500)).await.unwrap(), Taken::Applied);
+    assert_eq!(store.take(&report(1, 1, "ann@x", "t1", 0)).await.unwrap(), Taken::Repeated);
+    assert_eq!(store.take(&report(1, 2, "ann@x", "t1", 200)).await.unwrap(), Taken::Applied);
+    let last_access = json(&server, "active_user_metadata:ann@x").await["last_access"].as_u64().unwrap();
+    assert!((199..=202).contains(&(UnixSeconds::now().get() - last_access)), "{last_access}");
+    assert_eq!(listed(&server).await[0].requests, Some(6));
+    assert!(life(&server, &format!("sekisho:activity:{}", ReplicaId::from_bytes([1; 16]))).await > 3_500);
 }
 
 #[tokio::test]
-async fn a_tokens_last_use_is_kept_with_its_life_and_its_other_fields() {
+async fn a_tokens_last_use_is_kept_with_its_life_and_written_at_most_once_a_minute() {
     let server = RedisServer::start().await;
     let info = r#"{"token_id":"t1","token_name":"laptop","scopes":[],"last_used":null}"#;
     let _: String = raw(&server, &["SET", "token:info:t1", info, "EX", "500"]).await;
     let store = RedisActivity::new(server.client());
-    store.take(&report(1, 100)).await.unwrap();
-    store.take(&report(2, 50)).await.unwrap();
+    let first = report(1, 1, "ann@x", "t1", 100);
+    let used = first.subjects[0].last_access;
+    store.take(&first).await.unwrap();
+    store.take(&report(2, 1, "ann@x", "t1", 150)).await.unwrap();
+    store.take(&report(1, 2, "ann@x", "t1", 50)).await.unwrap();
     let token = json(&server, "token:info:t1").await;
-    assert_eq!(token["last_used"], 100, "an older report does not turn it back");
+    assert_eq!(token["last_used"], used, "neither turned back nor written again within a minute");
     assert_eq!((&token["token_name"], &token["scopes"]), (&Value::from("laptop"), &serde_json::json!([])));
     assert!((490..=500).contains(&life(&server, "token:info:t1").await));
+    store.take(&report(1, 3, "ann@x", "t1", 30)).await.unwrap();
+    assert!(json(&server, "token:info:t1").await["last_used"].as_u64().unwrap() > used + 60);
     let person = json(&server, "active_user_metadata:ann@x").await;
     assert_eq!((&person["token_name"], &person["auth_method"]), (&Value::from("laptop"), &Value::from("jwt")));
-}
-
-#[tokio::test]
-async fn a_token_that_is_gone_does_not_come_back() {
-    let server = RedisServer::start().await;
-    RedisActivity::new(server.client()).take(&report(1, 100)).await.unwrap();
-    assert_eq!(life(&server, "token:info:t1").await, -2);
 }
 
 #[tokio::test]
 async fn somebody_is_active_for_a_day_from_the_first_request_on() {
     let server = RedisServer::start().await;
     let store = RedisActivity::new(server.client());
-    store.take(&report(1, 100)).await.unwrap();
-    for key in ["active_user:ann@x", "active_user_metadata:ann@x"] {
-        assert!(life(&server, key).await > 86_000, "{key}");
-        let _: i64 = raw(&server, &["EXPIRE", key, "50"]).await;
-    }
-    store.take(&report(2, 200)).await.unwrap();
-    for key in ["active_user:ann@x", "active_user_metadata:ann@x"] {
-        assert!(life(&server, key).await <= 50, "{key}");
+    store.take(&report(1, 1, "ann@x", "t1", 1_000)).await.unwrap();
+    store.take(&report(1, 2, "ann@x", "t1", 0)).await.unwrap();
+    for key in ["active_user:ann@x", "active_user_metadata:ann@x", "sekisho:active_user:ann@x"] {
+        let left = life(&server, key).await;
+        assert!((85_300..=85_400).contains(&left), "{key}: {left}");
     }
     assert_eq!(raw::<Vec<String>>(&server, &["SMEMBERS", "active_users"]).await, ["ann@x"]);
     assert_eq!(raw::<Vec<String>>(&server, &["SMEMBERS", "active_user:ann@x"]).await, ["t1"]);
+    store.take(&report(1, 3, "bob@x", "t9", 90_000)).await.unwrap();
+    assert_eq!(listed(&server).await.len(), 1, "who came more than a day ago is not active");
+    store.take(&report(1, 4, "carl@x", "t9", 0)).await.unwrap();
+    let ahead = ActivityReport {
+        subjects: vec![SubjectActivity {
+            last_access: u64::MAX - 9,
+            ..report(1, 5, "dan@x", "t8", 0).subjects[0].clone()
+        }],
+        ..report(1, 5, "dan@x", "t8", 0)
+    };
+    store.take(&ahead).await.unwrap();
+    assert!(life(&server, "sekisho:active_user:dan@x").await <= 86_400, "a clock that is ahead keeps nobody active");
+}
+
+#[tokio::test]
+async fn active_users_are_counted_and_listed_over_many_workers() {
+    let server = RedisServer::start().await;
+    let (store, users) = (RedisActivity::new(server.client()), RedisActiveUsers::new(server.client()));
+    let reports: Vec<_> = (1..=8).map(|worker| report(worker, 1, "ann@x", &format!("t{}", worker % 2), 100)).collect();
+    for taken in futures_util::future::join_all(reports.iter().map(|report| store.take(report))).await {
+        assert_eq!(taken.unwrap(), Taken::Applied);
+    }
+    store.take(&report(9, 1, "bob@y", "b1", 50)).await.unwrap();
+    let _: String = raw(&server, &["SET", "active_user_deleted:bob@y", "1", "EX", "90"]).await;
+    let _: String = raw(&server, &["SET", "active_user_deleted:ann@x", "1"]).await;
+    let found = listed(&server).await;
+    let [bob, ann] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((ann.requests, ann.in_use, ann.method.as_str()), (Some(24), 2, "jwt"));
+    assert_eq!((bob.requests, bob.in_use, bob.subject.as_str()), (Some(3), 1, "bob@y"));
+    assert_eq!(bob.address, Some("192.0.2.7".parse().unwrap()));
+    assert_eq!((bob.ban, ann.ban), (Some(TimeLeft::Seconds(90)), Some(TimeLeft::Permanent)));
+    let now = UnixSeconds::now();
+    assert_eq!(users.totals(now).await.unwrap(), Totals { users: 2, in_use: 3 });
+    assert_eq!(users.count(&["ann@x".into(), "carl@z".into()]).await.unwrap(), 1);
+    users.tidy(now.plus(86_400)).await.unwrap();
+    assert_eq!(users.totals(now).await.unwrap(), Totals::default(), "a day later nobody is");
+}
+
+#[tokio::test]
+async fn active_users_are_found_and_paged() {
+    let server = RedisServer::start().await;
+    let (store, users) = (RedisActivity::new(server.client()), RedisActiveUsers::new(server.client()));
+    for n in 0..7 {
+        store.take(&report(1, n + 1, &format!("u{n}*@x"), "t", 100 - n / 3)).await.unwrap();
+    }
+    for (search, expected) in [("", 7), ("u3*@", 1), ("*@", 7), ("z", 0), ("u?", 0)] {
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = users.list(search, after.as_ref(), 2).await.unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            seen.extend(page.into_iter().map(|(place, _)| place));
+        }
+        assert_eq!(seen.len(), expected, "{search:?}");
+        assert!(seen.is_sorted_by(|one, next| one > next), "{search:?}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn users_of_the_old_gateway_are_listed_and_what_expired_of_them_is_cleared_away() {
+    let server = RedisServer::start().await;
+    let (store, users) = (RedisActivity::new(server.client()), RedisActiveUsers::new(server.client()));
+    let metadata = serde_json::json!({"email": "old@x", "created_at": ago_s(50), "last_access": ago_s(10),
+        "expires_at": ago_s(0) + 86_350, "auth_method": "oauth2", "token_name": "browser"});
+    let _: String = raw(&server, &["SET", "active_user_metadata:old@x", &metadata.to_string(), "EX", "900"]).await;
+    let _: i64 = raw(&server, &["SADD", "active_user:old@x", "_oauth2_proxy-1", "_oauth2_proxy-2"]).await;
+    let _: i64 = raw(&server, &["SADD", "active_users", "old@x", "gone@x"]).await;
+    let _: String = raw(&server, &["SET", "active_user_metadata:gone@x", "{}"]).await;
+    store.take(&report(1, 1, "ann@x", "t1", 5)).await.unwrap();
+    users.tidy(UnixSeconds::now()).await.unwrap();
+    let found = listed(&server).await;
+    let [ann, old] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(ann.subject.as_str(), "ann@x");
+    assert_eq!((old.method.as_str(), old.in_use, old.requests), ("oauth2", 2, None));
+    assert_eq!(old.token_name.as_deref(), Some("browser"));
+    assert_eq!(users.clean().await.unwrap(), ["gone@x"]);
+    assert_eq!(users.clean().await.unwrap(), [] as [&str; 0]);
+    assert_eq!(raw::<i64>(&server, &["EXISTS", "active_user_metadata:gone@x"]).await, 0);
+    let mut left = raw::<Vec<String>>(&server, &["SMEMBERS", "active_users"]).await;
+    left.sort();
+    assert_eq!(left, ["ann@x", "old@x"]);
 }

@@ -11,12 +11,14 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Pipeline, Script};
 
 use super::{RedisTokens, STEP, info_key, read, user_key};
+use crate::domain::page::Direction;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::{Direction, Key, Position, SEPARATOR, Search, Sort};
+use crate::domain::token::order::{Key, Position, SEPARATOR, Search, Sort};
 use crate::domain::token::{Summary, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
+use crate::store::redis::ranked::{Ranked, escape};
 
 const CREATED: &str = "sekisho:{tokens}:created";
 const EXPIRES: &str = "sekisho:{tokens}:expires";
@@ -236,9 +238,9 @@ impl RedisTokens {
 
 /// Where a walk is.
 enum At {
-    /// By rank.
-    Rank(usize),
-    /// By text: the bound from which on.
+    /// In an order by time.
+    Time(Ranked),
+    /// In an order by text: the bound from which on.
     Text(String),
 }
 
@@ -251,15 +253,16 @@ async fn start(
 ) -> Result<At, StoreError> {
     Ok(match (sort, after) {
         (Sort::UserEmail | Sort::TokenName, None) => {
-            At::Text(if direction == Direction::Asc { "-" } else { "+" }.into())
+            At::Text(if direction == Direction::Asc { "-" } else { "+" }.to_owned())
         }
         (Sort::UserEmail | Sort::TokenName, Some(after)) => At::Text(format!("({after}")),
-        (_, None) => At::Rank(0),
-        (_, Some(Position { key: Key::Time(time), .. })) => At::Rank(match direction {
-            Direction::Asc => redis.zcount(key(sort), "-inf", format!("({time}")).await?,
-            Direction::Desc => redis.zcount(key(sort), format!("({time}"), "+inf").await?,
-        }),
-        (_, Some(Position { key: Key::Text(_), .. })) => At::Rank(0),
+        (_, after) => {
+            let time = after.and_then(|after| match after.key {
+                Key::Time(time) => Some(time),
+                Key::Text(_) => None,
+            });
+            At::Time(Ranked::start(redis, key(sort), direction, time).await?)
+        }
     })
 }
 
@@ -271,22 +274,14 @@ async fn take(
     at: &mut At,
     count: usize,
 ) -> Result<Vec<Position>, StoreError> {
-    let mut range = redis::cmd("ZRANGE");
-    range.arg(key(sort));
     match at {
-        At::Rank(rank) => {
-            range.arg(*rank).arg(*rank + count - 1);
-            if direction == Direction::Desc {
-                range.arg("REV");
-            }
-            let members: Vec<(String, f64)> = range.arg("WITHSCORES").query_async(redis).await?;
-            *rank += members.len();
-            Ok(members
-                .into_iter()
-                .filter_map(|(id, score)| Some(Position { key: Key::Time(whole(score)?), id }))
-                .collect())
+        At::Time(walk) => {
+            let members = walk.take(redis, count).await?;
+            Ok(members.into_iter().map(|(time, id)| Position { key: Key::Time(time), id }).collect())
         }
         At::Text(bound) => {
+            let mut range = redis::cmd("ZRANGE");
+            range.arg(key(sort));
             match direction {
                 Direction::Asc => range.arg(&*bound).arg("+").arg("BYLEX"),
                 Direction::Desc => range.arg(&*bound).arg("-").arg("BYLEX").arg("REV"),
@@ -302,13 +297,6 @@ async fn take(
             Ok(members.into_iter().filter_map(position).collect())
         }
     }
-}
-
-/// A score that we wrote, as the time that it is.
-fn whole(score: f64) -> Option<u64> {
-    // Times are far below 2^53, up to which every whole number has its own score.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
-    (0.0..9e15).contains(&score).then_some(score as u64)
 }
 
 /// Takes out of the orders what ended, and counts what was found to be revoked.
@@ -350,16 +338,4 @@ fn by_name(by_email: &str) -> Option<String> {
     let mut parts = by_email.split(SEPARATOR);
     let (email, name, id) = (parts.next()?, parts.next()?, parts.next()?);
     Some(format!("{name}{SEPARATOR}{email}{SEPARATOR}{id}"))
-}
-
-/// A text in which nothing means more than itself in a pattern of Redis.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }

@@ -4,7 +4,8 @@ use redis::AsyncCommands;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::token::order::{Direction, Sort};
+use crate::domain::page::Direction;
+use crate::domain::token::order::Sort;
 use crate::service::tokens::listing::{Adopt, TokenIndex};
 use crate::testing::RedisServer;
 

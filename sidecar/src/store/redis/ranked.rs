@@ -1,0 +1,66 @@
+//! Walks over sorted sets whose scores are times, page by page: behind a member of a page before, wherever that stands now.
+
+use redis::aio::ConnectionManager;
+use redis::{AsyncCommands, RedisResult};
+
+use crate::domain::page::Direction;
+
+/// A walk over one sorted set.
+pub(super) struct Ranked {
+    key: &'static str,
+    direction: Direction,
+    rank: usize,
+}
+
+impl Ranked {
+    /// The walk that begins with the first of those with the score `after`, or at the start. Whoever stands before the end of
+    /// the page before among them is to be left out.
+    pub(super) async fn start(
+        redis: &mut ConnectionManager,
+        key: &'static str,
+        direction: Direction,
+        after: Option<u64>,
+    ) -> RedisResult<Self> {
+        let rank = match (after, direction) {
+            (None, _) => 0,
+            (Some(after), Direction::Asc) => redis.zcount(key, "-inf", format!("({after}")).await?,
+            (Some(after), Direction::Desc) => redis.zcount(key, format!("({after}"), "+inf").await?,
+        };
+        Ok(Self { key, direction, rank })
+    }
+
+    /// The next members with their scores; none at the end.
+    pub(super) async fn take(
+        &mut self,
+        redis: &mut ConnectionManager,
+        count: usize,
+    ) -> RedisResult<Vec<(u64, String)>> {
+        let mut range = redis::cmd("ZRANGE");
+        range.arg(self.key).arg(self.rank).arg(self.rank + count.max(1) - 1);
+        if self.direction == Direction::Desc {
+            range.arg("REV");
+        }
+        let members: Vec<(String, f64)> = range.arg("WITHSCORES").query_async(redis).await?;
+        self.rank += members.len();
+        Ok(members.into_iter().filter_map(|(member, score)| Some((whole(score)?, member))).collect())
+    }
+}
+
+/// A score that we wrote, as the time that it is.
+pub(super) fn whole(score: f64) -> Option<u64> {
+    // Times are far below 2^53, up to which every whole number has its own score.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+    (0.0..9e15).contains(&score).then_some(score as u64)
+}
+
+/// A text in which nothing means more than itself in a pattern of Redis.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
