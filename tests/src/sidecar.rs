@@ -54,6 +54,8 @@ impl Sidecar {
             ("REDIS_ENCRYPTION_KEY", keys.encryption.clone()),
             ("SUPER_ADMIN_EMAIL", crate::world::ADMIN.to_owned()),
             ("SEKISHO_ENVOY_ADMIN", format!("http://{envoy_admin}")),
+            // Stories wait for its end.
+            ("SEKISHO_REFRESH_GRACE", "2".to_owned()),
             ("SEKISHO_DATA_DIR", folder.join("data").display().to_string()),
         ];
         Ok(Self {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a story may panic")]
 
+mod active_users;
 mod admin;
 mod audit;
 mod bans;
@@ -23,6 +24,7 @@ mod places;
 mod policy;
 mod protocols;
 mod provider;
+mod refresh;
 mod streams;
 mod stripping;
 mod table;
