@@ -48,9 +48,7 @@ impl Program for Sekisho {
     }
 
     fn doctor(&self, settings: &Settings, services: &Services) -> Doctor {
-        let (probe, registry) = (Arc::clone(&services.probe), Arc::clone(&services.registry));
-        let (keys, keysets) = (services.signing_keys.clone(), services.keysets.clone());
-        Doctor::new(probe, registry, keys, keysets, Arc::new(HttpWeb::default()), compose::round(settings))
+        Doctor::new(services.clone(), Arc::new(HttpWeb::default()), compose::round(settings))
     }
 
     fn openapi(&self) -> anyhow::Result<String> {

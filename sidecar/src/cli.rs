@@ -66,7 +66,7 @@ enum Command {
         #[arg(value_parser = Email::parse)]
         email: Email,
     },
-    /// The keys that sign tokens: list, add, rotate, retire.
+    /// The keys that sign tokens: list, add, rotate, retire; and the keys under which things are sealed.
     #[command(subcommand)]
     Keys(keys::Command),
     /// The audit trail: list, export, verify.
@@ -126,7 +126,12 @@ impl Exit {
     fn code(&self) -> u8 {
         match self {
             // A bad value is a matter of usage, wherever it is noticed.
-            Self::Failed(Failure::Invalid { .. } | Failure::ScopeNotHeld { .. } | Failure::NoEncryptionKey)
+            Self::Failed(
+                Failure::Invalid { .. }
+                | Failure::ScopeNotHeld { .. }
+                | Failure::NoEncryptionKey
+                | Failure::EncryptionKeyUnknown { .. },
+            )
             | Self::Misconfigured(_) => 2,
             Self::Failed(_) | Self::Broken(_) => 1,
             Self::NotReady => 3,

@@ -32,6 +32,7 @@ pub struct Settings {
     mesh: Mesh,
     redis_url: Secret,
     encryption_key: Option<Secret>,
+    other_encryption_keys: Vec<Secret>,
     database: Database,
     audit_retention: Duration,
     tokens: Tokens,
@@ -158,6 +159,7 @@ const KEYS: &[Key] = &[
     key("redis.host", "REDIS_HOST"),
     key("redis.port", "REDIS_PORT"),
     secret("redis.encryption_key", "REDIS_ENCRYPTION_KEY"),
+    secret("redis.other_encryption_keys", "SEKISHO_OTHER_ENCRYPTION_KEYS"),
     secret("database.url", "DATABASE_URL"),
     key("database.folder", "SEKISHO_DATA_DIR"),
     key("audit.retention_days", "SEKISHO_AUDIT_RETENTION_DAYS"),
@@ -208,11 +210,13 @@ impl Settings {
         let found = sources::collect(KEYS, yaml, env, &mut problems);
         let mut reader = Reader { keys: KEYS, found, problems };
         let listen = sections::listen(&mut reader);
+        let encryption_key = sections::encryption_key(&mut reader);
         let settings = Self {
             listen,
             mesh: sections::mesh(&mut reader),
             redis_url: sections::redis_url(&mut reader),
-            encryption_key: sections::encryption_key(&mut reader),
+            other_encryption_keys: sections::other_encryption_keys(&mut reader, encryption_key.as_ref()),
+            encryption_key,
             database: sections::database(&mut reader),
             audit_retention: sections::audit_retention(&mut reader),
             tokens: sections::tokens(&mut reader),
@@ -264,10 +268,16 @@ impl Settings {
         &self.redis_url
     }
 
-    /// The 32 bytes under which private keys are sealed before Redis keeps them, if there are any.
+    /// The 32 bytes under which secrets are sealed before a store keeps them, if there are any.
     #[must_use]
     pub fn encryption_key(&self) -> Option<&Secret> {
         self.encryption_key.as_ref()
+    }
+
+    /// Keys, 32 bytes each, under which nothing is sealed any more, or not yet: they open only.
+    #[must_use]
+    pub fn other_encryption_keys(&self) -> &[Secret] {
+        &self.other_encryption_keys
     }
 
     /// Where the database is.

@@ -52,6 +52,12 @@ pub enum FailPoint {
     AuditChanged,
     /// The trail: events are appended, and still in line.
     AuditAppended,
+    /// A rotation of encryption keys: a batch is sealed anew, the rest is not.
+    EncryptionBatch,
+    /// A rotation of encryption keys: everything is sealed anew, the canary is not.
+    EncryptionResealed,
+    /// A rotation of encryption keys: the canary is sealed anew, too, nobody was told.
+    EncryptionRotated,
     /// A poll is on record, the worker has no answer.
     PollRecorded,
     /// An activity report counts as taken, what it says is not written.
@@ -60,7 +66,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -84,6 +90,9 @@ impl FailPoint {
         Self::AuditOpened,
         Self::AuditChanged,
         Self::AuditAppended,
+        Self::EncryptionBatch,
+        Self::EncryptionResealed,
+        Self::EncryptionRotated,
         Self::PollRecorded,
         Self::ActivityTaken,
     ];
@@ -115,6 +124,9 @@ impl FailPoint {
             Self::AuditOpened => "audit.opened",
             Self::AuditChanged => "audit.changed",
             Self::AuditAppended => "audit.appended",
+            Self::EncryptionBatch => "encryption.batch",
+            Self::EncryptionResealed => "encryption.resealed",
+            Self::EncryptionRotated => "encryption.rotated",
             Self::PollRecorded => "poll.recorded",
             Self::ActivityTaken => "activity.taken",
         }

@@ -15,6 +15,7 @@ pub mod change;
 pub mod checks;
 pub mod clock;
 pub mod doctor;
+pub mod encryption;
 pub mod error;
 pub mod feed;
 pub mod installation;
@@ -33,6 +34,7 @@ use admins::Admins;
 use audit::trail::AuditTrail;
 use bans::Bans;
 use checks::Checks;
+use encryption::Encryption;
 use feed::Feed;
 use feed::mirror::Mirror;
 use feed::polls::Polls;
@@ -103,4 +105,6 @@ pub struct Services {
     pub trail: AuditTrail,
     /// Whether the database is ours to use.
     pub database: Database,
+    /// What is kept sealed, and under which keys.
+    pub encryption: Encryption,
 }

@@ -19,6 +19,8 @@ mod testing;
 mod configuration;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/encryption.rs"]
+mod encryption;
 #[path = "cli/explain.rs"]
 mod explain;
 // A release build has none.

@@ -84,7 +84,17 @@ impl Sidecar {
     /// # Errors
     /// It is not built, ends, or does not become ready.
     pub async fn start(&self) -> Result<()> {
-        let mut process = self.launch().await?;
+        self.start_with(&[]).await
+    }
+
+    /// The same, with `settings` besides its own, or instead of them, until it ends.
+    ///
+    /// # Errors
+    /// It is not built, ends, or does not become ready.
+    pub async fn start_with(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let mut command = self.command(&["serve"])?;
+        command.envs(settings.iter().copied());
+        let mut process = Process::start(&self.log_name(), &self.folder, command).await?;
         poll::until(&format!("sidecar {} is ready", self.name), poll::START, async || {
             process.still_runs()?;
             let answer = self.ops("/readyz").await?;
@@ -221,12 +231,17 @@ impl Sidecar {
     /// # Errors
     /// It is not built.
     pub async fn cli(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = tokio::process::Command::from(self.command(arguments)?);
-        command.output().await.context("cannot run the sidecar's command line")
+        self.cli_with(&[], arguments).await
     }
 
-    async fn launch(&self) -> Result<Process> {
-        Process::start(&self.log_name(), &self.folder, self.command(&["serve"])?).await
+    /// The same, with `settings` besides its own, or instead of them.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub async fn cli_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Result<Output> {
+        let mut command = tokio::process::Command::from(self.command(arguments)?);
+        command.envs(settings.iter().copied());
+        command.output().await.context("cannot run the sidecar's command line")
     }
 
     fn log_name(&self) -> String {

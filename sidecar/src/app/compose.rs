@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::keys::HttpKeys;
 use crate::config::{self, Settings};
 use crate::domain::admin::AdminRules;
-use crate::domain::seal::SealingKey;
+use crate::domain::seal::{SealingKey, SealingKeys};
 use crate::domain::strength::Strength;
 use crate::domain::token::{Lifetimes, Limits};
 use crate::service::Services;
@@ -22,6 +22,8 @@ use crate::service::bans::Bans;
 use crate::service::change::Changes;
 use crate::service::checks::Checks;
 use crate::service::doctor::Round;
+use crate::service::encryption::Encryption;
+use crate::service::encryption::canary::Canary;
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::census::Census;
@@ -37,6 +39,7 @@ use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
+use crate::service::signing_keys::sealed::PrivateParts;
 use crate::service::signing_keys::vault::Vault;
 use crate::service::tokens::issuer::Issuer;
 use crate::service::tokens::refresh::Shown;
@@ -93,6 +96,12 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         mirror.clone(),
         metrics.clone(),
     );
+    let installation = Arc::new(SqlInstallation::new(sql.clone()));
+    let canary = Canary::new(installation.clone(), sealing_keys(settings));
+    let announcements = Arc::new(RedisAnnouncements::new(redis.clone()));
+    let database = Database::new(installation, announcements, canary.clone());
+    let private_parts = Arc::new(PrivateParts::new(key_store.clone()));
+    let encryption = Encryption::new(sealing_keys(settings), canary, vec![private_parts], changes.clone());
     let polls = Polls::new(
         mirror.clone(),
         census.clone(),
@@ -129,7 +138,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         active_users: ActiveUsers::new(Arc::new(RedisActiveUsers::new(redis.clone())), feed.clone(), audit),
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
         reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()),
-        readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone()),
+        readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone(), database.clone()),
         feed,
         registry,
         mesh: Mesh::new(census),
@@ -139,10 +148,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         notices,
         metrics,
         trail: AuditTrail::new(journal, Arc::new(SqlTrail::new(sql.clone()))),
-        database: Database::new(
-            Arc::new(SqlInstallation::new(sql.clone())),
-            Arc::new(RedisAnnouncements::new(redis.clone())),
-        ),
+        database,
+        encryption,
     }
 }
 
@@ -163,7 +170,7 @@ fn signing_keys(
     mirror: &Mirror,
     changes: &Changes,
 ) -> (SigningKeys, Arc<RedisSigningKeys>, Vault) {
-    let vault = Vault::new(settings.encryption_key().and_then(|key| SealingKey::new(key.expose())));
+    let vault = Vault::new(sealing_keys(settings));
     let keys = Arc::new(RedisSigningKeys::new(redis.clone()));
     let (publisher, mirror, changes) = (publisher.clone(), mirror.clone(), changes.clone());
     let lifetimes = lifetimes(settings);
@@ -179,6 +186,13 @@ fn limits(settings: &Settings) -> Limits {
         grace_s: tokens.refresh_grace_s,
         family_max_s: tokens.refresh_max_age_s,
     }
+}
+
+/// The keys under which things are sealed, if there are any.
+fn sealing_keys(settings: &Settings) -> Option<SealingKeys> {
+    let key = |secret: &config::Secret| SealingKey::new(secret.expose());
+    let others = settings.other_encryption_keys().iter().filter_map(key).collect();
+    settings.encryption_key().and_then(key).map(|present| SealingKeys::new(present, others))
 }
 
 /// How long new tokens may live.

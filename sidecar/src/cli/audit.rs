@@ -68,7 +68,7 @@ impl From<Wanted> for Question {
 
 pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
     // An empty database somewhere else would look like a trail without events.
-    services.database.open().await?;
+    services.database.identify().await?;
     let trail = &services.trail;
     match command {
         Command::List { wanted, limit } => {

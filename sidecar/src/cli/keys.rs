@@ -11,9 +11,11 @@ use crate::domain::signing::ring::{Ring, When};
 use crate::domain::signing::{Algorithm, HS256, Kid, SigningKey, State, Successor};
 use crate::domain::time::UnixSeconds;
 use crate::service::Services;
+use crate::service::encryption::Lost;
 use crate::service::keysets::overview::Overview;
 use crate::service::signing_keys::{Patience, Rotated};
 
+mod encryption;
 mod sources;
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +52,13 @@ pub(super) enum Command {
         #[arg(long)]
         now: bool,
     },
+    /// Seal under the present `REDIS_ENCRYPTION_KEY` what is sealed under one of `SEKISHO_OTHER_ENCRYPTION_KEYS`. Sidecars
+    /// may serve meanwhile, if they have both keys. Can be cut off, and run again.
+    RotateEncryption {
+        /// The key before is lost for good: what is sealed under it stays closed.
+        #[arg(long)]
+        lost: bool,
+    },
 }
 
 pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
@@ -70,6 +79,12 @@ pub(super) async fn run(command: Command, services: &Services, output: &Output) 
             services.keysets.refresh(&source).await?;
             let done = || format!("the keys of {source} are fetched within a second; see `sekisho keys list`");
             output.result(done, || json!({"source": source}));
+        }
+        Command::RotateEncryption { lost } => {
+            // Whose canary that is must be certain.
+            services.database.identify().await?;
+            let lost = if lost { Lost::Accept } else { Lost::Refuse };
+            encryption::show(&services.encryption.rotate(lost, operator()).await?, output);
         }
         Command::Rotate { algorithm, now: at_once } => {
             let patience = if at_once { Patience::None } else { Patience::UntilKnown };

@@ -6,10 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
+use zeroize::Zeroizing;
 
 use super::reader::Reader;
 use super::{Admins, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
 use crate::domain::seal::KEY_BYTES;
+use crate::domain::seal::keys::OTHERS_MAX;
 use crate::domain::token::LIFE_MAX_S;
 
 /// Most tokens that somebody may be allowed to have: a list shows them at once.
@@ -59,20 +61,50 @@ pub(super) fn redis_url(reader: &mut Reader) -> Secret {
 
 /// 32 bytes, as 64 hex digits. The text is a secret, so no message holds it.
 pub(super) fn encryption_key(reader: &mut Reader) -> Option<Secret> {
-    let text = reader.text("redis.encryption_key")?.as_bytes();
+    let read = read_encryption_key(reader.text("redis.encryption_key")?);
+    read.map_err(|problem| reader.wrong("redis.encryption_key", problem)).ok()
+}
+
+/// As many of those, told apart by commas or line ends. `present` is the key that seals.
+pub(super) fn other_encryption_keys(reader: &mut Reader, present: Option<&Secret>) -> Vec<Secret> {
+    const PATH: &str = "redis.other_encryption_keys";
+    let texts = reader.text(PATH).unwrap_or_default().split([',', '\n', '\r']).map(str::trim);
+    let texts = Zeroizing::new(texts.filter(|text| !text.is_empty()).map(str::to_owned).collect::<Vec<_>>());
+    if !texts.is_empty() && reader.text("redis.encryption_key").is_none() {
+        reader.wrong(PATH, "needs REDIS_ENCRYPTION_KEY: these keys open only, and something has to seal");
+    }
+    if texts.len() > OTHERS_MAX {
+        reader.wrong(PATH, format!("has {} keys, more than {OTHERS_MAX}: drop those that nothing needs", texts.len()));
+    }
+    let mut keys: Vec<Secret> = Vec::new();
+    for (number, text) in (1..).zip(texts.iter()) {
+        match read_encryption_key(text) {
+            Err(problem) => reader.wrong(PATH, format!("key {number} {problem}")),
+            Ok(key) if Some(&key) == present => {
+                reader.wrong(PATH, format!("key {number} is the same as REDIS_ENCRYPTION_KEY; leave it out here"));
+            }
+            Ok(key) if keys.contains(&key) => reader.wrong(PATH, format!("key {number} is there twice")),
+            Ok(key) => keys.push(key),
+        }
+    }
+    keys
+}
+
+/// The key in `text`, or what is wrong with it.
+fn read_encryption_key(text: &str) -> Result<Secret, String> {
+    let text = text.as_bytes();
     let (digits, _) = text.as_chunks::<2>();
     let byte = |digits: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     // `from_str_radix` takes a sign, too.
     let is_hex = text.len() == 2 * KEY_BYTES && text.iter().all(u8::is_ascii_hexdigit);
     let key: Option<Vec<u8>> = if is_hex { digits.iter().map(byte).collect() } else { None };
     let Some(key) = key.map(Secret::new) else {
-        reader.wrong("redis.encryption_key", format!("is not 64 hex digits; make one with `{MAKE_ENCRYPTION_KEY}`"));
-        return None;
+        return Err(format!("is not 64 hex digits; make one with `{MAKE_ENCRYPTION_KEY}`"));
     };
     if key.expose().iter().collect::<BTreeSet<_>>().len() < DISTINCT_BYTES_MIN {
-        reader.wrong("redis.encryption_key", format!("can be guessed; make one with `{MAKE_ENCRYPTION_KEY}`"));
+        return Err(format!("can be guessed; make one with `{MAKE_ENCRYPTION_KEY}`"));
     }
-    Some(key)
+    Ok(key)
 }
 
 pub(super) fn database(reader: &mut Reader) -> Database {

@@ -150,6 +150,44 @@ fn an_encryption_key_is_64_hex_digits_and_never_told() {
 }
 
 #[test]
+fn other_encryption_keys_are_a_list_that_needs_a_present_key() {
+    let hex = |byte: u8| (byte..byte + 32).map(|byte| format!("{byte:02x}")).collect::<String>();
+    let parse_with = |present: Option<&str>, others: &str| {
+        let look_up = |name: &str| match name {
+            "SEKISHO_MESH_SECRET" => Some(MESH.to_owned()),
+            "JWT_SECRET" => Some(JWT.to_owned()),
+            "SEKISHO_OTHER_ENCRYPTION_KEYS" => Some(others.to_owned()),
+            "REDIS_ENCRYPTION_KEY" => present.map(str::to_owned),
+            _ => None,
+        };
+        Settings::parse(None, &look_up)
+    };
+    let (a, b, c) = (hex(1), hex(2), hex(3));
+    for (others, expected) in
+        [("", 0), (" ,\n", 0), (b.as_str(), 1), (&format!("{b},{c}"), 2), (&format!("\n{b} ,\r\n{c}\n"), 2)]
+    {
+        let settings = parse_with(Some(&a), others).unwrap();
+        assert_eq!(settings.other_encryption_keys().len(), expected, "{others:?}");
+    }
+    let nine: Vec<String> = (2..11).map(hex).collect();
+    for (present, others, expected) in [
+        (None, b.clone(), "needs REDIS_ENCRYPTION_KEY"),
+        (Some(&a), a.to_uppercase(), "key 1 is the same as REDIS_ENCRYPTION_KEY"),
+        (Some(&a), format!("{b},{c},{b}"), "key 3 is there twice"),
+        (Some(&a), format!("{b},0011"), "key 2 is not 64 hex digits"),
+        (Some(&a), "00".repeat(32), "key 1 can be guessed"),
+        (Some(&a), nine.join(","), "has 9 keys, more than 8"),
+    ] {
+        let problems = told(parse_with(present.map(String::as_str), &others));
+        assert_eq!(problems.len(), 1, "{expected}: {problems:?}");
+        assert!(problems[0].starts_with("SEKISHO_OTHER_ENCRYPTION_KEYS: "), "{problems:?}");
+        assert!(problems[0].contains(expected) && !problems[0].contains(&others), "{problems:?}");
+    }
+    let yaml = format!("redis: {{ encryption_key: '{a}', other_encryption_keys: ['{b}', '{c}'] }}");
+    assert_eq!(parse(Some(&yaml), &with_secrets(&[])).unwrap().other_encryption_keys().len(), 2);
+}
+
+#[test]
 fn a_file_is_checked_without_secrets_but_not_with_bad_ones() {
     assert!(Settings::check_file("node: a\n").is_empty());
     assert_eq!(Settings::check_file("mesh: { secret: short }\n").iter().count(), 1);

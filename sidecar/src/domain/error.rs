@@ -111,6 +111,17 @@ pub enum Failure {
         "private keys are kept sealed under REDIS_ENCRYPTION_KEY, which is not set; make one with `openssl rand -hex 32` and give it to every sidecar"
     )]
     NoEncryptionKey,
+    /// No key here opens what the other sidecars seal.
+    #[error("{complaint}")]
+    EncryptionKeyUnknown {
+        /// Which key does, and what to do.
+        complaint: String,
+    },
+    /// Somebody goes on sealing under another key.
+    #[error(
+        "others go on sealing under another key: see that REDIS_ENCRYPTION_KEY is the same on every sidecar, and try again"
+    )]
+    EncryptionOvertaken,
     /// The private part of the key that signs can't be had.
     #[error("tokens can't be signed: {cause}")]
     KeyClosed {
@@ -181,6 +192,8 @@ impl Failure {
             Self::KeySigns => Row(409, "key_signs", "Conflict"),
             Self::KeyNeeded { .. } => Row(409, "key_needed", "Conflict"),
             Self::TooManyKeys => Row(409, "too_many_keys", "Conflict"),
+            Self::EncryptionKeyUnknown { .. } => Row(409, "encryption_key_unknown", "Conflict"),
+            Self::EncryptionOvertaken => Row(409, "overtaken", "Conflict"),
             Self::NoEncryptionKey => Row(409, "no_encryption_key", "Conflict"),
             Self::TooLarge => Row(413, "too_large", "Content Too Large"),
             Self::NotJson => Row(415, "not_json", "Unsupported Media Type"),

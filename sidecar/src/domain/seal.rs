@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+pub mod keys;
+
+pub use keys::SealingKeys;
+
 /// Bytes of a nonce.
 pub const NONCE_BYTES: usize = 12;
 /// Bytes of a sealing key.
@@ -26,7 +30,7 @@ const KEY_ID_BYTES: usize = 8;
 const KEY_ID_LABEL: &[u8] = b"sekisho sealing key id v1";
 
 /// Which sealing key sealed a value. It tells nothing of the key.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SealingKeyId([u8; KEY_ID_BYTES]);
 
 impl fmt::Display for SealingKeyId {
@@ -45,6 +49,27 @@ impl fmt::Debug for SealingKeyId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sealed(String);
+
+impl Sealed {
+    /// What a store keeps under this text, sealed or not: only opening it tells.
+    #[must_use]
+    pub fn of_text(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As a store keeps it.
+    #[must_use]
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+
+    /// The key that it says it is sealed under; none if it is no sealed value.
+    #[must_use]
+    pub fn key_id(&self) -> Option<SealingKeyId> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.0).ok()?;
+        bytes.first_chunk().copied().map(SealingKeyId)
+    }
+}
 
 /// Why a value could not be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -165,6 +165,16 @@ impl State {
         }
     }
 
+    /// The same with its private part sealed anew; none if that is not kept.
+    #[must_use]
+    pub fn resealed(&self, sealed: Sealed) -> Option<Self> {
+        match self {
+            Self::Next { .. } => Some(Self::Next { sealed }),
+            Self::Signing { since, .. } => Some(Self::Signing { sealed, since: *since }),
+            Self::Verifying { .. } => None,
+        }
+    }
+
     /// Since when and until when it signed, as far as it did.
     #[must_use]
     pub fn signed(&self) -> (Option<UnixSeconds>, Option<UnixSeconds>) {

@@ -41,6 +41,20 @@ pub trait Journal: Send + Sync {
 
     /// Takes events that are in the trail out of the line.
     async fn forget(&self, places: &[String]) -> Result<(), StoreError>;
+
+    /// How much waits.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
+}
+
+/// How much waits in the journal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events in line for the trail.
+    pub waiting: u64,
+    /// For how long the first of them has waited, by the journal's clock.
+    pub oldest: Duration,
+    /// Events of changes whose outcome is not known yet.
+    pub open: u64,
 }
 
 /// An event in line.

@@ -8,11 +8,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::domain::strength::Strength;
+use crate::service::Services;
 use crate::service::change::Durability;
-use crate::service::feed::registry::Registry;
-use crate::service::keysets::Keysets;
-use crate::service::readiness::VitalsProbe;
-use crate::service::signing_keys::SigningKeys;
 
 pub mod verdict;
 
@@ -66,26 +63,16 @@ pub struct Round {
 /// Looks at everything.
 #[derive(Clone)]
 pub struct Doctor {
-    probe: Arc<dyn VitalsProbe>,
-    registry: Arc<dyn Registry>,
-    signing_keys: SigningKeys,
-    keysets: Keysets,
+    services: Services,
     web: Arc<dyn Web>,
     round: Round,
 }
 
 impl Doctor {
-    /// Looks by means of these.
+    /// Looks at these services, and by means of `web` at what is elsewhere.
     #[must_use]
-    pub fn new(
-        probe: Arc<dyn VitalsProbe>,
-        registry: Arc<dyn Registry>,
-        signing_keys: SigningKeys,
-        keysets: Keysets,
-        web: Arc<dyn Web>,
-        round: Round,
-    ) -> Self {
-        Self { probe, registry, signing_keys, keysets, web, round }
+    pub fn new(services: Services, web: Arc<dyn Web>, round: Round) -> Self {
+        Self { services, web, round }
     }
 
     /// What there is to say. `clock_ms` tells this machine's time, Unix milliseconds.
@@ -93,12 +80,17 @@ impl Doctor {
         let mut verdicts = self.examine_redis(clock_ms).await;
         verdicts.extend(self.round.secrets.iter().map(|(name, strength)| verdict::secret(name, strength)));
         verdicts.push(self.examine_signing_keys().await);
+        verdicts.extend(self.examine_database().await);
+        verdicts.push(match self.services.trail.backlog().await {
+            Ok(backlog) => verdict::backlog(&backlog),
+            Err(error) => verdict::unknown("audit events", &error),
+        });
         verdicts.push(self.examine_envoy().await);
-        verdicts.push(match self.registry.roll().await {
+        verdicts.push(match self.services.registry.roll().await {
             Ok(roll) => verdict::workers(&roll),
             Err(error) => verdict::unknown("filters", &error),
         });
-        match self.keysets.overview().await {
+        match self.services.keysets.overview().await {
             Ok(sources) => verdicts.extend(sources.iter().map(verdict::provider_keys)),
             Err(error) => verdicts.push(verdict::unknown("provider keys", &error)),
         }
@@ -113,21 +105,36 @@ impl Doctor {
 
     async fn examine_redis(&self, clock_ms: impl Fn() -> u64 + Send + Sync) -> Vec<Verdict> {
         let before = clock_ms();
-        match self.probe.vitals().await {
+        match self.services.probe.vitals().await {
             Ok(vitals) => verdict::redis(&vitals, before, clock_ms()),
             Err(error) => vec![verdict::unknown("redis", &error)],
         }
     }
 
     async fn examine_signing_keys(&self) -> Verdict {
-        let (ring, vitals) = tokio::join!(self.signing_keys.ring(), self.probe.vitals());
+        let (ring, vitals) = tokio::join!(self.services.signing_keys.ring(), self.services.probe.vitals());
         match ring {
             Ok(ring) => {
                 let durability = vitals.map_or(Durability::Unknown, |vitals| vitals.durability);
-                verdict::signing_keys(&ring, &self.signing_keys.closed(&ring), durability)
+                verdict::signing_keys(&ring, &self.services.signing_keys.closed(&ring), durability)
             }
             Err(error) => verdict::unknown("signing keys", &error),
         }
+    }
+
+    async fn examine_database(&self) -> Vec<Verdict> {
+        let encryption = &self.services.encryption;
+        let (examined, inventory) = tokio::join!(self.services.database.examine(), encryption.inventory());
+        let examined = match examined {
+            Ok(examined) => examined,
+            Err(error) => return vec![verdict::no_database(&error)],
+        };
+        let mut verdicts = verdict::database(&examined);
+        verdicts.push(match inventory {
+            Ok(places) => verdict::encryption(&encryption.canary().judge(examined.look.canary.as_ref()), &places),
+            Err(failure) => Verdict::new("encryption", Health::Fail, failure.to_string()),
+        });
+        verdicts
     }
 
     async fn examine_envoy(&self) -> Verdict {

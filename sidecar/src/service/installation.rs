@@ -1,17 +1,38 @@
-//! Which installation this is: sidecars that share a Redis must share a database as well. Otherwise each would keep half of
-//! the audit trail, and later half of the keys.
+//! Which installation this is: sidecars that share a Redis must share a database as well, and the keys under which things
+//! are sealed. Otherwise each would keep half of the audit trail, and what one seals the others could not open.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::domain::seal::Sealed;
+use crate::service::encryption::canary::Canary;
 use crate::service::error::StoreError;
 
-/// Knows the database's id.
+/// Knows the database as a whole.
 #[async_trait]
 pub trait Installation: Send + Sync {
     /// The id, which the first who asks draws.
     async fn id(&self) -> Result<String, StoreError>;
+
+    /// How the database is, without making or changing anything.
+    async fn look(&self) -> Result<Look, StoreError>;
+
+    /// The migrations that this program knows, in order.
+    fn migrations(&self) -> Vec<i64>;
+}
+
+/// How a database is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Whether it is there at all.
+    pub exists: bool,
+    /// The migrations that were run, in order.
+    pub applied: Vec<i64>,
+    /// Its id, if it has one yet.
+    pub id: Option<String>,
+    /// Its canary, if it has one.
+    pub canary: Option<Sealed>,
 }
 
 /// Where sidecars announce the database that they use.
@@ -19,28 +40,74 @@ pub trait Installation: Send + Sync {
 pub trait Announcements: Send + Sync {
     /// Announces `id`, unless another is announced already; the one that is.
     async fn announce(&self, id: &str) -> Result<String, StoreError>;
+
+    /// The one that is announced, if any is.
+    async fn announced(&self) -> Result<Option<String>, StoreError>;
 }
 
-/// Compares the two.
+/// How it stands with the database, as far as this sidecar knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not opened yet.
+    #[default]
+    Unopened,
+    /// It was opened, and is ours to use.
+    Ours,
+    /// It could not be opened: why.
+    Closed(String),
+}
+
+/// Compares what the database says of itself with what the other sidecars say.
 #[derive(Clone)]
 pub struct Database {
     installation: Arc<dyn Installation>,
     announcements: Arc<dyn Announcements>,
+    canary: Canary,
+    standing: Arc<Mutex<Standing>>,
+}
+
+/// Everything that a doctor wants to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// How it is.
+    pub look: Look,
+    /// The migrations that this program knows.
+    pub known: Vec<i64>,
+    /// The id that is announced.
+    pub announced: Option<String>,
 }
 
 impl Database {
-    /// The database, as it calls itself and as it is announced.
+    /// The database, as it calls itself and as it is announced, and its canary.
     #[must_use]
-    pub fn new(installation: Arc<dyn Installation>, announcements: Arc<dyn Announcements>) -> Self {
-        Self { installation, announcements }
+    pub fn new(installation: Arc<dyn Installation>, announcements: Arc<dyn Announcements>, canary: Canary) -> Self {
+        Self { installation, announcements, canary, standing: Arc::default() }
+    }
+
+    /// Opens the database, brings its tables up to date, announces it, and sees that the keys here open what is sealed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if one of the two can't be reached; [`StoreError::Unusable`] if the database is not ours to
+    /// use, another one is announced, or the keys here are the wrong ones.
+    pub async fn open(&self) -> Result<(), StoreError> {
+        if self.standing() == Standing::Ours {
+            return Ok(());
+        }
+        let opened = async {
+            self.identify().await?;
+            self.canary.check().await
+        };
+        let opened = opened.await;
+        let standing = opened.as_ref().map_or_else(|error| Standing::Closed(error.to_string()), |()| Standing::Ours);
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+        opened
     }
 
     /// Opens the database, brings its tables up to date, and announces it.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if one of the two can't be reached; [`StoreError::Unusable`] if the database is not ours to
-    /// use, or another one is announced.
-    pub async fn open(&self) -> Result<(), StoreError> {
+    /// As [`Self::open`], but for the keys.
+    pub async fn identify(&self) -> Result<(), StoreError> {
         let ours = self.installation.id().await?;
         let theirs = self.announcements.announce(&ours).await?;
         if theirs == ours {
@@ -51,5 +118,20 @@ impl Database {
              DATABASE_URL, or on one machine the same SEKISHO_DATA_DIR. If the other database is gone for good, delete the key \
              `sekisho:database` in Redis"
         )))
+    }
+
+    /// How it stands, without asking anybody.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the database is, and which one is announced. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// One of the two can't be reached.
+    pub async fn examine(&self) -> Result<Examined, StoreError> {
+        let (look, announced) = tokio::join!(self.installation.look(), self.announcements.announced());
+        Ok(Examined { look: look?, known: self.installation.migrations(), announced: announced? })
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::service::change::Durability;
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
+use crate::service::installation::{Database, Standing};
 
 /// What the store says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,9 @@ pub struct Report {
     pub checks: Vec<Finding>,
 }
 
+/// The finding about the database.
+pub const DATABASE: &str = "database";
+
 /// A sidecar whose copy of the feed is older than this is of no use to filters for long.
 const FEED_MAX_AGE: Duration = Duration::from_secs(2);
 
@@ -111,13 +115,14 @@ pub struct Readiness {
     mirror: Mirror,
     probe: Arc<dyn VitalsProbe>,
     notices: NoticeState,
+    database: Database,
 }
 
 impl Readiness {
-    /// Looks at the copy of the feed, the store, and the notices.
+    /// Looks at the copy of the feed, the store, the notices, and the database.
     #[must_use]
-    pub fn new(mirror: Mirror, probe: Arc<dyn VitalsProbe>, notices: NoticeState) -> Self {
-        Self { mirror, probe, notices }
+    pub fn new(mirror: Mirror, probe: Arc<dyn VitalsProbe>, notices: NoticeState, database: Database) -> Self {
+        Self { mirror, probe, notices, database }
     }
 
     /// How everything is.
@@ -125,6 +130,7 @@ impl Readiness {
         let mut checks = self.store().await;
         checks.push(self.feed());
         checks.push(self.notices());
+        checks.push(self.database());
         Report { ready: checks.iter().all(|check| check.ok || !check.required), checks }
     }
 
@@ -170,6 +176,19 @@ impl Readiness {
             }
         };
         Finding { name: "feed", ok, required: true, detail }
+    }
+
+    /// Nothing that filters need is in there.
+    fn database(&self) -> Finding {
+        let (ok, detail) = match self.database.standing() {
+            Standing::Ours => (true, "it is open".to_owned()),
+            Standing::Unopened => (false, "it is not open yet; audit events wait in Redis".to_owned()),
+            Standing::Closed(why) => {
+                tracing::debug!(why, "the database is not open");
+                (false, "it can't be used, and audit events wait in Redis: see this sidecar's log".to_owned())
+            }
+        };
+        Finding { name: DATABASE, ok, required: false, detail }
     }
 
     fn notices(&self) -> Finding {

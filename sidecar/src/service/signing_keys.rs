@@ -26,6 +26,7 @@ use crate::service::feed::mirror::Mirror;
 use crate::service::keysets::publish::Publisher;
 
 pub mod jwks;
+pub mod sealed;
 pub mod vault;
 
 use vault::{Closed, Vault};

@@ -125,6 +125,34 @@ impl Sql {
         };
         self.pool.get_or_try_init(opened).await
     }
+
+    /// The database as it is, to be looked at: nothing is made or changed. None if there is no file.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it can't be reached; [`StoreError::Unusable`] if a file is no database.
+    pub(super) async fn as_it_is(&self) -> Result<Option<Pool>, StoreError> {
+        if let Some(pool) = self.pool.get() {
+            return Ok(Some(pool.clone()));
+        }
+        match &*self.address {
+            Address::Sqlite(file) if !file.try_exists().map_err(StoreError::unavailable)? => Ok(None),
+            Address::Sqlite(file) => {
+                let options = SqliteConnectOptions::new().filename(file).busy_timeout(PATIENCE);
+                Ok(Some(Pool::Sqlite(sqlite_pool(options).await?)))
+            }
+            Address::Postgres(options) => Ok(Some(Pool::Postgres(postgres_pool(options).await?))),
+        }
+    }
+}
+
+async fn sqlite_pool(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(PATIENCE);
+    Ok(pool.connect_with(options).await?)
+}
+
+async fn postgres_pool(options: &PgConnectOptions) -> Result<PgPool, StoreError> {
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(PATIENCE);
+    Ok(pool.connect_with(options.clone().application_name("sekisho")).await?)
 }
 
 async fn open(address: &Address) -> Result<Pool, StoreError> {
@@ -141,20 +169,12 @@ async fn open(address: &Address) -> Result<Pool, StoreError> {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(PATIENCE)
                 .foreign_keys(true);
-            let pool = SqlitePoolOptions::new()
-                .max_connections(CONNECTIONS_MAX)
-                .acquire_timeout(PATIENCE)
-                .connect_with(options)
-                .await?;
+            let pool = sqlite_pool(options).await?;
             migrations::run(&pool).await?;
             Ok(Pool::Sqlite(pool))
         }
         Address::Postgres(options) => {
-            let pool = PgPoolOptions::new()
-                .max_connections(CONNECTIONS_MAX)
-                .acquire_timeout(PATIENCE)
-                .connect_with(options.as_ref().clone().application_name("sekisho"))
-                .await?;
+            let pool = postgres_pool(options).await?;
             migrations::run(&pool).await?;
             Ok(Pool::Postgres(pool))
         }

@@ -10,6 +10,7 @@ use reqwest::Method;
 use sekisho_sidecar::failpoint::FailPoint;
 use serde_json::json;
 
+use crate::encryption;
 use crate::signing_keys::{self, kid, mint, rotate};
 use crate::{DENY, NOTICED};
 
@@ -37,6 +38,11 @@ fn p8_a_sidecar_that_crashes_between_any_two_writes_loses_nothing() {
 /// Lets sidecar A crash at `point`, starts it again, and sees on every worker what has become of whom the
 /// crash concerned.
 async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
+    if let FailPoint::EncryptionBatch | FailPoint::EncryptionResealed | FailPoint::EncryptionRotated = point {
+        // No sidecar does that, but somebody at the command line.
+        encryption::cut_off(world, point).await?;
+        return Ok(Fate::LetIn);
+    }
     let user = somebody(world, point).await?;
     world.a.kill().await?;
     world.a.start_to_crash_at(point.word()).await?;
@@ -78,6 +84,9 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::KeysetEntered
         | FailPoint::AuditOpened
         | FailPoint::AuditChanged
+        | FailPoint::EncryptionBatch
+        | FailPoint::EncryptionResealed
+        | FailPoint::EncryptionRotated
         | FailPoint::ReconcilePut => {}
         FailPoint::UnbanRemoved
         | FailPoint::UnbanLifted
@@ -138,7 +147,10 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
             world.b.pause().await?;
             world.redis.command::<()>(&cmd("FLUSHALL")).await?;
         }
-        FailPoint::PollRecorded => {}
+        FailPoint::PollRecorded
+        | FailPoint::EncryptionBatch
+        | FailPoint::EncryptionResealed
+        | FailPoint::EncryptionRotated => {}
         // Polls and reports take turns between the sidecars. Where each poll is followed by one report, all
         // reports go to the same one; a ban makes for a poll more.
         FailPoint::ActivityTaken => {

@@ -6,6 +6,7 @@
 #![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a story may panic")]
 
 mod crowd;
+mod encryption;
 mod envoys;
 mod fail_points;
 mod hot_restart;

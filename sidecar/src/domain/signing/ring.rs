@@ -5,6 +5,7 @@ use sekisho_protocol::keyset::{Jwk, KEYS_MAX};
 
 use super::{Algorithm, Kid, SigningKey, State, needed_until};
 use crate::domain::error::Failure;
+use crate::domain::seal::Sealed;
 use crate::domain::time::UnixSeconds;
 
 /// The keys, the oldest first.
@@ -182,6 +183,14 @@ impl Ring {
         let retired = self.keys.iter().filter(|key| is_retired(&key.kid));
         let back: Vec<Dropped> = retired.map(|key| Dropped { kid: key.kid.clone(), decided_on: None }).collect();
         (!back.is_empty()).then(|| self.without(back))
+    }
+
+    /// Keeps private parts as `sealed` says, which are sealed anew; none if it says nothing of any.
+    #[must_use]
+    pub fn reseal(&self, sealed: impl Fn(&SigningKey) -> Option<Sealed>) -> Option<Update> {
+        let anew = |key: &SigningKey| Some(SigningKey { state: key.state.resealed(sealed(key)?)?, ..key.clone() });
+        let put: Vec<SigningKey> = self.keys.iter().filter_map(anew).collect();
+        (!put.is_empty()).then(|| self.with(put))
     }
 
     /// The key that signs, as it is when it does not any more; nothing if none does.

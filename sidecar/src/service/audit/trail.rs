@@ -9,7 +9,7 @@ use crate::domain::audit::{Action, By, Event, Outcome, Place, Question, Recorded
 use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
 use crate::failpoint::{FailPoint, reach};
-use crate::service::audit::Journal;
+use crate::service::audit::{Backlog, Journal};
 use crate::service::clock::now_ms;
 use crate::service::error::StoreError;
 
@@ -103,6 +103,14 @@ impl AuditTrail {
     /// The journal can't be reached.
     pub async fn close_abandoned(&self, begun_before_ms: u64) -> Result<usize, StoreError> {
         self.journal.close_abandoned(begun_before_ms).await
+    }
+
+    /// How much waits to be carried.
+    ///
+    /// # Errors
+    /// The journal can't be reached.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.journal.backlog().await
     }
 
     /// A part of the events that fit, the newest first.

@@ -11,8 +11,12 @@ use crate::service::error::StoreError;
 use crate::service::feed::registry::{Roll, Worker};
 use crate::service::keysets::overview::Overview;
 use crate::service::mesh::Condition;
-use crate::service::readiness::Vitals;
+use crate::service::readiness::{DATABASE, Vitals};
 use crate::service::signing_keys::ClosedKey;
+
+mod database;
+
+pub(super) use database::{backlog, database, encryption, no_database};
 
 /// Clocks may differ by so much, in milliseconds, before anything goes wrong.
 const SKEW_OK_MS: u64 = 1_000;
@@ -143,7 +147,7 @@ pub(super) fn signing_keys(ring: &Ring, closed: &[ClosedKey], durability: Durabi
         let is_needed = ring.signing().is_some_and(|key| closed.iter().any(|closed| closed.kid == key.kid));
         let status = if is_needed { Health::Fail } else { Health::Warn };
         let keys: Vec<String> = closed.iter().map(|closed| format!("{}: {}", closed.kid, closed.why)).collect();
-        let advice = "set REDIS_ENCRYPTION_KEY to what it was when the key was made, or let a new key sign with `sekisho keys rotate`";
+        let advice = "set REDIS_ENCRYPTION_KEY to what it was when the key was made, add that to SEKISHO_OTHER_ENCRYPTION_KEYS, or let a new key sign with `sekisho keys rotate`";
         return Verdict::new(NAME, status, format!("{counts}; {}; {advice}", keys.join("; ")));
     }
     if durability == Durability::Memory && !ring.keys().is_empty() {
@@ -281,6 +285,9 @@ pub(super) fn sidecar(
     if version != ours {
         let detail = format!("{node} at {url} is ready and runs {version}, but this is {ours}; let all run the same");
         return verdict(Health::Warn, detail);
+    }
+    if let Some(fault) = ready.checks.iter().find(|check| check.name == DATABASE && !check.ok) {
+        return verdict(Health::Warn, format!("{node} at {url} is ready, but of its database: {}", fault.detail));
     }
     verdict(Health::Ok, format!("{node} at {url} is ready and runs {version}"))
 }

@@ -9,14 +9,15 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::domain::error::Failure;
-use crate::domain::seal::{NONCE_BYTES, SealError, SealingKey};
+use crate::domain::seal::{SealError, SealingKeys};
 use crate::domain::signing::{Algorithm, Kid, SigningKey, State};
 use crate::domain::time::UnixSeconds;
+use crate::service::encryption;
 
 /// Makes and opens keys, if there is a key to seal them under.
 #[derive(Debug, Clone)]
 pub struct Vault {
-    sealing: Option<SealingKey>,
+    sealing: Option<SealingKeys>,
 }
 
 /// Why the private part of a key can't be had.
@@ -37,9 +38,9 @@ pub enum Closed {
 }
 
 impl Vault {
-    /// Seals under `sealing`. Without it no key can be made or opened.
+    /// Seals and opens under `sealing`. Without it no key can be made or opened.
     #[must_use]
-    pub fn new(sealing: Option<SealingKey>) -> Self {
+    pub fn new(sealing: Option<SealingKeys>) -> Self {
         Self { sealing }
     }
 
@@ -52,10 +53,7 @@ impl Vault {
         let internal = |cause: &dyn fmt::Display| Failure::Internal { cause: cause.to_string() };
         let kid = Kid::parse(&uuid::Uuid::now_v7().to_string())?;
         let pair = KeyPair::generate(algorithm, &kid);
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|error| internal(&error))?;
-        let record = SigningKey::sealed_for(&kid, algorithm);
-        let sealed = sealing.seal(&record, nonce, &pair.private()).map_err(|error| internal(&error))?;
+        let sealed = encryption::seal(sealing, &SigningKey::sealed_for(&kid, algorithm), &pair.private())?;
         let public = pair.public().map_err(|error| internal(&error))?;
         Ok(SigningKey { kid, algorithm, public, created_at: now, state: State::Next { sealed }, tokens_end: None })
     }
@@ -144,13 +142,13 @@ mod tests {
     };
 
     use super::*;
-    use crate::domain::seal::KEY_BYTES;
+    use crate::domain::seal::{KEY_BYTES, SealingKey};
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
     const BOTH: [Algorithm; 2] = [Algorithm::EdDsa, Algorithm::Es256];
 
     fn vault(byte: u8) -> Vault {
-        Vault::new(SealingKey::new(&[byte; KEY_BYTES]))
+        Vault::new(SealingKey::new(&[byte; KEY_BYTES]).map(SealingKeys::from))
     }
 
     #[test]

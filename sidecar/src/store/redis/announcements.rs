@@ -31,4 +31,8 @@ impl Announcements for RedisAnnouncements {
         let _: bool = redis.set_nx(KEY, id).await?;
         Ok(redis.get(KEY).await?)
     }
+
+    async fn announced(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.redis.shared().get(KEY).await?)
+    }
 }

@@ -4,10 +4,11 @@
 use async_trait::async_trait;
 use redis::{AsyncCommands, Script};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::RedisClient;
 use crate::domain::audit::{Event, Outcome};
-use crate::service::audit::{Journal, WAITING_MAX, Waiting};
+use crate::service::audit::{Backlog, Journal, WAITING_MAX, Waiting};
 use crate::service::error::StoreError;
 
 /// Hash: the id of an open event → the event, as JSON.
@@ -117,6 +118,27 @@ impl Journal for RedisJournal {
         let mut command = redis::cmd("XDEL");
         command.arg(LINE).arg(places);
         Ok(command.exec_async(&mut self.redis.shared()).await?)
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        type Entry = (String, Vec<(String, String)>);
+        let (open, waiting, first, (seconds, micros)): (u64, u64, Vec<Entry>, (u64, u64)) = redis::pipe()
+            .hlen(OPEN)
+            .xlen(LINE)
+            .cmd("XRANGE")
+            .arg(LINE)
+            .arg("-")
+            .arg("+")
+            .arg("COUNT")
+            .arg(1)
+            .cmd("TIME")
+            .query_async(&mut self.redis.shared())
+            .await?;
+        // An entry's id begins with the Unix millisecond in which it was put in line.
+        let since = first.first().and_then(|(place, _)| place.split('-').next()?.parse::<u64>().ok());
+        let now_ms = seconds * 1_000 + micros / 1_000;
+        let oldest = since.map_or(Duration::ZERO, |since| Duration::from_millis(now_ms.saturating_sub(since)));
+        Ok(Backlog { waiting, oldest, open })
     }
 }
 

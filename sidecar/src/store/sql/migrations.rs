@@ -15,6 +15,21 @@ use crate::service::error::StoreError;
 /// Every migration there ever was, in order. Never change one that was released.
 const ALL: [(i64, &str, &str); 1] = [(1, "audit", include_str!("../../../migrations/0001_audit.sql"))];
 
+/// The migrations that were run, in order.
+pub(super) const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+
+/// Whether a statement failed because no migration ever made its table.
+pub(super) fn is_no_table(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(reported) = error else { return false };
+    // PostgreSQL has a code for it (undefined_table), SQLite only words.
+    reported.code().as_deref() == Some("42P01") || reported.message().starts_with("no such table")
+}
+
+/// The versions of all migrations that this Sekisho knows.
+pub(super) fn known() -> Vec<i64> {
+    ALL.iter().map(|(version, ..)| *version).collect()
+}
+
 fn migrator() -> Migrator {
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)

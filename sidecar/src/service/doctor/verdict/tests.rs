@@ -12,6 +12,8 @@ use crate::domain::time::UnixSeconds;
 use crate::service::feed::registry::Presence;
 use crate::service::signing_keys::vault::{Closed, Vault};
 
+mod database;
+
 const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
 fn vitals() -> Vitals {
@@ -62,7 +64,7 @@ fn what_is_wrong_with_redis_is_said_and_what_to_do() {
 
 #[test]
 fn a_signing_key_that_cannot_be_opened_or_kept_is_named() {
-    let vault = Vault::new(SealingKey::new(&[1; KEY_BYTES]));
+    let vault = Vault::new(SealingKey::new(&[1; KEY_BYTES]).map(Into::into));
     let (signs, waits) = (vault.make(Algorithm::EdDsa, NOW).unwrap(), vault.make(Algorithm::Es256, NOW).unwrap());
     let sealed = signs.state.sealed().unwrap().clone();
     let signs = SigningKey { state: State::Signing { sealed, since: NOW }, ..signs };

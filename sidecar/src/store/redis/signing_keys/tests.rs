@@ -12,7 +12,7 @@ use crate::testing::RedisServer;
 const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
 fn make(algorithm: Algorithm) -> SigningKey {
-    Vault::new(SealingKey::new(&[1; KEY_BYTES])).make(algorithm, NOW).unwrap()
+    Vault::new(SealingKey::new(&[1; KEY_BYTES]).map(Into::into)).make(algorithm, NOW).unwrap()
 }
 
 /// A store in which this key signs.

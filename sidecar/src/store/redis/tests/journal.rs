@@ -1,13 +1,14 @@
 //! The journal: no event is lost or doubled on its way, whoever dies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::AsyncCommands;
 
 use super::raw;
 use crate::domain::audit::{Action, By, Event, Outcome};
 use crate::domain::error::Failure;
-use crate::service::audit::{Audit, Deed, Journal as _, WAITING_MAX};
+use crate::service::audit::{Audit, Backlog, Deed, Journal as _, WAITING_MAX};
 use crate::store::redis::journal::RedisJournal;
 use crate::testing::RedisServer;
 
@@ -100,4 +101,16 @@ async fn an_event_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(journal.waiting(100).await.unwrap().len(), 3);
     assert_eq!(line(&journal).await, [("a".to_owned(), Outcome::Done)]);
     assert_eq!(journal.close_abandoned(u64::MAX).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_with_how_long_the_first_of_it_has_waited() {
+    let server = RedisServer::start().await;
+    let journal = RedisJournal::new(server.client());
+    assert_eq!(journal.backlog().await.unwrap(), Backlog::default());
+    let _: String = raw(&server, &["XADD", "sekisho:{audit}:line", "1000-0", "event", "{}"]).await;
+    assert!(journal.close(&event("a", 1)).await.unwrap() && journal.open(&event("b", 2)).await.unwrap());
+    let backlog = journal.backlog().await.unwrap();
+    assert_eq!((backlog.waiting, backlog.open), (2, 1));
+    assert!(backlog.oldest > Duration::from_secs(1_000_000_000), "{backlog:?}");
 }
