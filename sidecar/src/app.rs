@@ -141,6 +141,8 @@ impl App {
             keysets: services.keysets.clone(),
             trail: services.trail.clone(),
             admins: services.admins.clone(),
+            idempotency: services.idempotency.clone(),
+            throttle: services.throttle.clone(),
             verifier: Arc::new(Verifier::new(settings.mesh().secret.expose())),
         })
     }

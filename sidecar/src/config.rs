@@ -8,6 +8,7 @@ use std::time::Duration;
 use sekisho_protocol::Email;
 
 use crate::domain::keyset::source::Source;
+use crate::domain::rate::PerMinute;
 
 mod key_sources;
 pub mod problem;
@@ -95,6 +96,8 @@ pub struct Tokens {
     pub refresh_grace_s: u64,
     /// How long after the first of them the last one ends of tokens that were exchanged one for the other, in seconds.
     pub refresh_max_age_s: u64,
+    /// How many one caller may ask for.
+    pub requests_per_minute: PerMinute,
 }
 
 /// Who is an admin by configuration.
@@ -172,6 +175,7 @@ const KEYS: &[Key] = &[
     key("tokens.per_user", "SEKISHO_TOKENS_PER_USER"),
     key("tokens.refresh_grace_s", "SEKISHO_REFRESH_GRACE"),
     key("tokens.refresh_max_age_s", "SEKISHO_REFRESH_MAX_AGE"),
+    key("tokens.requests_per_minute", "SEKISHO_TOKEN_REQUESTS_PER_MINUTE"),
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),

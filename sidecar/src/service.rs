@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod encryption;
 pub mod error;
 pub mod feed;
+pub mod idempotency;
 pub mod installation;
 pub mod keysets;
 pub mod logout;
@@ -25,6 +26,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod readiness;
 pub mod signing_keys;
+pub mod throttle;
 pub mod tokens;
 
 use acknowledgement::Acknowledgements;
@@ -41,6 +43,7 @@ use feed::polls::Polls;
 use feed::reconcile::Reconciler;
 use feed::registry::Registry;
 use feed::source::Records;
+use idempotency::Idempotency;
 use installation::Database;
 use keysets::Keysets;
 use logout::Logouts;
@@ -49,6 +52,7 @@ use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
 use signing_keys::SigningKeys;
 use signing_keys::jwks::Jwks;
+use throttle::Throttle;
 use tokens::Tokens;
 use tokens::refresh::Shown;
 
@@ -107,4 +111,8 @@ pub struct Services {
     pub database: Database,
     /// What is kept sealed, and under which keys.
     pub encryption: Encryption,
+    /// Calls that are carried out once, however often they are sent.
+    pub idempotency: Idempotency,
+    /// How often somebody may call.
+    pub throttle: Throttle,
 }

@@ -21,6 +21,13 @@ pub fn app_identity_key(mesh_secret: &[u8]) -> [u8; 32] {
     derive(mesh_secret, b"sekisho app identity v1")
 }
 
+/// The key under which sidecars seal the answers that they keep for calls with an `Idempotency-Key`: a new token is in
+/// one of them, and the store must not know it.
+#[must_use]
+pub fn kept_answer_key(mesh_secret: &[u8]) -> [u8; 32] {
+    derive(mesh_secret, b"sekisho kept answer v1")
+}
+
 /// The seed of the Ed25519 key (RFC 8032 §5.1.5) that signs assertions for upstreams which hold no secret.
 #[must_use]
 pub fn identity_ed25519_seed(mesh_secret: &[u8]) -> [u8; 32] {
@@ -72,7 +79,8 @@ mod tests {
         assert_ne!(app, app_identity_key(b"another mesh secret of thirty-two bytes!"));
         assert_eq!(app, app_identity_key(secret));
         let (seed, scalar) = (identity_ed25519_seed(secret), identity_p256_scalar(secret).unwrap());
-        assert_eq!([app, seed, scalar].iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
+        let kept = kept_answer_key(secret);
+        assert_eq!([app, kept, seed, scalar].iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
         assert_ne!(seed, identity_ed25519_seed(b"another mesh secret of thirty-two bytes!"));
         assert_eq!(Some(scalar), identity_p256_scalar(secret));
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sekisho_core::identity::key::published;
+use sekisho_protocol::keys::kept_answer_key;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::keys::HttpKeys;
@@ -30,6 +31,7 @@ use crate::service::feed::census::Census;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
+use crate::service::idempotency::Idempotency;
 use crate::service::installation::Database;
 use crate::service::keysets::Keysets;
 use crate::service::keysets::publish::Publisher;
@@ -41,6 +43,7 @@ use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::signing_keys::sealed::PrivateParts;
 use crate::service::signing_keys::vault::Vault;
+use crate::service::throttle::Throttle;
 use crate::service::tokens::issuer::Issuer;
 use crate::service::tokens::refresh::Shown;
 use crate::service::tokens::{Kept, Tokens};
@@ -49,11 +52,13 @@ use crate::store::redis::active_users::RedisActiveUsers;
 use crate::store::redis::activity::RedisActivity;
 use crate::store::redis::admins::RedisAdmins;
 use crate::store::redis::announcements::RedisAnnouncements;
+use crate::store::redis::answers::RedisAnswers;
 use crate::store::redis::bans::RedisBans;
 use crate::store::redis::feed::RedisFeed;
 use crate::store::redis::journal::RedisJournal;
 use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
+use crate::store::redis::rates::RedisRates;
 use crate::store::redis::records::RedisRecords;
 use crate::store::redis::signing_keys::RedisSigningKeys;
 use crate::store::redis::tokens::RedisTokens;
@@ -150,7 +155,15 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         trail: AuditTrail::new(journal, Arc::new(SqlTrail::new(sql.clone()))),
         database,
         encryption,
+        idempotency: idempotency(settings, redis),
+        throttle: Throttle::new(Arc::new(RedisRates::new(redis.clone())), tokens.requests_per_minute),
     }
+}
+
+/// Answers are sealed under a key that comes from the mesh secret, which every sidecar has and Redis never sees.
+fn idempotency(settings: &Settings, redis: &RedisClient) -> Idempotency {
+    let key = SealingKey::new(&kept_answer_key(settings.mesh().secret.expose()));
+    Idempotency::new(Arc::new(RedisAnswers::new(redis.clone())), key)
 }
 
 /// Where the database is.

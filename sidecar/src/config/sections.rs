@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::reader::Reader;
 use super::{Admins, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use crate::domain::rate::PerMinute;
 use crate::domain::seal::KEY_BYTES;
 use crate::domain::seal::keys::OTHERS_MAX;
 use crate::domain::token::LIFE_MAX_S;
@@ -139,7 +141,14 @@ pub(super) fn tokens(reader: &mut Reader) -> Tokens {
         per_user: usize::try_from(reader.number("tokens.per_user", 100, 1..=PER_USER_MAX)).unwrap_or(usize::MAX),
         refresh_grace_s: reader.number("tokens.refresh_grace_s", 300, 0..=86_400),
         refresh_max_age_s: reader.number("tokens.refresh_max_age_s", 31_536_000, 60..=LIFE_MAX_S),
+        requests_per_minute: requests_per_minute(reader),
     }
+}
+
+fn requests_per_minute(reader: &mut Reader) -> PerMinute {
+    let calls = reader.number("tokens.requests_per_minute", 30, 1..=1_000_000);
+    let calls = u32::try_from(calls).ok().and_then(NonZeroU32::new);
+    PerMinute(calls.unwrap_or(NonZeroU32::MIN))
 }
 
 pub(super) fn admins(reader: &mut Reader) -> Admins {

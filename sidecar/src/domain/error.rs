@@ -128,6 +128,32 @@ pub enum Failure {
         /// For the log and the command line only.
         cause: String,
     },
+    /// A browser sent the call for a page of another site (rule E7).
+    #[error("a browser sent this call from another site: {why}")]
+    CrossSite {
+        /// How it shows.
+        why: &'static str,
+    },
+    /// The same `Idempotency-Key` with another call.
+    #[error("this Idempotency-Key was used for another call; a new call needs a new one")]
+    IdempotencyKeyReused,
+    /// The call with this `Idempotency-Key` has not ended.
+    #[error("the call with this Idempotency-Key is still under way; send it again shortly")]
+    IdempotencyInProgress {
+        /// After so many seconds.
+        retry_after_s: u32,
+    },
+    /// The call was carried out; what it answered can't be told again.
+    #[error(
+        "the call with this Idempotency-Key was carried out, but its answer was not kept; look at what it came to before you make it anew with another key"
+    )]
+    IdempotencyAnswerLost,
+    /// More calls than one caller may make.
+    #[error("too many calls; try again in {retry_after_s} s")]
+    TooManyRequests {
+        /// After so many seconds.
+        retry_after_s: u32,
+    },
     /// No such address.
     #[error("there is nothing at this address")]
     NoSuchPath,
@@ -183,6 +209,7 @@ impl Failure {
             Self::NotExchangeable => Row(400, "not_exchangeable", "Bad Request"),
             Self::AlreadyExchanged => Row(409, "already_exchanged", "Conflict"),
             Self::FamilyTooOld { .. } => Row(403, "family_too_old", "Forbidden"),
+            Self::CrossSite { .. } => Row(403, "cross_site", "Forbidden"),
             Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
             Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
             Self::KeyNotFound => Row(404, "key_not_found", "Not Found"),
@@ -195,8 +222,12 @@ impl Failure {
             Self::EncryptionKeyUnknown { .. } => Row(409, "encryption_key_unknown", "Conflict"),
             Self::EncryptionOvertaken => Row(409, "overtaken", "Conflict"),
             Self::NoEncryptionKey => Row(409, "no_encryption_key", "Conflict"),
+            Self::IdempotencyInProgress { .. } => Row(409, "idempotency_in_progress", "Conflict"),
+            Self::IdempotencyAnswerLost => Row(409, "idempotency_answer_lost", "Conflict"),
             Self::TooLarge => Row(413, "too_large", "Content Too Large"),
             Self::NotJson => Row(415, "not_json", "Unsupported Media Type"),
+            Self::IdempotencyKeyReused => Row(422, "idempotency_key_reused", "Unprocessable Content"),
+            Self::TooManyRequests { .. } => Row(429, "too_many_requests", "Too Many Requests"),
             Self::Internal { .. } => Row(500, "internal", "Internal Server Error"),
             Self::KeyClosed { .. } => Row(503, "key_closed", "Service Unavailable"),
             Self::AuditFull => Row(503, "audit_full", "Service Unavailable"),
@@ -230,7 +261,13 @@ impl Failure {
     /// After how many seconds it is worth trying again, if it is.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
-        matches!(self, Self::Unavailable { .. }).then_some(1)
+        match self {
+            Self::Unavailable { .. } => Some(1),
+            Self::IdempotencyInProgress { retry_after_s } | Self::TooManyRequests { retry_after_s } => {
+                Some(*retry_after_s)
+            }
+            _ => None,
+        }
     }
 
     /// The media type of [`Self::body`].

@@ -2,17 +2,8 @@
 //! vouches for every caller. It believes nothing but the filter's signed assertion.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use tokio::time::timeout;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,11 +14,13 @@ use crate::service::active_users::ActiveUsers;
 use crate::service::admins::Admins;
 use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
+use crate::service::idempotency::Idempotency;
 use crate::service::keysets::Keysets;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
 use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
+use crate::service::throttle::Throttle;
 use crate::service::tokens::Tokens;
 
 pub mod admin_active_users;
@@ -41,18 +34,12 @@ pub mod answer;
 pub mod caller;
 pub mod document;
 pub mod jwks;
+pub mod manners;
 pub mod request;
 pub mod tokens;
 
 use answer::Refused;
 use caller::Verifier;
-
-/// Largest body that a call takes: every one is a few hundred bytes.
-const BODY_MAX_BYTES: usize = 64 * 1024;
-
-/// Longer than any call takes: a change waits 6 s for its turn and 30 s at most for its acknowledgement, and some look
-/// at every key of Redis, about a second for a million.
-const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -77,6 +64,10 @@ pub struct Api {
     pub trail: AuditTrail,
     /// Who may administer.
     pub admins: Admins,
+    /// Calls that are carried out once, however often they are sent.
+    pub idempotency: Idempotency,
+    /// How often somebody may call.
+    pub throttle: Throttle,
     /// Who calls.
     pub verifier: Arc<Verifier>,
 }
@@ -90,29 +81,12 @@ impl Api {
 /// The listener's routes.
 pub fn router(api: Api) -> Router {
     let (routes, _) = routes().split_for_parts();
-    routes
+    let routes = routes
         .route(document::PATH, axum::routing::get(document::openapi))
         .fallback(async || Refused(Failure::NoSuchPath))
         .method_not_allowed_fallback(async || Refused(Failure::MethodNotAllowed))
-        .with_state(api)
-        .layer(
-            ServiceBuilder::new()
-                .layer(CatchPanicLayer::custom(on_panic))
-                // Answers hold tokens and addresses; none is of use to a cache, unless it says so.
-                .layer(SetResponseHeaderLayer::if_not_present(
-                    header::CACHE_CONTROL,
-                    HeaderValue::from_static("no-store"),
-                ))
-                .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
-                .layer(middleware::from_fn_with_state(TIMEOUT, in_time)),
-        )
-}
-
-/// Gives up a call that is still not answered after `limit`: its body may never end. A change runs to its end.
-async fn in_time(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    let cause = || format!("a call was not answered within {} s", limit.as_secs());
-    let answered = timeout(limit, next.run(request)).await;
-    answered.unwrap_or_else(|_| Refused(Failure::Unavailable { cause: cause() }).into_response())
+        .with_state(api.clone());
+    manners::around(routes, &api)
 }
 
 fn routes() -> OpenApiRouter<Api> {
@@ -152,10 +126,6 @@ async fn health() -> Json<Health> {
 struct Health {
     /// Always `healthy`.
     status: &'static str,
-}
-
-fn on_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    Refused(Failure::Internal { cause: "a handler panicked".into() }).into_response()
 }
 
 #[cfg(test)]

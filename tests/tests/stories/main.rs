@@ -15,6 +15,7 @@ mod failure;
 mod identity;
 mod jwt;
 mod kill_switch;
+mod manners;
 mod observability;
 mod ordering;
 mod own_keys;

@@ -47,7 +47,9 @@ impl Modify for Bearer {
 /// The whole description.
 #[must_use]
 pub fn describe() -> Document {
-    super::routes().split_for_parts().1
+    let (_, mut document) = super::routes().split_for_parts();
+    super::manners::described::describe(&mut document);
+    document
 }
 
 /// The description as it stands in `docs/openapi.json`.

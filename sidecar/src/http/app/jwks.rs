@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use crate::domain::error::Failure;
 use crate::http::app::Api;
 use crate::http::app::answer::{Answer, Problem};
+use crate::http::app::manners::tags::is_known;
 
 /// A key is published long before it signs: five minutes of an older set refuse no token.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -28,36 +29,4 @@ pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Answer<R
     }
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"))];
     Ok((cached, json, document.body.clone()).into_response())
-}
-
-/// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2).
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = tags.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whoever_has_the_keys_already_is_told_so() {
-        for (sent, expected) in [
-            (vec![], false),
-            (vec!["\"a\""], true),
-            (vec!["W/\"a\""], true),
-            (vec!["\"b\", \"a\""], true),
-            (vec!["\"b\"", "\"a\""], true),
-            (vec!["*"], true),
-            (vec!["\"b\""], false),
-            (vec!["a"], false),
-        ] {
-            let mut headers = HeaderMap::new();
-            for value in &sent {
-                headers.append(header::IF_NONE_MATCH, value.parse().unwrap());
-            }
-            assert_eq!(is_known(&headers, "\"a\""), expected, "{sent:?}");
-        }
-    }
 }

@@ -21,6 +21,7 @@ mod bans;
 mod identity;
 mod keys;
 mod logout;
+mod manners;
 mod mesh;
 mod refresh;
 mod tokens;
@@ -49,12 +50,20 @@ impl World {
     }
 
     async fn with(settings: &[(&str, &str)]) -> Self {
-        let redis = RedisServer::start().await;
+        Self::on(RedisServer::start().await, settings)
+    }
+
+    fn on(redis: RedisServer, settings: &[(&str, &str)]) -> Self {
         let mut all = vec![("SUPER_ADMIN_EMAIL", ROOT), ("SEKISHO_ACK_TIMEOUT_MS", "100")];
         all.extend(settings);
         let settings = redis.settings(&all);
         let app = App::new(&settings, CancellationToken::new()).unwrap();
         Self { redis, services: app.services.clone(), router: app.api(&settings) }
+    }
+
+    /// Another sidecar on the same Redis.
+    fn neighbour(&self, settings: &[(&str, &str)]) -> Self {
+        Self::on(self.redis.neighbour(), settings)
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -202,7 +211,7 @@ async fn the_description_is_served_and_names_every_call() {
 
 #[tokio::test]
 async fn a_call_whose_body_never_ends_is_given_up() {
-    let limit = axum::middleware::from_fn_with_state(std::time::Duration::from_millis(20), super::in_time);
+    let limit = axum::middleware::from_fn_with_state(std::time::Duration::from_millis(20), super::manners::in_time);
     let router = Router::new().route("/", axum::routing::post(async |_: String| "read")).layer(limit);
     for (body, expected) in [
         (Body::from("whole"), StatusCode::OK),

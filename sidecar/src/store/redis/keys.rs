@@ -32,6 +32,12 @@ pub(crate) const KEYSET: &str = "sekisho:keyset:";
 pub(crate) const SIGNING_KEYS: &str = "sekisho:signing_keys";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
+/// + digest of a caller, in braces, so that its keys share a slot: sorted set, digest of an `Idempotency-Key` → when a
+///   call came with it first. Behind that `:` and the digest: hash of the call's `fingerprint`, of whoever carries it out
+///   (`claim`), or of its `answer`.
+pub(crate) const KEPT_ANSWERS: &str = "sekisho:answers:";
+/// + what is counted, `:` and digest of a caller: when the calls so far will all have counted off, in Unix microseconds.
+pub(crate) const RATE: &str = "sekisho:rate:";
 
 /// What the keys of a kind's records begin with, if it has records.
 pub(crate) fn record_prefix(kind: Kind) -> Option<&'static str> {

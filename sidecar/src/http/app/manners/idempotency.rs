@@ -1,0 +1,105 @@
+//! Carries a call with an `Idempotency-Key` out once, however often it is sent
+//! (draft-ietf-httpapi-idempotency-key-header).
+//!
+//! It counts for POST and PATCH; the other methods are idempotent by themselves (RFC 9110 §9.2.2). A caller whom nobody
+//! vouches for is refused by the handler, so nothing is remembered.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use zeroize::Zeroizing;
+
+use crate::domain::caller::Caller;
+use crate::domain::error::Failure;
+use crate::domain::idempotency::{Fingerprint, IdempotencyKey, KeptAnswer, Slot};
+use crate::http::app::Api;
+use crate::http::app::answer::Refused;
+use crate::http::app::manners::throttle;
+use crate::service::idempotency::{Begun, Claim};
+
+/// The request's header.
+pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says of an answer that it was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Carries a call out, or tells its answer again.
+pub async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if !matches!(*request.method(), Method::POST | Method::PATCH) || !request.headers().contains_key(KEY) {
+        return next.run(request).await;
+    }
+    let Ok(caller) = api.verifier.verify(request.headers(), api.now()) else { return next.run(request).await };
+    carried_out(&api, &caller, request, next).await.unwrap_or_else(|failure| Refused(failure).into_response())
+}
+
+async fn carried_out(api: &Api, caller: &Caller, request: Request, next: Next) -> Result<Response, Failure> {
+    let key = only_key(request.headers())?;
+    let (parts, body) = request.into_parts();
+    let body = read(Request::from_parts(parts.clone(), body)).await?;
+    let target = parts.uri.path_and_query().map_or(parts.uri.path(), |target| target.as_str());
+    let fingerprint = Fingerprint::of(caller, parts.method.as_str(), target, &body);
+    match api.idempotency.begin(Slot::new(caller, &key), &fingerprint).await? {
+        Begun::Answered(answer) => replayed(&answer),
+        Begun::Mine(claim) => {
+            let request = Request::from_parts(parts, Body::from(body));
+            // A client that goes away while it waits is one that will send the call again: it runs to its end.
+            let running = tokio::spawn(run(claim, request, next));
+            running.await.map_err(|error| Failure::Internal { cause: error.to_string() })
+        }
+    }
+}
+
+fn only_key(headers: &HeaderMap) -> Result<IdempotencyKey, Failure> {
+    let mut keys = headers.get_all(KEY).iter();
+    match (keys.next(), keys.next()) {
+        (Some(key), None) => IdempotencyKey::parse(key.as_bytes()),
+        _ => Err(Failure::invalid("Idempotency-Key", "must come once")),
+    }
+}
+
+async fn read(request: Request) -> Result<Bytes, Failure> {
+    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge,
+        _ => Failure::Body(rejection.body_text()),
+    })
+}
+
+async fn run(claim: Claim, request: Request, next: Next) -> Response {
+    let (parts, body) = claim.hold(next.run(request)).await.into_parts();
+    // Our own handler made it, whole and in memory.
+    let body = match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(body) => body,
+        Err(error) => {
+            claim.release().await;
+            return Refused(Failure::Internal { cause: error.to_string() }).into_response();
+        }
+    };
+    if KeptAnswer::is_final(parts.status.as_u16(), parts.headers.contains_key(header::RETRY_AFTER)) {
+        let body = Zeroizing::new(body.to_vec());
+        claim.keep(&KeptAnswer { status: parts.status.as_u16(), headers: texts(&parts.headers), body }).await;
+    } else {
+        claim.release().await;
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// The headers of an answer, without what was true of that moment only.
+fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+    let lasting = headers.iter().filter(|(name, _)| !throttle::FIELDS.contains(name));
+    lasting.filter_map(text).collect()
+}
+
+fn replayed(kept: &KeptAnswer) -> Result<Response, Failure> {
+    let status = StatusCode::from_u16(kept.status).map_err(|_| Failure::IdempotencyAnswerLost)?;
+    let mut answer = (status, Body::from(kept.body.to_vec())).into_response();
+    let headers = answer.headers_mut();
+    for (name, value) in &kept.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(answer)
+}
