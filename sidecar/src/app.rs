@@ -113,6 +113,16 @@ impl App {
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
         let (database, retention) = (services.database.clone(), settings.audit_retention());
         running.spawn(jobs::audit::run(database, services.trail.clone(), retention, self.closing.clone()));
+        self.start_webhooks(running);
+    }
+
+    fn start_webhooks(&self, running: &mut JoinSet<()>) {
+        let (database, webhooks) = (&self.services.database, &self.services.webhooks);
+        running.spawn(jobs::outbox::tidy(database.clone(), webhooks.clone(), self.closing.clone()));
+        for webhook in webhooks.all() {
+            let (database, webhooks) = (database.clone(), webhooks.clone());
+            running.spawn(jobs::outbox::run(database, webhooks, webhook.clone(), self.closing.clone()));
+        }
     }
 
     /// The routes of the `mesh` listener.
@@ -140,6 +150,7 @@ impl App {
             mesh: services.mesh.clone(),
             keysets: services.keysets.clone(),
             trail: services.trail.clone(),
+            webhooks: services.webhooks.clone(),
             admins: services.admins.clone(),
             idempotency: services.idempotency.clone(),
             throttle: services.throttle.clone(),

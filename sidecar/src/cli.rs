@@ -28,6 +28,7 @@ mod logout;
 mod mesh;
 mod output;
 mod token;
+mod webhook;
 
 use output::Output;
 
@@ -72,6 +73,9 @@ enum Command {
     /// The audit trail: list, export, verify.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Webhooks: list, show, test, retry.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
@@ -182,6 +186,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Audit(command) => audit::run(command, &program.connect(&load()?)?, output).await?,
+        Command::Webhook(command) => webhook::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Explain(arguments) => explain::run(&arguments, cli.config.as_deref(), output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,

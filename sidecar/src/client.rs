@@ -2,6 +2,7 @@
 
 pub mod keys;
 pub mod web;
+pub mod webhooks;
 
 /// The innermost cause: the outer ones only say that there was a request.
 fn reason(error: &reqwest::Error) -> String {

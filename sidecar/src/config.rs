@@ -9,13 +9,16 @@ use sekisho_protocol::Email;
 
 use crate::domain::keyset::source::Source;
 use crate::domain::rate::PerMinute;
+use crate::domain::webhook::Webhook;
 
+mod entry;
 mod key_sources;
 pub mod problem;
 mod reader;
 pub mod secret;
 mod sections;
 mod sources;
+mod webhooks;
 
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
@@ -39,6 +42,7 @@ pub struct Settings {
     tokens: Tokens,
     admins: Admins,
     key_sources: Vec<Source>,
+    webhooks: Vec<Webhook>,
     log: Log,
     node: String,
     doctor: Doctor,
@@ -180,6 +184,7 @@ const KEYS: &[Key] = &[
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),
     structure("key_sources", "SEKISHO_KEY_SOURCES"),
+    structure("webhooks", "SEKISHO_WEBHOOKS"),
     key("log.filter", "SEKISHO_LOG"),
     key("log.format", "SEKISHO_LOG_FORMAT"),
     key("node", "SEKISHO_NODE"),
@@ -226,6 +231,7 @@ impl Settings {
             tokens: sections::tokens(&mut reader),
             admins: sections::admins(&mut reader),
             key_sources: key_sources::read(&mut reader),
+            webhooks: webhooks::read(&mut reader),
             log: sections::log(&mut reader),
             node: sections::node(&mut reader, listen.ops),
             doctor: sections::doctor(&mut reader, listen.ops),
@@ -312,6 +318,12 @@ impl Settings {
     #[must_use]
     pub fn key_sources(&self) -> &[Source] {
         &self.key_sources
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub fn webhooks(&self) -> &[Webhook] {
+        &self.webhooks
     }
 
     /// What is logged, and how.

@@ -16,3 +16,4 @@ pub mod signing;
 pub mod strength;
 pub mod time;
 pub mod token;
+pub mod webhook;

@@ -58,6 +58,10 @@ pub enum FailPoint {
     EncryptionResealed,
     /// A rotation of encryption keys: the canary is sealed anew, too, nobody was told.
     EncryptionRotated,
+    /// A webhook: an event for it is this sidecar's to deliver, and not sent yet.
+    OutboxLeased,
+    /// A webhook: an event is delivered, and still in the outbox.
+    OutboxDelivered,
     /// A poll is on record, the worker has no answer.
     PollRecorded,
     /// An activity report counts as taken, what it says is not written.
@@ -66,7 +70,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -93,6 +97,8 @@ impl FailPoint {
         Self::EncryptionBatch,
         Self::EncryptionResealed,
         Self::EncryptionRotated,
+        Self::OutboxLeased,
+        Self::OutboxDelivered,
         Self::PollRecorded,
         Self::ActivityTaken,
     ];
@@ -127,6 +133,8 @@ impl FailPoint {
             Self::EncryptionBatch => "encryption.batch",
             Self::EncryptionResealed => "encryption.resealed",
             Self::EncryptionRotated => "encryption.rotated",
+            Self::OutboxLeased => "outbox.leased",
+            Self::OutboxDelivered => "outbox.delivered",
             Self::PollRecorded => "poll.recorded",
             Self::ActivityTaken => "activity.taken",
         }

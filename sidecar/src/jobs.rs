@@ -1,5 +1,5 @@
 //! What runs beside the listeners: following the feed, watching and reconciling the records, sweeping, surveying
-//! the filters, and looking after keys: the signing keys, and those of identity providers.
+//! the filters, looking after keys (the signing keys, and those of identity providers), and delivering events to webhooks.
 //!
 //! A job never ends by itself. What goes wrong is logged once, when it begins and when it is over.
 
@@ -12,6 +12,7 @@ pub mod active_users;
 pub mod audit;
 pub mod follow;
 pub mod keysets;
+pub mod outbox;
 pub mod reconcile;
 pub mod signing_keys;
 pub mod survey;

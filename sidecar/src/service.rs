@@ -28,6 +28,7 @@ pub mod readiness;
 pub mod signing_keys;
 pub mod throttle;
 pub mod tokens;
+pub mod webhooks;
 
 use acknowledgement::Acknowledgements;
 use active_users::ActiveUsers;
@@ -55,6 +56,7 @@ use signing_keys::jwks::Jwks;
 use throttle::Throttle;
 use tokens::Tokens;
 use tokens::refresh::Shown;
+use webhooks::Webhooks;
 
 /// Everything that can be asked for. Clones share their state.
 #[derive(Clone)]
@@ -115,4 +117,6 @@ pub struct Services {
     pub idempotency: Idempotency,
     /// How often somebody may call.
     pub throttle: Throttle,
+    /// Who is told of events.
+    pub webhooks: Webhooks,
 }

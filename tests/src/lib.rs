@@ -22,6 +22,7 @@ pub mod peers;
 pub mod poll;
 pub mod ports;
 pub mod process;
+pub mod receiver;
 pub mod redis_server;
 pub mod sidecar;
 pub mod story;

@@ -75,6 +75,11 @@ impl Sidecar {
         self.environment.push(("SEKISHO_CONFIG".to_owned(), file.to_string_lossy().into_owned()));
     }
 
+    /// From its next start on its environment says this, too.
+    pub fn set(&mut self, name: &str, value: String) {
+        self.environment.push((name.to_owned(), value));
+    }
+
     /// Its ports.
     #[must_use]
     pub fn ports(&self) -> Ports {

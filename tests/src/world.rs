@@ -16,6 +16,7 @@ use crate::envoy::configuration::Ports;
 use crate::folder::Folder;
 use crate::peers::Provider;
 use crate::peers::minted::SECRETS;
+use crate::receiver::Receiver;
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
 use crate::story::runtime;
@@ -112,6 +113,8 @@ pub struct World {
     pub keys: Keys,
     /// Whose keys the sidecars fetch, if the plan wants that.
     provider: Option<Provider>,
+    /// Who is told of events, if the plan wants that.
+    receiver: Option<Receiver>,
     client: Client,
     folder: Folder,
 }
@@ -141,6 +144,11 @@ impl World {
             a.read_settings(&file);
             b.read_settings(&file);
         }
+        let receiver = if plan.webhooks { Some(Receiver::start().await?) } else { None };
+        if let Some(receiver) = &receiver {
+            a.set("SEKISHO_WEBHOOKS", receiver.settings());
+            b.set("SEKISHO_WEBHOOKS", receiver.settings());
+        }
         links.add_to_sidecars(&plan, [a.ports().mesh, b.ports().mesh]).await?;
         if plan.sidecars == Sidecars::Running {
             tokio::try_join!(a.start(), b.start())?;
@@ -161,7 +169,8 @@ impl World {
         };
         let envoys = crew.start(ports).await?;
         let envoy = envoys.first().cloned().context("a world has at least one Envoy")?;
-        let world = Self { envoy, envoys, a, b, redis, links, upstream, keys, provider, client: Client::new(), folder };
+        let client = Client::new();
+        let world = Self { envoy, envoys, a, b, redis, links, upstream, keys, provider, receiver, client, folder };
         if plan.sidecars == Sidecars::Running {
             world.every_worker_has_its_snapshot().await?;
         }
@@ -180,6 +189,14 @@ impl World {
     /// The plan wants none.
     pub fn provider(&self) -> Result<&Provider> {
         self.provider.as_ref().context("there is no provider in this world")
+    }
+
+    /// Who is told of events.
+    ///
+    /// # Errors
+    /// The plan wants nobody.
+    pub fn receiver(&self) -> Result<&Receiver> {
+        self.receiver.as_ref().context("nobody is told of events in this world")
     }
 
     /// Waits until the registry of replicas names every worker with a snapshot.

@@ -7,6 +7,7 @@ use sekisho_protocol::keys::kept_answer_key;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::keys::HttpKeys;
+use crate::client::webhooks::HttpCourier;
 use crate::config::{self, Settings};
 use crate::domain::admin::AdminRules;
 use crate::domain::seal::{SealingKey, SealingKeys};
@@ -47,6 +48,7 @@ use crate::service::throttle::Throttle;
 use crate::service::tokens::issuer::Issuer;
 use crate::service::tokens::refresh::Shown;
 use crate::service::tokens::{Kept, Tokens};
+use crate::service::webhooks::Webhooks;
 use crate::store::redis::RedisClient;
 use crate::store::redis::active_users::RedisActiveUsers;
 use crate::store::redis::activity::RedisActivity;
@@ -66,6 +68,7 @@ use crate::store::redis::vitals::RedisVitals;
 use crate::store::redis::workers::RedisWorkers;
 use crate::store::sql::audit::SqlTrail;
 use crate::store::sql::installation::SqlInstallation;
+use crate::store::sql::outbox::SqlOutbox;
 use crate::store::sql::{Address, Sql};
 
 /// The services, over this Redis. Polls are no longer held once `closing` is cancelled.
@@ -82,6 +85,14 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let journal = Arc::new(RedisJournal::new(redis.clone()));
     let audit = Audit::new(journal.clone());
     let changes = Changes::new(acknowledgements.clone(), vitals.clone(), audit.clone());
+    let webhooks = Webhooks::new(
+        settings.webhooks().into(),
+        Arc::new(SqlOutbox::new(sql.clone())),
+        Arc::new(HttpCourier::default()),
+        changes.clone(),
+        audit.clone(),
+        metrics.clone(),
+    );
     let token_store = Arc::new(RedisTokens::new(redis.clone()));
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
     let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), changes.clone());
@@ -152,9 +163,10 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         mirror,
         notices,
         metrics,
-        trail: AuditTrail::new(journal, Arc::new(SqlTrail::new(sql.clone()))),
+        trail: AuditTrail::new(journal, Arc::new(SqlTrail::new(sql.clone()).telling(settings.webhooks().into()))),
         database,
         encryption,
+        webhooks,
         idempotency: idempotency(settings, redis),
         throttle: Throttle::new(Arc::new(RedisRates::new(redis.clone())), tokens.requests_per_minute),
     }

@@ -2,13 +2,13 @@
 //! everything that is wrong is told at its own path.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 
+use super::entry::Entry;
 use super::problem::Problems;
 use super::reader::Reader;
 use crate::domain::keyset::SourceName;
@@ -50,14 +50,7 @@ pub(super) fn read(reader: &mut Reader) -> Vec<Source> {
 
 /// The source that an entry describes, unless something is wrong with it.
 fn source(path: &str, entry: &Value, problems: &mut Problems) -> Option<Source> {
-    let Some(members) = entry.as_object() else {
-        problems.push(path, "is not a source with a `name`");
-        return None;
-    };
-    let mut entry = Entry { path, members, problems, is_sound: true };
-    for name in members.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
-        entry.wrong(name, format!("is not a setting of a source; there are {}", FIELDS.join(", ")));
-    }
+    let mut entry = Entry::new(path, entry, "source", &FIELDS, problems)?;
     let name = entry.name();
     let allow_http = entry.flag("allow_http");
     let place = entry.place(allow_http);
@@ -69,46 +62,9 @@ fn source(path: &str, entry: &Value, problems: &mut Problems) -> Option<Source> 
     is_sound.then_some(Source { name, place, refresh, refetch_interval, timeout })
 }
 
-struct Entry<'a> {
-    path: &'a str,
-    members: &'a Map<String, Value>,
-    problems: &'a mut Problems,
-    is_sound: bool,
-}
-
 impl Entry<'_> {
-    fn wrong(&mut self, field: &str, message: impl Into<String>) {
-        self.is_sound = false;
-        self.problems.push(format!("{}.{}", self.path, field.escape_debug()), message);
-    }
-
-    fn text(&mut self, field: &'static str) -> Option<String> {
-        let value = self.members.get(field)?;
-        if value.as_str().is_none_or(str::is_empty) {
-            self.wrong(field, "must be a text");
-        }
-        value.as_str().map(str::to_owned)
-    }
-
-    fn flag(&mut self, field: &'static str) -> bool {
-        let value = self.members.get(field);
-        if value.is_some_and(|value| !value.is_boolean()) {
-            self.wrong(field, "must be true or false");
-        }
-        value.and_then(Value::as_bool).unwrap_or_default()
-    }
-
-    fn number(&mut self, field: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
-        let Some(value) = self.members.get(field) else { return default };
-        let number = value.as_u64().filter(|number| range.contains(number));
-        if number.is_none() {
-            self.wrong(field, format!("`{value}` is not a whole number from {} to {}", range.start(), range.end()));
-        }
-        number.unwrap_or(default)
-    }
-
     fn name(&mut self) -> Option<SourceName> {
-        if !self.members.contains_key("name") {
+        if !self.has("name") {
             self.wrong("name", "is missing: what filters call the source");
             return None;
         }

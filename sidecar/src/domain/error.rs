@@ -154,6 +154,9 @@ pub enum Failure {
         /// After so many seconds.
         retry_after_s: u32,
     },
+    /// No webhook with this name.
+    #[error("there is no webhook with this name")]
+    WebhookNotFound,
     /// No such address.
     #[error("there is nothing at this address")]
     NoSuchPath,
@@ -213,6 +216,7 @@ impl Failure {
             Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
             Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
             Self::KeyNotFound => Row(404, "key_not_found", "Not Found"),
+            Self::WebhookNotFound => Row(404, "webhook_not_found", "Not Found"),
             Self::NoSuchPath => Row(404, "no_such_path", "Not Found"),
             Self::MethodNotAllowed => Row(405, "method_not_allowed", "Method Not Allowed"),
             Self::Overtaken { .. } | Self::KeysOvertaken => Row(409, "overtaken", "Conflict"),

@@ -22,6 +22,7 @@ use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::throttle::Throttle;
 use crate::service::tokens::Tokens;
+use crate::service::webhooks::Webhooks;
 
 pub mod admin_active_users;
 pub mod admin_audit;
@@ -30,6 +31,7 @@ pub mod admin_keys;
 pub mod admin_logout;
 pub mod admin_mesh;
 pub mod admin_tokens;
+pub mod admin_webhooks;
 pub mod answer;
 pub mod caller;
 pub mod document;
@@ -62,6 +64,8 @@ pub struct Api {
     pub keysets: Keysets,
     /// What was done, by whom.
     pub trail: AuditTrail,
+    /// Who is told of it.
+    pub webhooks: Webhooks,
     /// Who may administer.
     pub admins: Admins,
     /// Calls that are carried out once, however often they are sent.
@@ -111,6 +115,10 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_keys::list, admin_keys::add))
         .routes(routes!(admin_keys::rotate))
         .routes(routes!(admin_keys::retire))
+        .routes(routes!(admin_webhooks::list))
+        .routes(routes!(admin_webhooks::show))
+        .routes(routes!(admin_webhooks::test))
+        .routes(routes!(admin_webhooks::retry))
         .routes(routes!(jwks::show))
 }
 

@@ -94,6 +94,7 @@ impl Doctor {
             Ok(sources) => verdicts.extend(sources.iter().map(verdict::provider_keys)),
             Err(error) => verdicts.push(verdict::unknown("provider keys", &error)),
         }
+        verdicts.extend(self.examine_webhooks().await);
         for url in &self.round.sidecars {
             let url = url.trim_end_matches('/');
             let (ready, alive) = (format!("{url}/readyz"), format!("{url}/healthz"));
@@ -135,6 +136,16 @@ impl Doctor {
             Err(failure) => Verdict::new("encryption", Health::Fail, failure.to_string()),
         });
         verdicts
+    }
+
+    async fn examine_webhooks(&self) -> Vec<Verdict> {
+        if self.services.webhooks.all().is_empty() {
+            return Vec::new();
+        }
+        match self.services.webhooks.overview().await {
+            Ok(webhooks) => webhooks.iter().map(verdict::webhook).collect(),
+            Err(error) => vec![verdict::unknown_webhooks(&error)],
+        }
     }
 
     async fn examine_envoy(&self) -> Verdict {

@@ -19,6 +19,8 @@ use crate::service::activity::Taken;
 use crate::service::feed::mirror::Mirror;
 use crate::service::mesh::{Condition, Survey};
 
+mod webhooks;
+
 /// Most pairs of route and outcome that are counted apart; the rest is counted together.
 const MAX_OUTCOMES: usize = 2_000;
 /// Most bytes of a route's or an outcome's name as a label.
@@ -51,6 +53,7 @@ struct Inner {
     keyset_fetches: Family<FetchLabels, Counter>,
     keyset_keys: Family<SourceLabels, Gauge>,
     keyset_age: Family<SourceLabels, Gauge<f64, AtomicU64>>,
+    webhooks: webhooks::WebhookMetrics,
     outcomes: Mutex<BTreeSet<(String, String)>>,
 }
 
@@ -212,6 +215,7 @@ impl Default for Metrics {
             keyset_fetches: Family::default(),
             keyset_keys: Family::default(),
             keyset_age: Family::default(),
+            webhooks: webhooks::WebhookMetrics::default(),
             outcomes: Mutex::default(),
         };
         inner.register();
@@ -248,6 +252,7 @@ impl Inner {
         );
         self.register_mesh();
         self.register_keysets();
+        self.webhooks.register(&mut self.registry);
     }
 
     fn register_mesh(&mut self) {

@@ -19,6 +19,7 @@ use crate::service::error::StoreError;
 pub mod audit;
 pub mod installation;
 mod migrations;
+pub mod outbox;
 
 #[cfg(test)]
 mod tests;

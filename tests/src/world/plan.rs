@@ -70,6 +70,8 @@ pub struct Plan {
     pub envoy: fn(&mut Value) -> Result<()>,
     /// A provider whose keys the sidecars fetch, and whose tokens the filter accepts besides.
     pub provider: Option<KeySource>,
+    /// Whether there is a [`Receiver`](crate::receiver::Receiver) that the sidecars tell of events.
+    pub webhooks: bool,
 }
 
 impl Default for Plan {
@@ -86,6 +88,7 @@ impl Default for Plan {
             policy: |_| {},
             envoy: |_| Ok(()),
             provider: None,
+            webhooks: false,
         }
     }
 }

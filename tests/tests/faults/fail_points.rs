@@ -1,8 +1,11 @@
 //! A sidecar crashes at every place where a crash could lose something; it is started again, and nothing
 //! is lost.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use e2e::load::request;
+use e2e::receiver::GENERIC;
 use e2e::world::ADMIN;
 use e2e::{Answer, Plan, User, World, poll, story_in};
 use redis::cmd;
@@ -25,7 +28,7 @@ enum Fate {
 
 #[test]
 fn p8_a_sidecar_that_crashes_between_any_two_writes_loses_nothing() {
-    story_in(Plan::default(), async |world| {
+    story_in(Plan { webhooks: true, ..Plan::default() }, async |world| {
         for point in FailPoint::ALL {
             let outcome = crash_and_come_back(world, point).await;
             let fate = outcome.with_context(|| format!("fail point {}", point.word()))?;
@@ -94,6 +97,8 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::RestoreEntered
         | FailPoint::RestoreRecorded
         | FailPoint::AuditAppended
+        | FailPoint::OutboxLeased
+        | FailPoint::OutboxDelivered
         | FailPoint::PollRecorded
         | FailPoint::ActivityTaken => {
             world.ban_until_acknowledged(&world.b, &user).await?;
@@ -118,8 +123,8 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         FailPoint::BanRecorded | FailPoint::BanEntered | FailPoint::AuditOpened | FailPoint::AuditChanged => {
             drop(world.ban_at(&world.a, user).await);
         }
-        // Either sidecar carries events to the trail: A must be the only one. It may crash over this event or an earlier one.
-        FailPoint::AuditAppended => {
+        // Either sidecar carries events to the trail, and from there to webhooks: A must be the only one. It may crash over this event or an earlier one.
+        FailPoint::AuditAppended | FailPoint::OutboxLeased | FailPoint::OutboxDelivered => {
             world.b.kill().await?;
             drop(world.ban_at(&world.a, &world.user()).await);
         }
@@ -168,7 +173,9 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
 /// Starts again what does not run; what was cut off and may be half done is asked for again.
 async fn come_back(world: &World, point: FailPoint, user: &User) -> Result<Fate> {
     match point {
-        FailPoint::ReconcilePut | FailPoint::AuditAppended => world.b.start().await?,
+        FailPoint::ReconcilePut | FailPoint::AuditAppended | FailPoint::OutboxLeased | FailPoint::OutboxDelivered => {
+            world.b.start().await?;
+        }
         FailPoint::EpochBegun | FailPoint::RestoreEntered | FailPoint::RestoreRecorded => world.b.go_on().await?,
         _ => {}
     }
@@ -202,9 +209,32 @@ async fn is_on_record(world: &World, point: FailPoint, user: &User) -> Result<()
             })
             .await?;
         }
+        FailPoint::OutboxLeased => everything_is_told(world).await.map(drop)?,
+        FailPoint::OutboxDelivered => {
+            let ids = everything_is_told(world).await?;
+            let distinct: BTreeSet<&String> = ids.iter().collect();
+            ensure!(distinct.len() < ids.len(), "what was delivered and not noted is delivered again: {ids:?}");
+        }
         _ => {}
     }
     Ok(())
+}
+
+/// Waits until each ban that is in the trail was told, and nothing more is to be; the ids of all messages.
+async fn everything_is_told(world: &World) -> Result<Vec<String>> {
+    let path = "/api/admin/audit?action=ban.given&limit=10000";
+    poll::until("every ban is told", 2 * NOTICED, async || {
+        let trail = world.call_at(&world.a, ADMIN, Method::GET, path, None).await?.json_with(200)?;
+        let ids: Vec<String> = world.receiver()?.taken(GENERIC)?.into_iter().filter_map(|told| told.id).collect();
+        let events = trail["events"].as_array().context("no events")?;
+        let missing = events.iter().filter(|event| !ids.iter().any(|id| event["id"] == id.as_str())).count();
+        let webhooks =
+            world.call_at(&world.a, ADMIN, Method::GET, "/api/admin/webhooks", None).await?.json_with(200)?;
+        let waiting = webhooks["webhooks"].as_array().context("no webhooks")?.iter().any(|one| one["waiting"] != 0);
+        ensure!(missing == 0 && !waiting, "{missing} bans are not told: {webhooks}");
+        Ok(ids)
+    })
+    .await
 }
 
 async fn unban(world: &World, user: &User) -> Result<Answer> {

@@ -30,6 +30,7 @@ mod streams;
 mod stripping;
 mod table;
 mod token_api;
+mod webhooks;
 
 use e2e::{Plan, Shared};
 

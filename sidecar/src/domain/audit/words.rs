@@ -61,6 +61,15 @@ pub enum Action {
     /// Old events were dropped, as the retention says.
     #[serde(rename = "audit.pruned")]
     AuditPruned,
+    /// A webhook was sent a test.
+    #[serde(rename = "webhook.tested")]
+    WebhookTested,
+    /// What was given up is sent to a webhook again.
+    #[serde(rename = "webhook.retried")]
+    WebhookRetried,
+    /// Events for a webhook were given up: it took none of them.
+    #[serde(rename = "webhook.given_up")]
+    WebhookGivenUp,
 }
 
 /// How much an event matters.
@@ -126,7 +135,7 @@ impl From<&Failure> for Outcome {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::BanGiven,
         Self::BanLifted,
         Self::TokenIssued,
@@ -145,6 +154,9 @@ impl Action {
         Self::EncryptionRotated,
         Self::AccessRefused,
         Self::AuditPruned,
+        Self::WebhookTested,
+        Self::WebhookRetried,
+        Self::WebhookGivenUp,
     ];
 
     /// Its word. Never change one: people filter by it.
@@ -169,6 +181,9 @@ impl Action {
             Self::EncryptionRotated => "encryption.rotated",
             Self::AccessRefused => "access.refused",
             Self::AuditPruned => "audit.pruned",
+            Self::WebhookTested => "webhook.tested",
+            Self::WebhookRetried => "webhook.retried",
+            Self::WebhookGivenUp => "webhook.given_up",
         }
     }
 
@@ -178,7 +193,7 @@ impl Action {
         match self {
             Self::TokenIssued | Self::TokenRefreshed | Self::ActiveUsersCleaned | Self::AuditPruned => Severity::Info,
             Self::TokenReused => Severity::Critical,
-            Self::AccessRefused => Severity::Warning,
+            Self::AccessRefused | Self::WebhookGivenUp => Severity::Warning,
             Self::BanGiven
             | Self::BanLifted
             | Self::TokenRevoked
@@ -190,7 +205,9 @@ impl Action {
             | Self::SigningKeyAdded
             | Self::SigningKeyRotated
             | Self::SigningKeyRetired
-            | Self::EncryptionRotated => Severity::Notice,
+            | Self::EncryptionRotated
+            | Self::WebhookTested
+            | Self::WebhookRetried => Severity::Notice,
         }
     }
 }

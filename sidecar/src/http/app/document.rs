@@ -25,6 +25,7 @@ pub const PATH: &str = "/api/openapi.json";
         (name = "tokens", description = "A caller's own tokens"),
         (name = "admin", description = "For administrators"),
         (name = "keys", description = "The keys with which tokens are signed; only the super admin changes them"),
+        (name = "webhooks", description = "Who is told of events"),
         (name = "health", description = "For health checks")
     )
 )]

@@ -25,6 +25,7 @@ mod manners;
 mod mesh;
 mod refresh;
 mod tokens;
+mod webhooks;
 
 /// An address with what makes paths hard.
 const ANN: &str = "ann+test@x.org";

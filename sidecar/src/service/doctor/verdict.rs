@@ -13,6 +13,7 @@ use crate::service::keysets::overview::Overview;
 use crate::service::mesh::Condition;
 use crate::service::readiness::{DATABASE, Vitals};
 use crate::service::signing_keys::ClosedKey;
+use crate::service::webhooks;
 
 mod database;
 
@@ -133,6 +134,31 @@ pub(super) fn secret(name: &'static str, strength: &Strength) -> Verdict {
         return Verdict::new(name, Health::Warn, format!("{length} bytes are fewer than 32; {make}"));
     }
     Verdict::new(name, Health::Ok, format!("{length} bytes, nothing speaks against them"))
+}
+
+/// The database that knows how webhooks stand could not be asked.
+pub(super) fn unknown_webhooks(error: &StoreError) -> Verdict {
+    Verdict::new("webhooks", Health::Fail, format!("{error}; see DATABASE_URL or SEKISHO_DATA_DIR"))
+}
+
+/// A webhook: what was given up is lost in a week, unless somebody looks after it.
+pub(super) fn webhook(webhooks::Overview { webhook, standing }: &webhooks::Overview) -> Verdict {
+    let (name, host) = (&webhook.name, webhook.target.host());
+    let failure = standing.last_failure.as_deref().unwrap_or("no attempt failed").escape_debug().to_string();
+    let (status, detail) = match standing {
+        standing if standing.given_up > 0 => {
+            let count = standing.given_up;
+            (
+                Health::Warn,
+                format!("{count} events were given up ({failure}); repair it, then: sekisho webhook retry {name}"),
+            )
+        }
+        standing if standing.last_failure_at_ms > standing.last_success_at_ms => {
+            (Health::Warn, format!("the last attempt failed ({failure}), and {} events wait", standing.waiting))
+        }
+        standing => (Health::Ok, format!("{} events wait", standing.waiting)),
+    };
+    Verdict::new("webhook", status, format!("{name} ({host}): {detail}"))
 }
 
 /// The keys that sign tokens: this machine must be able to open those that sign or will, and Redis to keep them.

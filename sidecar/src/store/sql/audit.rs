@@ -1,11 +1,15 @@
 //! The trail of audit events, in SQL.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 
+use super::outbox::fill::{Filling, fill};
 use super::{Sql, begin_write, on_pool};
 use crate::domain::audit::chain::{ChainHash, Columns, End, Link};
 use crate::domain::audit::{Action, Event, Outcome, Place, Question, Recorded, Severity};
+use crate::domain::webhook::Webhook;
 use crate::service::audit::trail::{Ends, Pruned, Trail};
 use crate::service::error::StoreError;
 
@@ -24,13 +28,20 @@ const DELETE: &str = "DELETE FROM audit_events WHERE seq <= $1";
 #[derive(Clone)]
 pub struct SqlTrail {
     sql: Sql,
+    outbox: Filling,
 }
 
 impl SqlTrail {
     /// The trail in this database.
     #[must_use]
     pub fn new(sql: Sql) -> Self {
-        Self { sql }
+        Self { sql, outbox: Filling::default() }
+    }
+
+    /// The same; what is appended is put into the outbox for these webhooks.
+    #[must_use]
+    pub fn telling(self, webhooks: Arc<[Webhook]>) -> Self {
+        Self { outbox: Filling::new(webhooks), ..self }
     }
 }
 
@@ -49,7 +60,7 @@ impl Trail for SqlTrail {
         let pool = self.sql.pool().await?;
         Ok(begin_write!(pool, |transaction| {
             let (seq, hash): (i64, String) = sqlx::query_as(TAKE_HEAD).fetch_one(&mut *transaction).await?;
-            let mut head = end(seq, &hash)?;
+            let (mut head, mut appended) = (end(seq, &hash)?, Vec::new());
             for event in events {
                 let body = serde_json::to_string(event).map_err(|error| StoreError::corrupt(&event.id, error))?;
                 let (next, columns) = (head.after(&body), event.columns());
@@ -62,15 +73,17 @@ impl Trail for SqlTrail {
                     .bind(columns.actor)
                     .bind(columns.target)
                     .bind(columns.outcome)
-                    .bind(body)
+                    .bind(&body)
                     .bind(next.hash.to_string())
                     .execute(&mut *transaction)
                     .await?;
                 // One that was appended before is in the trail already: a sidecar ended before it could say so.
                 if inserted.rows_affected() > 0 {
                     head = next;
+                    appended.push((event, body));
                 }
             }
+            fill!(transaction, self.outbox, &appended);
             let moved = sqlx::query(MOVE_END).bind("head").bind(number(head.seq)?).bind(head.hash.to_string());
             moved.execute(&mut *transaction).await?;
             head

@@ -13,7 +13,10 @@ use sqlx::{Acquire, SqlSafeStr as _};
 use crate::service::error::StoreError;
 
 /// Every migration there ever was, in order. Never change one that was released.
-const ALL: [(i64, &str, &str); 1] = [(1, "audit", include_str!("../../../migrations/0001_audit.sql"))];
+const ALL: [(i64, &str, &str); 2] = [
+    (1, "audit", include_str!("../../../migrations/0001_audit.sql")),
+    (2, "outbox", include_str!("../../../migrations/0002_outbox.sql")),
+];
 
 /// The migrations that were run, in order.
 pub(super) const APPLIED: &str = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";

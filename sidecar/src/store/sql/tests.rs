@@ -7,6 +7,7 @@ use crate::test_postgres;
 
 mod audit;
 mod installation;
+mod outbox;
 
 /// A database of each kind, each new and empty.
 async fn databases() -> Vec<Database> {
