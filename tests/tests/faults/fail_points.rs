@@ -13,9 +13,8 @@ use reqwest::Method;
 use sekisho_sidecar::failpoint::FailPoint;
 use serde_json::json;
 
-use crate::encryption;
 use crate::signing_keys::{self, kid, mint, rotate};
-use crate::{DENY, NOTICED};
+use crate::{DENY, NOTICED, encryption, exchanges};
 
 /// What somebody is after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +43,10 @@ async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
     if let FailPoint::EncryptionBatch | FailPoint::EncryptionResealed | FailPoint::EncryptionRotated = point {
         // No sidecar does that, but somebody at the command line.
         encryption::cut_off(world, point).await?;
+        return Ok(Fate::LetIn);
+    }
+    if exchanges::concerns(point) {
+        exchanges::cut_off(world, point).await?;
         return Ok(Fate::LetIn);
     }
     let user = somebody(world, point).await?;
@@ -79,6 +82,12 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
     match point {
         FailPoint::BanRecorded
         | FailPoint::BanEntered
+        | FailPoint::TokenReserved
+        | FailPoint::TokenInserted
+        | FailPoint::ExchangeNoted
+        | FailPoint::ExchangeJoined
+        | FailPoint::FamilyMarked
+        | FailPoint::FamilyRevoked
         | FailPoint::TokenRecorded
         | FailPoint::TokenEntered
         | FailPoint::NotBeforeRecorded
@@ -155,7 +164,13 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         FailPoint::PollRecorded
         | FailPoint::EncryptionBatch
         | FailPoint::EncryptionResealed
-        | FailPoint::EncryptionRotated => {}
+        | FailPoint::EncryptionRotated
+        | FailPoint::TokenReserved
+        | FailPoint::TokenInserted
+        | FailPoint::ExchangeNoted
+        | FailPoint::ExchangeJoined
+        | FailPoint::FamilyMarked
+        | FailPoint::FamilyRevoked => {}
         // Polls and reports take turns between the sidecars. Where each poll is followed by one report, all
         // reports go to the same one; a ban makes for a poll more.
         FailPoint::ActivityTaken => {

@@ -8,6 +8,7 @@
 mod crowd;
 mod encryption;
 mod envoys;
+mod exchanges;
 mod fail_points;
 mod hot_restart;
 mod pushes;

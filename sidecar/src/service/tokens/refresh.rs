@@ -266,12 +266,14 @@ impl Tokens {
     async fn revoke_family(&self, family: &str, now: UnixSeconds) -> Result<(), Failure> {
         let members = self.exchanges.seal_family(family).await?;
         reach(FailPoint::FamilyMarked);
-        let mut alive = Vec::new();
+        let (mut alive, mut target) = (Vec::new(), None);
         for id in &members {
-            let token = self.store.find(&TokenId::parse(id)?).await?;
-            alive.extend(token.filter(|token| token.status(now) == Status::Active).map(|token| token.record));
+            let Some(token) = self.store.find(&TokenId::parse(id)?).await? else { continue };
+            target = Some(token.record.user_email.clone());
+            if token.status(now) == Status::Active {
+                alive.push(token.record);
+            }
         }
-        let target = alive.first().map(|record| record.user_email.clone());
         let deed = Deed { action: Action::TokenReused, by: By::system("refresh"), target };
         let (this, family) = (self.clone(), family.to_owned());
         let change = async move {

@@ -2,7 +2,8 @@
 -- KEYS: the token's exchange. ARGV: family, good until, now, until when this is remembered, how often at most.
 local good_until = tonumber(redis.call('HGET', KEYS[1], 'good_until'))
 if good_until and good_until <= tonumber(ARGV[3]) then
-  return 0
+  -- Its end came, and nobody revoked it: an exchange that was cut short. It begins anew.
+  good_until = nil
 end
 if redis.call('HINCRBY', KEYS[1], 'count', 1) > tonumber(ARGV[5]) then
   return 0

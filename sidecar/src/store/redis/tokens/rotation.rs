@@ -59,10 +59,15 @@ impl Exchanges for RedisTokens {
     }
 
     async fn note(&self, exchange: &Exchange) -> Result<Option<UnixSeconds>, StoreError> {
+        let mut redis = self.client.shared();
+        let ends: Option<u64> = redis.zscore(RETIRING, &exchange.old).await?;
+        if ends.is_some_and(|ends| ends <= exchange.now.get()) {
+            return Ok(None);
+        }
         let mut call = NOTE.key(exchange_key(&exchange.old));
         call.arg(&exchange.family).arg(exchange.good_until.get()).arg(exchange.now.get());
         call.arg(exchange.until.get()).arg(EXCHANGES_MAX);
-        let good_until: u64 = call.invoke_async(&mut self.client.shared()).await?;
+        let good_until: u64 = call.invoke_async(&mut redis).await?;
         Ok((good_until > 0).then_some(UnixSeconds(good_until)))
     }
 

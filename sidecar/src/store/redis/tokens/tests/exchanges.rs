@@ -24,7 +24,12 @@ async fn a_token_is_exchanged_a_few_times_until_its_grace_time_is_over() {
     }
     assert_eq!(tokens.note(&exchange("a", "b", now.plus(9))).await.unwrap(), None);
     assert!(tokens.note(&exchange("z", "y", now)).await.unwrap().is_some());
+    tokens.retire_at("z", now.plus(30)).await.unwrap();
+    assert!(tokens.note(&exchange("z", "w", now.plus(29))).await.unwrap().is_some());
     assert_eq!(tokens.note(&exchange("z", "x", now.plus(30))).await.unwrap(), None, "too late");
+    assert!(tokens.note(&exchange("c", "d", now)).await.unwrap().is_some());
+    let cut_short = tokens.note(&exchange("c", "e", now.plus(31))).await.unwrap();
+    assert_eq!(cut_short, Some(now.plus(61)), "an exchange that did not come to its end is begun anew");
 }
 
 #[tokio::test]
