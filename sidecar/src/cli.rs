@@ -17,6 +17,7 @@ use crate::service::Services;
 use crate::service::doctor::Doctor;
 use crate::service::error::StoreError;
 
+mod admin;
 mod audit;
 mod ban;
 mod config;
@@ -70,6 +71,9 @@ enum Command {
     /// The keys that sign tokens: list, add, rotate, retire; and the keys under which things are sealed.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Who administers: list, add, remove.
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// The audit trail: list, export, verify.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -185,6 +189,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
+        Command::Admin(command) => admin::run(command, &program.connect(&load()?)?.admins, output).await?,
         Command::Audit(command) => audit::run(command, &program.connect(&load()?)?, output).await?,
         Command::Webhook(command) => webhook::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,

@@ -107,12 +107,14 @@ pub struct Tokens {
 /// Who is an admin by configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Admins {
-    /// The one who may appoint others.
-    pub super_admin: Option<Email>,
+    /// Those who may appoint others.
+    pub super_admins: Vec<Email>,
     /// By address.
     pub emails: Vec<Email>,
     /// Everybody of these domains, in lower case.
     pub domains: Vec<String>,
+    /// Those who may read, by address.
+    pub auditors: Vec<Email>,
 }
 
 /// What is logged, and how.
@@ -183,6 +185,7 @@ const KEYS: &[Key] = &[
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),
+    key("admins.auditors", "SEKISHO_AUDITOR_EMAILS"),
     structure("key_sources", "SEKISHO_KEY_SOURCES"),
     structure("webhooks", "SEKISHO_WEBHOOKS"),
     key("log.filter", "SEKISHO_LOG"),

@@ -103,7 +103,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let (signing_keys, key_store, vault) = signing_keys(settings, redis, &publisher, feed.clone(), &mirror, &changes);
     let (secret, issuer, audience) = (tokens.jwt_secret.expose(), &tokens.issuer, &tokens.audience);
     let issuer = Issuer::new(secret, key_store.clone(), vault, issuer, audience);
-    let rules = AdminRules::new(admins.super_admin.clone(), admins.emails.clone(), admins.domains.clone());
+    let rules = admin_rules(admins);
     let keysets = Keysets::new(
         settings.key_sources(),
         keyset_store,
@@ -137,7 +137,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         tokens: Tokens::new(
             Kept { store: token_store.clone(), index: token_store.clone(), exchanges: token_store },
             feed.clone(),
-            changes,
+            changes.clone(),
             logouts.clone(),
             issuer,
             limits(settings),
@@ -146,7 +146,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,
-        admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone()))),
+        admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone())), changes),
         keysets,
         acknowledgements,
         polls,
@@ -211,6 +211,12 @@ fn limits(settings: &Settings) -> Limits {
         grace_s: tokens.refresh_grace_s,
         family_max_s: tokens.refresh_max_age_s,
     }
+}
+
+/// Who administers by configuration.
+fn admin_rules(admins: &config::Admins) -> AdminRules {
+    let config::Admins { super_admins, emails, domains, auditors } = admins.clone();
+    AdminRules::new(super_admins, emails, domains, auditors)
 }
 
 /// The keys under which things are sealed, if there are any.

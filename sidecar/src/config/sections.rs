@@ -153,7 +153,12 @@ fn requests_per_minute(reader: &mut Reader) -> PerMinute {
 
 pub(super) fn admins(reader: &mut Reader) -> Admins {
     let domains = reader.list("admins.domains");
-    let mut admins = Admins { emails: reader.emails("admins.emails"), ..Admins::default() };
+    let mut admins = Admins {
+        super_admins: reader.emails("admins.super_admin"),
+        emails: reader.emails("admins.emails"),
+        auditors: reader.emails("admins.auditors"),
+        domains: Vec::new(),
+    };
     for domain in domains {
         // `@example.com` is how some write it; anything else with `@` or `*` would never match.
         let name = domain.trim_start_matches('@').to_ascii_lowercase();
@@ -162,11 +167,6 @@ pub(super) fn admins(reader: &mut Reader) -> Admins {
         }
         admins.domains.push(name);
     }
-    let mut super_admins = reader.emails("admins.super_admin");
-    if super_admins.len() > 1 {
-        reader.wrong("admins.super_admin", "there is one super admin; the others belong to ADMIN_EMAILS");
-    }
-    admins.super_admin = super_admins.pop();
     admins
 }
 

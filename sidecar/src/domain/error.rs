@@ -4,9 +4,10 @@
 //! is a problem document (RFC 9457) with a stable `code`. A client never sees an inner cause: that
 //! is for the log and for the command line.
 
-use sekisho_protocol::Subject;
+use sekisho_protocol::{Email, Subject};
 use serde_json::{Value, json};
 
+use crate::domain::admin::Role;
 use crate::domain::time::UnixSeconds;
 
 /// Why a call was not carried out.
@@ -38,12 +39,47 @@ pub enum Failure {
         /// Who asked.
         user: String,
     },
-    /// An administrator, but not the one who may do this.
-    #[error("only the super admin may do this, and {user} is not")]
+    /// An administrator, but none who may do this.
+    #[error("only a super administrator may do this, and {user} is none")]
     SuperAdminOnly {
         /// Who asked.
         user: String,
     },
+    /// Nobody could let the last one in again.
+    #[error("{email} is the last super administrator who is not banned; the command line can do it")]
+    LastSuperAdmin {
+        /// Who.
+        email: String,
+    },
+    /// There is nothing to add.
+    #[error("{email} is {role} already{}", if *.is_configured { ", by configuration" } else { "" })]
+    AlreadyAdmin {
+        /// Who.
+        email: Email,
+        /// What they are.
+        role: Role,
+        /// Whether the configuration makes them so.
+        is_configured: bool,
+    },
+    /// Nothing to remove.
+    #[error("{email} is no administrator, and no auditor")]
+    AdminNotFound {
+        /// Who.
+        email: Email,
+    },
+    /// What the configuration says is not changed at run time.
+    #[error(
+        "{email} is {role} by configuration: change SUPER_ADMIN_EMAIL, ADMIN_EMAILS, ADMIN_DOMAINS or SEKISHO_AUDITOR_EMAILS on every sidecar"
+    )]
+    AdminByConfiguration {
+        /// Who.
+        email: Email,
+        /// What they are.
+        role: Role,
+    },
+    /// No room for another one.
+    #[error("there are as many administrators and auditors as can be added; remove some first, or use ADMIN_DOMAINS")]
+    TooManyAdmins,
     /// Somebody else's token.
     #[error("this token belongs to somebody else")]
     NotYourToken,
@@ -206,6 +242,11 @@ impl Failure {
             Self::NoEmail => Row(403, "no_email", "Forbidden"),
             Self::AdminOnly { .. } => Row(403, "admin_only", "Forbidden"),
             Self::SuperAdminOnly { .. } => Row(403, "super_admin_only", "Forbidden"),
+            Self::AdminNotFound { .. } => Row(404, "admin_not_found", "Not Found"),
+            Self::LastSuperAdmin { .. } => Row(409, "last_super_admin", "Conflict"),
+            Self::AlreadyAdmin { .. } => Row(409, "already_admin", "Conflict"),
+            Self::AdminByConfiguration { .. } => Row(409, "admin_by_configuration", "Conflict"),
+            Self::TooManyAdmins => Row(409, "too_many_admins", "Conflict"),
             Self::NotYourToken => Row(403, "not_your_token", "Forbidden"),
             Self::ScopeNotHeld { .. } => Row(403, "scope_not_held", "Forbidden"),
             Self::TooManyTokens { .. } => Row(409, "too_many_tokens", "Conflict"),

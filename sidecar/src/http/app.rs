@@ -29,6 +29,7 @@ pub mod admin_audit;
 pub mod admin_bans;
 pub mod admin_keys;
 pub mod admin_logout;
+pub mod admin_manage;
 pub mod admin_mesh;
 pub mod admin_tokens;
 pub mod admin_webhooks;
@@ -111,6 +112,8 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_active_users::list))
         .routes(routes!(admin_active_users::clean))
         .routes(routes!(admin_audit::list))
+        .routes(routes!(admin_manage::list, admin_manage::add, admin_manage::remove_named))
+        .routes(routes!(admin_manage::remove))
         .routes(routes!(admin_mesh::show))
         .routes(routes!(admin_keys::list, admin_keys::add))
         .routes(routes!(admin_keys::rotate))

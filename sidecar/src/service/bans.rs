@@ -108,10 +108,34 @@ impl Bans {
     /// [`Failure::Unavailable`] if it could not be written; [`Failure::Overtaken`] if it was lifted
     /// again while the filters were being waited for.
     pub async fn ban(&self, order: Order, now: UnixSeconds) -> Result<Banned, Failure> {
+        self.ban_one_of(order, None, now).await
+    }
+
+    /// The same, if they are one of several of whom one must not be banned: those in `one_of`.
+    ///
+    /// # Errors
+    /// As [`Self::ban`]; [`Failure::LastSuperAdmin`].
+    pub async fn ban_one_of(
+        &self,
+        order: Order,
+        one_of: Option<Vec<Subject>>,
+        now: UnixSeconds,
+    ) -> Result<Banned, Failure> {
         let deed = Deed::new(Action::BanGiven, order.by.clone(), &order.subject);
         let (this, ban, begun) = (self.clone(), order.begin(now), Instant::now());
         let change = async move {
-            let stamp = this.in_turn(&ban.subject, this.write(&ban)).await?;
+            let write = this.in_turn(&ban.subject, this.write(&ban));
+            let stamp = match one_of {
+                None => write.await?,
+                // Two who ban each other take turns, and one of them is the last.
+                Some(peers) => {
+                    let leave_one = async {
+                        this.must_leave_one(&ban.subject, &peers).await?;
+                        write.await
+                    };
+                    this.in_turn(&peers_turn()?, leave_one).await?
+                }
+            };
             let change = this.changes.follow(stamp.clone()).await;
             let has_ended = !ban.holds(now.plus(begun.elapsed().as_secs()));
             if has_ended || this.still_holds(&ban.subject, &stamp).await? {
@@ -161,6 +185,16 @@ impl Bans {
         let page = Page::cut(entries, window, |entry| entry.name.clone());
         let rows = self.store.describe(&page.rows).await?;
         Ok(Page { rows, next: page.next, limit: page.limit })
+    }
+
+    /// Sees that one of `peers` is neither banned nor `subject`.
+    async fn must_leave_one(&self, subject: &Subject, peers: &[Subject]) -> Result<(), Failure> {
+        for peer in peers.iter().filter(|peer| *peer != subject) {
+            if self.entry(peer).await?.is_none() && !self.store.has_record(peer).await? {
+                return Ok(());
+            }
+        }
+        Err(Failure::LastSuperAdmin { email: subject.to_string() })
     }
 
     async fn write(&self, ban: &Ban) -> Result<Stamp, Failure> {
@@ -247,6 +281,12 @@ impl Bans {
         }
         Err(Failure::Unavailable { cause: format!("another change of the ban of {subject} does not end") })
     }
+}
+
+/// Whose turn bans of super administrators take besides their own. It is nobody's address.
+fn peers_turn() -> Result<Subject, Failure> {
+    let subject = Subject::try_from("|super administrators".to_owned());
+    subject.map_err(|error| Failure::Internal { cause: error.to_string() })
 }
 
 #[cfg(test)]

@@ -229,7 +229,11 @@ impl Tokens {
         self.changes.carry_out(deed, change, tell).await
     }
 
-    async fn find(&self, id: &TokenId) -> Result<StoredToken, Failure> {
+    /// Anybody's token.
+    ///
+    /// # Errors
+    /// [`Failure::TokenNotFound`], [`Failure::Unavailable`].
+    pub async fn find(&self, id: &TokenId) -> Result<StoredToken, Failure> {
         self.store.find(id).await?.ok_or(Failure::TokenNotFound)
     }
 

@@ -122,3 +122,36 @@ fn without_redis_a_command_fails_and_says_why() {
         assert!(ended.err.contains("refused") && ended.out.is_empty(), "{arguments:?}: {}", ended.err);
     }
 }
+
+#[tokio::test]
+async fn administrators_are_added_listed_and_removed() {
+    let redis = RedisServer::start().await;
+    let run = |arguments: &[&str]| {
+        let mut command = on(&redis.url(), arguments);
+        command.env("SUPER_ADMIN_EMAIL", "root@x.org").env("ADMIN_DOMAINS", "ops.example");
+        run(command)
+    };
+    assert_eq!(run(&["admin", "add", "Ann@x.org"]).out, "ann@x.org is an administrator now\n");
+    assert_eq!(run(&["admin", "add", "eve@x.org", "--role", "auditor"]).out, "eve@x.org is an auditor now\n");
+    let again = run(&["admin", "add", "ann@x.org"]);
+    assert_eq!((again.code, again.err.as_str()), (1, "error: ann@x.org is an administrator already\n"));
+    let listed = run(&["admin", "list"]).out;
+    let lines: Vec<&str> = listed.lines().collect();
+    let expected = [
+        "ann@x.org  admin  redis",
+        "eve@x.org  auditor  redis",
+        "root@x.org  super_admin  super_admin",
+        "@ops.example  admin  environment",
+    ];
+    assert_eq!(lines, expected);
+    let json = run(&["admin", "list", "--json"]).json();
+    assert_eq!((&json["total"], &json["admins"][0]["removable"]), (&3.into(), &true.into()));
+    assert_eq!(run(&["admin", "remove", "ann@x.org"]).out, "ann@x.org is removed\n");
+    for (email, text) in [("ann@x.org", "is no administrator"), ("root@x.org", "by configuration")] {
+        let refused = run(&["admin", "remove", email]);
+        assert_eq!((refused.code, refused.err.contains(text)), (1, true), "{}", refused.err);
+    }
+    for arguments in [&["admin", "add", "ann"][..], &["admin", "add", "ann@x.org", "--role", "super_admin"]] {
+        assert_eq!(run(arguments).code, 2);
+    }
+}

@@ -166,3 +166,30 @@ async fn generate(world: &World, token: &Token) -> Result<String> {
     let minted = world.app(Method::POST, "/api/token/generate", token, Some(&body)).await?.json_with(200)?;
     minted["token_id"].as_str().map(str::to_owned).context("no id")
 }
+
+#[test]
+fn an_auditor_who_was_added_reads_and_changes_nothing_until_removed() {
+    story(&CALM, async |world| {
+        let (manage, root) = ("/api/admin/manage", world.admin_token());
+        let user = world.user();
+        let token = world.token_of(&user.email).claim("scopes", json!(["admin"]));
+        let role = |role: &str| json!({"email": user.email, "role": role});
+        let ban = json!({"user_email": "nobody@example.com", "duration_seconds": 1});
+        let ban_path = "/api/admin/sessions/revoke-user";
+        world.app(Method::GET, "/api/admin/bans", &token, None).await?.json_with(403)?;
+        world.app(Method::POST, manage, &root, Some(&role("auditor"))).await?.json_with(201)?;
+        world.app(Method::GET, "/api/admin/bans", &token, None).await?.json_with(200)?;
+        world.app(Method::POST, ban_path, &token, Some(&ban)).await?.json_with(403)?;
+        world.app(Method::POST, manage, &root, Some(&role("admin"))).await?.json_with(201)?;
+        world.app(Method::POST, ban_path, &token, Some(&ban)).await?.json_with(200)?;
+        let refused = world.app(Method::POST, manage, &token, Some(&role("admin"))).await?.json_with(403)?;
+        assert_eq!(refused["code"], "super_admin_only");
+        let last = json!({"user_email": e2e::world::ADMIN});
+        let refused = world.app(Method::POST, ban_path, &root, Some(&last)).await?.json_with(409)?;
+        assert_eq!(refused["code"], "last_super_admin");
+        let removed = world.a.cli(&["admin", "remove", &user.email]).await?;
+        assert!(removed.status.success(), "{removed:?}");
+        world.app(Method::GET, "/api/admin/bans", &token, None).await?.json_with(403)?;
+        Ok(())
+    });
+}

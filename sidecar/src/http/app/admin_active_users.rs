@@ -11,7 +11,7 @@ use crate::domain::time::UnixSeconds;
 use crate::domain::token::order::Search;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, ValueRefusals};
-use crate::http::app::caller::Admin;
+use crate::http::app::caller::{Admin, Reader};
 use crate::http::app::request::Query;
 use crate::service::active_users::ActivePage;
 
@@ -20,7 +20,7 @@ use crate::service::active_users::ActivePage;
     responses((status = 200, description = "The users", body = ActiveUserList), AdminRefusals, ValueRefusals))]
 pub(super) async fn list(
     State(api): State<Api>,
-    _: Admin,
+    _: Reader,
     Query(wanted): Query<WantedUsers>,
 ) -> Answer<JsonBody<ActiveUserList>> {
     let (search, window, now) = (

@@ -9,7 +9,7 @@ use crate::domain::audit::{Action, ActorKind, Outcome, Question, Recorded, Sever
 use crate::domain::page::{Page, Window};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, ValueRefusals};
-use crate::http::app::caller::Admin;
+use crate::http::app::caller::Reader;
 use crate::http::app::request::Query;
 
 /// Lists audit events, the newest first. An event is in the list about a quarter of a second after what it tells of.
@@ -17,7 +17,7 @@ use crate::http::app::request::Query;
     responses((status = 200, description = "The events", body = EventList), AdminRefusals, ValueRefusals))]
 pub(super) async fn list(
     State(api): State<Api>,
-    _: Admin,
+    _: Reader,
     Query(wanted): Query<Wanted>,
 ) -> Answer<JsonBody<EventList>> {
     let (question, window) = wanted.split()?;

@@ -14,7 +14,7 @@ use crate::domain::time::UnixSeconds;
 use crate::http::app::Api;
 use crate::http::app::admin_tokens::user_email;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
-use crate::http::app::caller::Admin;
+use crate::http::app::caller::{Admin, Reader};
 use crate::http::app::request::{Json, Paging, PathPart, Query};
 use crate::service::bans::Banned;
 use crate::service::change::Change;
@@ -23,7 +23,7 @@ use crate::service::change::Change;
 #[utoipa::path(get, path = "/api/admin/bans", tag = "admin", params(Paging),
     responses((status = 200, description = "The bans", body = BanList),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<Paging>) -> Answer<JsonBody<BanList>> {
+pub(super) async fn list(State(api): State<Api>, _: Reader, Query(paging): Query<Paging>) -> Answer<JsonBody<BanList>> {
     let page = api.bans.list(&paging.window()?).await?;
     Ok(JsonBody(BanList::new(page, api.now())))
 }
@@ -32,14 +32,17 @@ pub(super) async fn list(State(api): State<Api>, _: Admin, Query(paging): Query<
 #[utoipa::path(post, path = "/api/admin/sessions/revoke-user", tag = "admin", request_body = BanRequest,
     responses((status = 200, description = "Banned, and every filter knows", body = BannedUser),
         (status = 202, description = "Banned, but some filters lag", body = BannedUser),
-        (status = 409, description = "Lifted again meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Lifted again meanwhile, or the last super administrator", body = Problem, content_type = "application/problem+json"),
         AdminRefusals, BodyRefusals))]
 pub(super) async fn ban(
     State(api): State<Api>,
     admin: Admin,
     Json(request): Json<BanRequest>,
 ) -> Answer<Changed<BannedUser>> {
-    let banned = api.bans.ban(request.order(admin.by())?, api.now()).await?;
+    let order = request.order(admin.by())?;
+    admin.must_outrank(&api, &order.subject)?;
+    let one_of = api.admins.peers(&order.subject);
+    let banned = api.bans.ban_one_of(order, one_of, api.now()).await?;
     Ok(Changed::new(&banned.change, BannedUser::new(&banned, admin.name())))
 }
 
@@ -57,6 +60,7 @@ pub(super) async fn unban(
     PathPart(email): PathPart,
 ) -> Answer<Changed<UnbannedUser>> {
     let subject = Subject::try_from(email).map_err(|problem| Failure::invalid("user_email", problem))?;
+    admin.must_outrank(&api, &subject)?;
     let change = api.bans.lift(subject.clone(), admin.by()).await?;
     Ok(Changed::new(&change, UnbannedUser::new(&change, subject.into(), admin.name())))
 }

@@ -13,7 +13,7 @@ use crate::domain::signing::{Algorithm, HS256, Kid, SigningKey, Successor};
 use crate::domain::time::UnixSeconds;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
-use crate::http::app::caller::{Admin, SuperAdmin};
+use crate::http::app::caller::{Reader, SuperAdmin};
 use crate::http::app::request::{Json, PathPart, Query};
 use crate::service::change::Change;
 use crate::service::keysets::overview::Overview;
@@ -26,7 +26,7 @@ use sources::SourceInfo;
 /// Lists the signing keys, the oldest first, and the identity providers with the keys that they publish.
 #[utoipa::path(get, path = "/api/admin/keys", tag = "keys",
     responses((status = 200, description = "The keys", body = KeyList), AdminRefusals))]
-pub(super) async fn list(State(api): State<Api>, _: Admin) -> Answer<JsonBody<KeyList>> {
+pub(super) async fn list(State(api): State<Api>, _: Reader) -> Answer<JsonBody<KeyList>> {
     let ring = api.signing_keys.ring().await.map_err(Failure::from)?;
     let sources = api.keysets.overview().await.map_err(Failure::from)?;
     Ok(JsonBody(KeyList::new(&ring, sources)))

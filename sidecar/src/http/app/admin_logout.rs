@@ -23,6 +23,7 @@ pub(super) async fn logout_user(
     Json(request): Json<UserRequest>,
 ) -> Answer<Changed<LoggedOutUser>> {
     let email = user_email(&request.user_email)?;
+    admin.must_outrank(&api, &email.clone().into())?;
     let logged_out = api.logouts.log_out(email.clone().into(), admin.by(), api.now()).await?;
     Ok(Changed::new(&logged_out.change, LoggedOutUser::new(&logged_out, email.into(), admin.name())))
 }

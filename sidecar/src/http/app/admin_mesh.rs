@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, ValueRefusals};
-use crate::http::app::caller::Admin;
+use crate::http::app::caller::Reader;
 use crate::http::app::request::{Paging, Query};
 use crate::service::mesh::{Condition, Counts, Overview, Seen};
 
@@ -15,7 +15,11 @@ use crate::service::mesh::{Condition, Counts, Overview, Seen};
 #[utoipa::path(get, path = "/api/admin/mesh", tag = "admin", params(Paging),
     responses((status = 200, description = "The mesh", body = MeshInfo),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn show(State(api): State<Api>, _: Admin, Query(paging): Query<Paging>) -> Answer<JsonBody<MeshInfo>> {
+pub(super) async fn show(
+    State(api): State<Api>,
+    _: Reader,
+    Query(paging): Query<Paging>,
+) -> Answer<JsonBody<MeshInfo>> {
     let overview = api.mesh.overview(&paging.window()?).await?;
     Ok(JsonBody(MeshInfo::from(overview)))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json as JsonBody;
 use axum::extract::State;
-use sekisho_protocol::Email;
+use sekisho_protocol::{Email, Subject};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,7 +13,7 @@ use crate::domain::token::order::{Search, Sort, Wanted};
 use crate::domain::token::{Status, StoredToken, Summary, TokenId};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
-use crate::http::app::caller::Admin;
+use crate::http::app::caller::{Admin, Reader};
 use crate::http::app::request::{Json, Paging, PathPart, Query};
 use crate::http::app::tokens::TokenInfo;
 use crate::service::tokens::{Revoked, RevokedAll};
@@ -24,7 +24,7 @@ use crate::service::tokens::{Revoked, RevokedAll};
         AdminRefusals, ValueRefusals))]
 pub(super) async fn list(
     State(api): State<Api>,
-    _: Admin,
+    _: Reader,
     Query(query): Query<WantedTokens>,
 ) -> Answer<JsonBody<AllTokens>> {
     let ((wanted, window), now) = (query.split()?, api.now());
@@ -39,7 +39,7 @@ pub(super) async fn list(
         AdminRefusals, ValueRefusals))]
 pub(super) async fn list_of_user(
     State(api): State<Api>,
-    _: Admin,
+    _: Reader,
     PathPart(email): PathPart,
     Query(paging): Query<Paging>,
 ) -> Answer<JsonBody<TokensOfUser>> {
@@ -60,7 +60,12 @@ pub(super) async fn revoke(
     admin: Admin,
     PathPart(id): PathPart,
 ) -> Answer<Changed<RevokedByAdmin>> {
-    let revoked = api.tokens.revoke(&TokenId::parse(&id)?, admin.by()).await?;
+    let id = TokenId::parse(&id)?;
+    let owner = api.tokens.find(&id).await?.record.user_email;
+    if let Ok(owner) = Subject::try_from(owner) {
+        admin.must_outrank(&api, &owner)?;
+    }
+    let revoked = api.tokens.revoke(&id, admin.by()).await?;
     Ok(Changed::new(&revoked.change, RevokedByAdmin::new(&revoked, admin.name())))
 }
 
@@ -75,6 +80,7 @@ pub(super) async fn revoke_user(
     Json(request): Json<UserRequest>,
 ) -> Answer<Changed<RevokedUser>> {
     let email = user_email(&request.user_email)?;
+    admin.must_outrank(&api, &email.clone().into())?;
     let revoked = api.tokens.revoke_all(email.clone(), admin.by(), api.now()).await?;
     Ok(Changed::new(&revoked.change, RevokedUser::new(&revoked, &email, admin.name())))
 }

@@ -178,7 +178,8 @@ pub enum AdminRefusals {
     /// Nobody whom the gateway vouches for.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthenticated(Problem),
-    /// Not an administrator, or without the scope `admin`.
+    /// Not an administrator, or without the scope `admin`. Calls that read admit auditors. A call for super administrators alone,
+    /// or one that concerns a super administrator, answers others with a problem document, `super_admin_only`.
     #[response(status = 403)]
     Forbidden(AdminOnly),
     /// Redis can't be used now. Nothing is promised.

@@ -14,6 +14,7 @@ use sekisho_protocol::identity::{APP_AUDIENCE, HEADER, ISSUER, IdentityClaims, M
 use sekisho_protocol::{Subject, keys};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::admin::Role;
 use crate::domain::audit::{By, Origin};
 use crate::domain::caller::{CLOCK_SKEW_S, Caller};
 use crate::domain::error::Failure;
@@ -121,18 +122,51 @@ impl FromRequestParts<Api> for SignedIn {
     }
 }
 
-/// An administrator with a credential for administration (rule E7).
-pub struct Admin(Caller);
+/// Somebody who may administer, with a credential for that (rule E7), and as what.
+struct Authorized {
+    caller: Caller,
+    role: Role,
+}
+
+impl Authorized {
+    async fn of(parts: &mut Parts, api: &Api, needed: Role) -> Result<Self, Refused> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
+        let role = api.admins.authorize(&caller, needed).await?;
+        Ok(Self { caller, role })
+    }
+}
+
+/// Somebody who may read everything: an auditor, or an administrator. For every call that changes nothing.
+pub struct Reader(());
+
+impl FromRequestParts<Api> for Reader {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
+        Authorized::of(parts, api, Role::Auditor).await.map(|_| Self(()))
+    }
+}
+
+/// An administrator, who may change things.
+pub struct Admin(Authorized);
 
 impl Admin {
     /// The administrator's name in answers and records.
     pub fn name(&self) -> String {
-        self.0.name().to_owned()
+        self.0.caller.name().to_owned()
     }
 
     /// The administrator in audit events.
     pub fn by(&self) -> By {
-        self.0.by().clone()
+        self.0.caller.by().clone()
+    }
+
+    /// Sees that they may change what concerns `target`.
+    ///
+    /// # Errors
+    /// [`Failure::SuperAdminOnly`] if that is a super administrator, and they are none.
+    pub fn must_outrank(&self, api: &Api, target: &Subject) -> Result<(), Failure> {
+        api.admins.must_outrank(self.0.role, self.0.caller.name(), target)
     }
 }
 
@@ -140,24 +174,22 @@ impl FromRequestParts<Api> for Admin {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
-        api.admins.authorize(&caller).await?;
-        Ok(Self(caller))
+        Authorized::of(parts, api, Role::Admin).await.map(Self)
     }
 }
 
-/// The super administrator, with a credential for administration.
-pub struct SuperAdmin(Caller);
+/// A super administrator, who decides who administers and what signs.
+pub struct SuperAdmin(Authorized);
 
 impl SuperAdmin {
     /// The administrator's name in answers and records.
     pub fn name(&self) -> String {
-        self.0.name().to_owned()
+        self.0.caller.name().to_owned()
     }
 
     /// The administrator in audit events.
     pub fn by(&self) -> By {
-        self.0.by().clone()
+        self.0.caller.by().clone()
     }
 }
 
@@ -165,8 +197,6 @@ impl FromRequestParts<Api> for SuperAdmin {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
-        api.admins.authorize_super(&caller).await?;
-        Ok(Self(caller))
+        Authorized::of(parts, api, Role::SuperAdmin).await.map(Self)
     }
 }

@@ -2,8 +2,8 @@
 //! and a test keeps it current.
 
 use axum::Json;
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as Document, PathItem, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 /// Where the listener serves it.
@@ -15,7 +15,8 @@ pub const PATH: &str = "/api/openapi.json";
     info(
         title = "Sekisho",
         description = "Tokens and bans. Callers reach it through Envoy, where the Sekisho filter authenticates them; \
-                       it believes nobody else. Admin calls need the admin role and a token with the scope `admin`. \
+                       it believes nobody else. Admin calls need a token with the scope `admin`, and a role: auditors may make those that read, \
+                       administrators all but a few, which are for super administrators. \
                        Times are Unix seconds. Errors are problem documents (RFC 9457) with a stable `code`, except where a shape is given.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
     ),
@@ -24,7 +25,7 @@ pub const PATH: &str = "/api/openapi.json";
     tags(
         (name = "tokens", description = "A caller's own tokens"),
         (name = "admin", description = "For administrators"),
-        (name = "keys", description = "The keys with which tokens are signed; only the super admin changes them"),
+        (name = "keys", description = "The keys with which tokens are signed; only super administrators change them"),
         (name = "webhooks", description = "Who is told of events"),
         (name = "health", description = "For health checks")
     )
@@ -49,8 +50,22 @@ impl Modify for Bearer {
 #[must_use]
 pub fn describe() -> Document {
     let (_, mut document) = super::routes().split_for_parts();
+    document.paths.paths.values_mut().for_each(tell_of_both_shapes);
     super::manners::described::describe(&mut document);
     document
+}
+
+/// A refused admin call has the old shape, unless it is refused to an administrator: then it is a problem document. The
+/// derive macro knows one shape for each status.
+fn tell_of_both_shapes(path: &mut PathItem) {
+    let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch];
+    for operation in operations.into_iter().flatten() {
+        let Some(RefOr::T(forbidden)) = operation.responses.responses.get_mut("403") else { continue };
+        if forbidden.content.contains_key("application/json") {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            forbidden.content.insert("application/problem+json".to_owned(), problem.into());
+        }
+    }
 }
 
 /// The description as it stands in `docs/openapi.json`.

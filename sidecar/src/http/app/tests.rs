@@ -21,9 +21,11 @@ mod bans;
 mod identity;
 mod keys;
 mod logout;
+mod manage;
 mod manners;
 mod mesh;
 mod refresh;
+mod roles;
 mod tokens;
 mod webhooks;
 
@@ -55,8 +57,8 @@ impl World {
     }
 
     fn on(redis: RedisServer, settings: &[(&str, &str)]) -> Self {
-        let mut all = vec![("SUPER_ADMIN_EMAIL", ROOT), ("SEKISHO_ACK_TIMEOUT_MS", "100")];
-        all.extend(settings);
+        // The first one counts.
+        let all = [settings, &[("SUPER_ADMIN_EMAIL", ROOT), ("SEKISHO_ACK_TIMEOUT_MS", "100")]].concat();
         let settings = redis.settings(&all);
         let app = App::new(&settings, CancellationToken::new()).unwrap();
         Self { redis, services: app.services.clone(), router: app.api(&settings) }
@@ -197,6 +199,8 @@ async fn the_description_is_served_and_names_every_call() {
         "/api/admin/tokens/{email_or_id}",
         "/api/admin/tokens/revoke-user",
         "/api/admin/bans",
+        "/api/admin/manage",
+        "/api/admin/manage/{email}",
         "/api/admin/mesh",
         "/api/admin/sessions/revoke-user",
         "/api/admin/sessions/unban/{email}",
