@@ -154,6 +154,7 @@ impl App {
             admins: services.admins.clone(),
             idempotency: services.idempotency.clone(),
             throttle: services.throttle.clone(),
+            refusals: services.refusals.clone(),
             verifier: Arc::new(Verifier::new(settings.mesh().secret.expose())),
         })
     }

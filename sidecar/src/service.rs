@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod encryption;
 pub mod error;
 pub mod feed;
+pub mod foreign;
 pub mod idempotency;
 pub mod installation;
 pub mod keysets;
@@ -25,6 +26,7 @@ pub mod logout;
 pub mod mesh;
 pub mod metrics;
 pub mod readiness;
+pub mod refusals;
 pub mod signing_keys;
 pub mod throttle;
 pub mod tokens;
@@ -51,6 +53,7 @@ use logout::Logouts;
 use mesh::Mesh;
 use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
+use refusals::Refusals;
 use signing_keys::SigningKeys;
 use signing_keys::jwks::Jwks;
 use throttle::Throttle;
@@ -107,6 +110,8 @@ pub struct Services {
     pub readiness: Readiness,
     /// What is counted.
     pub metrics: Metrics,
+    /// Calls that are refused.
+    pub refusals: Refusals,
     /// What was done, by whom.
     pub trail: AuditTrail,
     /// Whether the database is ours to use.

@@ -32,6 +32,7 @@ use crate::service::feed::census::Census;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::polls::Polls;
 use crate::service::feed::reconcile::Reconciler;
+use crate::service::foreign::Foreign;
 use crate::service::idempotency::Idempotency;
 use crate::service::installation::Database;
 use crate::service::keysets::Keysets;
@@ -40,6 +41,7 @@ use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
+use crate::service::refusals::Refusals;
 use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::signing_keys::sealed::PrivateParts;
@@ -84,6 +86,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let acknowledgements = Acknowledgements::new(census.clone(), mirror.clone(), metrics.clone(), timeout);
     let journal = Arc::new(RedisJournal::new(redis.clone()));
     let audit = Audit::new(journal.clone());
+    let bans = Arc::new(RedisBans::new(redis.clone()));
     let changes = Changes::new(acknowledgements.clone(), vitals.clone(), audit.clone());
     let webhooks = Webhooks::new(
         settings.webhooks().into(),
@@ -127,13 +130,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         closing.clone(),
     );
     Services {
-        bans: Bans::new(
-            Arc::new(RedisBans::new(redis.clone())),
-            feed.clone(),
-            registry.clone(),
-            mirror.clone(),
-            changes.clone(),
-        ),
+        bans: Bans::new(bans.clone(), feed.clone(), registry.clone(), mirror.clone(), changes.clone()),
         tokens: Tokens::new(
             Kept { store: token_store.clone(), index: token_store.clone(), exchanges: token_store },
             feed.clone(),
@@ -151,9 +148,10 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         acknowledgements,
         polls,
         checks: Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown),
-        active_users: ActiveUsers::new(Arc::new(RedisActiveUsers::new(redis.clone())), feed.clone(), audit),
+        active_users: ActiveUsers::new(Arc::new(RedisActiveUsers::new(redis.clone())), feed.clone(), audit.clone()),
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
-        reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()),
+        reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone())
+            .witnessed_by(Foreign::new(audit.clone(), bans.clone())),
         readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone(), database.clone()),
         feed,
         registry,
@@ -163,6 +161,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         mirror,
         notices,
         metrics,
+        refusals: Refusals::new(audit),
         trail: AuditTrail::new(journal, Arc::new(SqlTrail::new(sql.clone()).telling(settings.webhooks().into()))),
         database,
         encryption,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub mod chain;
+pub mod quota;
 pub mod words;
 
 pub use words::{Action, Outcome, Severity};

@@ -18,6 +18,7 @@ use crate::service::idempotency::Idempotency;
 use crate::service::keysets::Keysets;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
+use crate::service::refusals::Refusals;
 use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::throttle::Throttle;
@@ -73,6 +74,8 @@ pub struct Api {
     pub idempotency: Idempotency,
     /// How often somebody may call.
     pub throttle: Throttle,
+    /// Calls that are refused.
+    pub refusals: Refusals,
     /// Who calls.
     pub verifier: Arc<Verifier>,
 }
@@ -112,6 +115,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_active_users::list))
         .routes(routes!(admin_active_users::clean))
         .routes(routes!(admin_audit::list))
+        .routes(routes!(admin_audit::export::export))
         .routes(routes!(admin_manage::list, admin_manage::add, admin_manage::remove_named))
         .routes(routes!(admin_manage::remove))
         .routes(routes!(admin_mesh::show))

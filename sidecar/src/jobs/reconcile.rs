@@ -61,5 +61,6 @@ pub async fn walk(reconciler: &Reconciler) -> Result<usize, StoreError> {
             pause(BREATH, &CancellationToken::new()).await;
         }
     }
+    reconciler.walked().await;
     Ok(told)
 }

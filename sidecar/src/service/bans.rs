@@ -50,6 +50,9 @@ pub trait BanStore: Send + Sync {
     /// Whether there is a record.
     async fn has_record(&self, subject: &Subject) -> Result<bool, StoreError>;
 
+    /// Whether what stands in the record was written by Sekisho, or a change of this person's ban goes on now.
+    async fn is_ours(&self, subject: &Subject) -> Result<bool, StoreError>;
+
     /// What is on record about each of these people, in their order. A detail that can't be read is
     /// left out. `until` is the feed's, which decides.
     async fn describe(&self, bans: &[BanEntry]) -> Result<Vec<Ban>, StoreError>;

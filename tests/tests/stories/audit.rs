@@ -110,3 +110,27 @@ fn nobody_but_an_admin_reads_the_trail() {
         Ok(())
     });
 }
+
+#[test]
+fn what_was_refused_and_what_another_program_did_is_in_the_trail_and_in_its_export() {
+    story(&CALM, async |world| {
+        let (stranger, banned) = (world.user(), world.user());
+        let token = world.token_of(&stranger.email).claim("scopes", json!(["admin"]));
+        world.app(Method::GET, "/api/admin/bans", &token, None).await?.json_with(403)?;
+        let record = format!("active_user_deleted:{}", banned.email);
+        world.redis.set(&record, &e2e::token::now().to_string(), 600).await?;
+        let foreign = events(world, &banned.email, 1).await?;
+        assert_eq!((&foreign[0]["action"], &foreign[0]["actor_kind"]), (&json!("ban.given"), &json!("system")));
+        let path = format!("/api/admin/audit/export?actor={}", stranger.email);
+        let refused = poll::until("the refusal is in the export", CARRIED, async || {
+            let answer = world.app(Method::GET, &path, &world.admin_token(), None).await?;
+            ensure!(answer.status == 200 && !answer.body.is_empty(), "{answer:?}");
+            Ok(answer.body)
+        })
+        .await?;
+        let refused: Value = serde_json::from_str(refused.lines().next().context("no line")?)?;
+        assert_eq!((&refused["action"], &refused["target"]), (&json!("access.refused"), &json!("/api/admin/bans")));
+        assert_eq!(refused["address"], "127.0.0.1");
+        Ok(())
+    });
+}

@@ -12,6 +12,8 @@ use crate::http::app::answer::{AdminRefusals, Answer, ValueRefusals};
 use crate::http::app::caller::Reader;
 use crate::http::app::request::Query;
 
+pub(super) mod export;
+
 /// Lists audit events, the newest first. An event is in the list about a quarter of a second after what it tells of.
 #[utoipa::path(get, path = "/api/admin/audit", tag = "admin", params(Wanted),
     responses((status = 200, description = "The events", body = EventList), AdminRefusals, ValueRefusals))]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::domain::error::Failure;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, Problem};
-use crate::http::app::caller::Admin;
+use crate::http::app::caller::{Admin, Reader};
 use crate::http::app::request::PathPart;
 use crate::service::webhooks::Overview;
 use crate::service::webhooks::outbox::GivenUp;
@@ -21,7 +21,7 @@ const GIVEN_UP_MAX: usize = 100;
 /// Lists webhooks, and how they stand.
 #[utoipa::path(get, path = "/api/admin/webhooks", tag = "webhooks",
     responses((status = 200, description = "The webhooks", body = WebhookList), AdminRefusals))]
-pub(super) async fn list(State(api): State<Api>, _: Admin) -> Answer<JsonBody<WebhookList>> {
+pub(super) async fn list(State(api): State<Api>, _: Reader) -> Answer<JsonBody<WebhookList>> {
     let overview = api.webhooks.overview().await.map_err(Failure::from)?;
     let webhooks: Vec<WebhookInfo> = overview.into_iter().map(WebhookInfo::from).collect();
     Ok(JsonBody(WebhookList { count: webhooks.len(), webhooks }))
@@ -35,7 +35,7 @@ pub(super) async fn list(State(api): State<Api>, _: Admin) -> Answer<JsonBody<We
         AdminRefusals))]
 pub(super) async fn show(
     State(api): State<Api>,
-    _: Admin,
+    _: Reader,
     PathPart(name): PathPart,
 ) -> Answer<JsonBody<WebhookDetails>> {
     let (overview, given_up) = api.webhooks.show(&name, GIVEN_UP_MAX).await?;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use jwt_simple::prelude::{Audiences, Duration, HS256Key, JWTClaims, MACLike, VerificationOptions};
@@ -21,6 +21,7 @@ use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 use crate::http::app::Api;
 use crate::http::app::answer::Refused;
+use crate::service::refusals::Call;
 
 /// Longest assertion that is looked at: several times the longest that the filter signs.
 const ASSERTION_MAX_BYTES: usize = 16 * 1024;
@@ -122,18 +123,42 @@ impl FromRequestParts<Api> for SignedIn {
     }
 }
 
-/// Somebody who may administer, with a credential for that (rule E7), and as what.
+/// Somebody who may administer, with a credential for that (rule E7), as what, and for what they came.
 struct Authorized {
     caller: Caller,
     role: Role,
+    call: Call,
 }
 
 impl Authorized {
+    /// Who makes an admin call. Whoever may not make it is in the audit trail.
     async fn of(parts: &mut Parts, api: &Api, needed: Role) -> Result<Self, Refused> {
-        let SignedIn(caller) = SignedIn::from_request_parts(parts, api).await?;
-        let role = api.admins.authorize(&caller, needed).await?;
-        Ok(Self { caller, role })
+        let call = call(parts);
+        let SignedIn(caller) = match SignedIn::from_request_parts(parts, api).await {
+            Ok(caller) => caller,
+            Err(Refused(failure)) => {
+                let by = By::caller(NOBODY).by_way_of(origin(&parts.headers));
+                api.refusals.note(by, call, &failure);
+                return Err(Refused(failure));
+            }
+        };
+        match api.admins.authorize(&caller, needed).await {
+            Ok(role) => Ok(Self { caller, role, call }),
+            Err(failure) => {
+                api.refusals.note(caller.by().clone(), call, &failure);
+                Err(Refused(failure))
+            }
+        }
     }
+}
+
+/// In the audit trail, whoever is not vouched for.
+const NOBODY: &str = "unauthenticated";
+
+/// The call that somebody makes.
+fn call(parts: &Parts) -> Call {
+    let template = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    Call { method: parts.method.to_string(), template: template.to_owned() }
 }
 
 /// Somebody who may read everything: an auditor, or an administrator. For every call that changes nothing.
@@ -166,7 +191,12 @@ impl Admin {
     /// # Errors
     /// [`Failure::SuperAdminOnly`] if that is a super administrator, and they are none.
     pub fn must_outrank(&self, api: &Api, target: &Subject) -> Result<(), Failure> {
-        api.admins.must_outrank(self.0.role, self.0.caller.name(), target)
+        let Authorized { caller, role, call } = &self.0;
+        let outranked = api.admins.must_outrank(*role, caller.name(), target);
+        if let Err(failure) = &outranked {
+            api.refusals.note(caller.by().clone(), call.clone(), failure);
+        }
+        outranked
     }
 }
 

@@ -25,6 +25,7 @@ mod manage;
 mod manners;
 mod mesh;
 mod refresh;
+mod refused;
 mod roles;
 mod tokens;
 mod webhooks;
@@ -199,6 +200,8 @@ async fn the_description_is_served_and_names_every_call() {
         "/api/admin/tokens/{email_or_id}",
         "/api/admin/tokens/revoke-user",
         "/api/admin/bans",
+        "/api/admin/audit",
+        "/api/admin/audit/export",
         "/api/admin/manage",
         "/api/admin/manage/{email}",
         "/api/admin/mesh",

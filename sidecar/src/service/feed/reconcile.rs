@@ -16,6 +16,7 @@ use crate::domain::feed::{fold, has_floor};
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
+use crate::service::foreign::{Foreign, Seen};
 
 /// Brings them into line.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub struct Reconciler {
     feed: Arc<dyn Feed>,
     records: Arc<dyn Records>,
     mirror: Mirror,
+    foreign: Option<Foreign>,
 }
 
 /// What was done about a record.
@@ -46,7 +48,13 @@ impl Reconciler {
     /// Compares `records` with `feed`; `mirror` spares looking up what agrees.
     #[must_use]
     pub fn new(feed: Arc<dyn Feed>, records: Arc<dyn Records>, mirror: Mirror) -> Self {
-        Self { feed, records, mirror }
+        Self { feed, records, mirror, foreign: None }
+    }
+
+    /// The same, and `foreign` records what other programs did.
+    #[must_use]
+    pub fn witnessed_by(self, foreign: Foreign) -> Self {
+        Self { foreign: Some(foreign), ..self }
     }
 
     /// Settles one record, spelled as in its key, about which something was heard.
@@ -100,6 +108,7 @@ impl Reconciler {
             return Ok(Settled::Agreed);
         };
         reach(FailPoint::ReconcilePut);
+        self.witness(kind, name, Seen::Banned { until: record.end }).await;
         // The record may have been deleted between the look and the write; then whoever deleted it found
         // no entry to lift, and this one would bar somebody whom nobody bars.
         if !can_be_lifted(kind) || self.records.find(kind, name).await?.is_some() {
@@ -117,8 +126,25 @@ impl Reconciler {
             return Ok(Settled::Agreed);
         }
         match self.feed.lift(kind, name, entry.version).await? {
-            Lifted::Done(_) => Ok(Settled::Lifted),
+            Lifted::Done(_) => {
+                self.witness(kind, name, Seen::Lifted).await;
+                Ok(Settled::Lifted)
+            }
             Lifted::Overtaken => Ok(Settled::Agreed),
+        }
+    }
+
+    /// Records what another program did to a ban.
+    async fn witness(&self, kind: Kind, name: &str, seen: Seen) {
+        if let (Kind::Ban, Some(foreign)) = (kind, &self.foreign) {
+            foreign.saw(&fold(kind, name), seen).await;
+        }
+    }
+
+    /// At the end of a walk over all records.
+    pub async fn walked(&self) {
+        if let Some(foreign) = &self.foreign {
+            foreign.tell_left_out().await;
         }
     }
 

@@ -97,6 +97,17 @@ impl BanStore for RedisBans {
         Ok(self.client.shared().exists(record_key(subject)).await?)
     }
 
+    async fn is_ours(&self, subject: &Subject) -> Result<bool, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.exists(turn_key(subject)).hget(details_key(subject.as_str()), "at").get(record_key(subject));
+        let mut answers = foreign::read(pipeline, &mut self.client.shared()).await?.into_iter();
+        let has_turn = answers.next() == Some(redis::Value::Int(1));
+        // Another program that overwrites our record leaves our details behind, which tell of another moment.
+        let mut text = || redis::from_redis_value::<Option<String>>(answers.next().unwrap_or(redis::Value::Nil)).ok();
+        let (details_at, record) = (text().flatten(), text().flatten());
+        Ok(has_turn || (details_at.is_some() && details_at == record))
+    }
+
     async fn describe(&self, bans: &[BanEntry]) -> Result<Vec<Ban>, StoreError> {
         let mut redis = self.client.shared();
         let mut described = Vec::with_capacity(bans.len());
