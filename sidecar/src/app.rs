@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{self, Cli, Program};
+use crate::client::gateway::HttpGateway;
 use crate::client::web::HttpWeb;
 use crate::config::Settings;
 use crate::http::app::Api;
@@ -24,6 +25,7 @@ use crate::logging::LogLevel;
 use crate::service::Services;
 use crate::service::doctor::Doctor;
 use crate::service::error::StoreError;
+use crate::service::gateway::Gateway;
 use crate::store::redis::RedisClient;
 use crate::store::redis::notices::RedisNotices;
 use crate::store::redis::source::RedisFeedSource;
@@ -49,6 +51,10 @@ impl Program for Sekisho {
 
     fn doctor(&self, settings: &Settings, services: &Services) -> Doctor {
         Doctor::new(services.clone(), Arc::new(HttpWeb::default()), compose::round(settings))
+    }
+
+    fn gateway(&self) -> Box<dyn Gateway> {
+        Box::new(HttpGateway::default())
     }
 
     fn openapi(&self) -> anyhow::Result<String> {

@@ -1,4 +1,4 @@
-//! The command line. Commands work straight on Redis, with the same services as the server.
+//! The command line. Commands work straight on Redis, with the same services as the server; `api` alone calls it.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not ready (the doctor found
 //! something that must be repaired).
@@ -16,8 +16,10 @@ use crate::domain::error::Failure;
 use crate::service::Services;
 use crate::service::doctor::Doctor;
 use crate::service::error::StoreError;
+use crate::service::gateway::Gateway;
 
 mod admin;
+mod api;
 mod audit;
 mod ban;
 mod config;
@@ -89,6 +91,8 @@ enum Command {
     Mesh(mesh::Arguments),
     /// Look at everything that an installation needs.
     Doctor,
+    /// Call the HTTP API through the gateway; alone, list every call.
+    Api(api::Arguments),
     /// Print the description of the HTTP API (OpenAPI).
     Openapi,
 }
@@ -102,6 +106,15 @@ pub(crate) enum Exit {
     Broken(anyhow::Error),
     /// The settings, or a file that was to be checked, are wrong. Says what is.
     Misconfigured(Vec<crate::config::Problem>),
+    /// The API answered a call so.
+    Refused {
+        /// The status.
+        status: u16,
+        /// The answer's code.
+        code: String,
+        /// The answer's sentence.
+        message: String,
+    },
     /// What is wrong was said already.
     NotReady,
 }
@@ -140,8 +153,10 @@ impl Exit {
                 | Failure::NoEncryptionKey
                 | Failure::EncryptionKeyUnknown { .. },
             )
-            | Self::Misconfigured(_) => 2,
-            Self::Failed(_) | Self::Broken(_) => 1,
+            | Self::Misconfigured(_)
+            | Self::Refused { status: 400 | 413 | 415 | 422, .. } => 2,
+            Self::Refused { code, .. } if code == "scope_not_held" || code == "no_encryption_key" => 2,
+            Self::Failed(_) | Self::Broken(_) | Self::Refused { .. } => 1,
             Self::NotReady => 3,
         }
     }
@@ -158,6 +173,9 @@ pub trait Program: Sync {
 
     /// Builds the doctor.
     fn doctor(&self, settings: &Settings, services: &Services) -> Doctor;
+
+    /// The way to the API through Envoy.
+    fn gateway(&self) -> Box<dyn Gateway>;
 
     /// The description of the HTTP API, as JSON text.
     ///
@@ -199,6 +217,9 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
             let settings = load()?;
             let services = program.connect(&settings)?;
             doctor::run(&program.doctor(&settings, &services), output).await?;
+        }
+        Command::Api(arguments) => {
+            api::run(arguments, &program.openapi()?, &*program.gateway(), output).await?;
         }
         Command::Openapi => output.raw(&program.openapi()?),
     }

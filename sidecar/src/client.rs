@@ -1,5 +1,6 @@
 //! What this program asks of others, over HTTP and of files.
 
+pub mod gateway;
 pub mod keys;
 pub mod web;
 pub mod webhooks;

@@ -19,6 +19,7 @@ pub mod encryption;
 pub mod error;
 pub mod feed;
 pub mod foreign;
+pub mod gateway;
 pub mod idempotency;
 pub mod installation;
 pub mod keysets;

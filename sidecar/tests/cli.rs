@@ -15,6 +15,8 @@ use sekisho_sidecar::{config, store};
 #[path = "../src/testing.rs"]
 mod testing;
 
+#[path = "cli/api.rs"]
+mod api;
 #[path = "cli/configuration.rs"]
 mod configuration;
 #[path = "cli/doctor.rs"]

@@ -54,6 +54,12 @@ impl Output {
                 self.raw(&format!("{:#}\n", json!({"error": {"code": "internal", "message": format!("{error:#}")}})));
             }
             Exit::Broken(error) => self.remark(&format!("error: {error:#}")),
+            Exit::Refused { status, code, message } if self.json => {
+                self.raw(&format!("{:#}\n", json!({"error": {"code": code, "message": message, "status": status}})));
+            }
+            Exit::Refused { status, code, message } => {
+                self.remark(&format!("error: {message} ({status} {code})"));
+            }
             Exit::Misconfigured(problems) if self.json => {
                 self.raw(&format!("{:#}\n", json!({"ok": false, "problems": problems_json(problems)})));
             }

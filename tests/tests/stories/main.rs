@@ -7,6 +7,7 @@
 
 mod active_users;
 mod admin;
+mod api_command;
 mod audit;
 mod bans;
 mod callouts;
