@@ -36,6 +36,7 @@ pub mod admin_tokens;
 pub mod admin_webhooks;
 pub mod answer;
 pub mod caller;
+pub mod docs;
 pub mod document;
 pub mod jwks;
 pub mod manners;
@@ -91,6 +92,7 @@ pub fn router(api: Api) -> Router {
     let (routes, _) = routes().split_for_parts();
     let routes = routes
         .route(document::PATH, axum::routing::get(document::openapi))
+        .route(docs::PATH, axum::routing::get(docs::show))
         .fallback(async || Refused(Failure::NoSuchPath))
         .method_not_allowed_fallback(async || Refused(Failure::MethodNotAllowed))
         .with_state(api.clone());

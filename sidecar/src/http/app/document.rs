@@ -6,6 +6,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, PathItem, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
+use crate::http::app::answer::{AdminOnly, Problem};
+
 /// Where the listener serves it.
 pub const PATH: &str = "/api/openapi.json";
 
@@ -21,6 +23,8 @@ pub const PATH: &str = "/api/openapi.json";
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
     ),
     modifiers(&Bearer),
+    // What refusals consist of is not collected from the handlers.
+    components(schemas(AdminOnly, Problem)),
     security(("bearer" = [])),
     tags(
         (name = "tokens", description = "A caller's own tokens"),
@@ -85,6 +89,15 @@ pub(super) async fn openapi() -> Json<Document> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_schema_that_is_named_is_described() {
+        let document = serde_json::to_value(describe()).unwrap();
+        let text = document.to_string();
+        for reference in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document["components"]["schemas"][reference].is_object(), "{reference}");
+        }
+    }
 
     #[test]
     fn the_description_in_the_docs_is_current() {

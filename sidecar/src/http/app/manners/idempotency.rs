@@ -39,15 +39,16 @@ async fn carried_out(api: &Api, caller: &Caller, request: Request, next: Next) -
     let body = read(Request::from_parts(parts.clone(), body)).await?;
     let target = parts.uri.path_and_query().map_or(parts.uri.path(), |target| target.as_str());
     let fingerprint = Fingerprint::of(caller, parts.method.as_str(), target, &body);
-    match api.idempotency.begin(Slot::new(caller, &key), &fingerprint).await? {
-        Begun::Answered(answer) => replayed(&answer),
-        Begun::Mine(claim) => {
-            let request = Request::from_parts(parts, Body::from(body));
-            // A client that goes away while it waits is one that will send the call again: it runs to its end.
-            let running = tokio::spawn(run(claim, request, next));
-            running.await.map_err(|error| Failure::Internal { cause: error.to_string() })
+    let request = Request::from_parts(parts, Body::from(body));
+    let (calls, slot) = (api.idempotency.clone(), Slot::new(caller, &key));
+    // A client that goes away while it waits is one that will send the call again: it runs to its end.
+    let running = tokio::spawn(async move {
+        match calls.begin(slot, &fingerprint).await? {
+            Begun::Answered(answer) => replayed(&answer),
+            Begun::Mine(claim) => Ok(run(claim, request, next).await),
         }
-    }
+    });
+    running.await.map_err(|error| Failure::Internal { cause: error.to_string() })?
 }
 
 fn only_key(headers: &HeaderMap) -> Result<IdempotencyKey, Failure> {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::error::Failure;
 use crate::http::app::answer::Refused;
-use crate::http::app::document;
+use crate::http::app::{docs, document};
 
 /// The answers that have tags.
 pub const TAGGED: &[&str] = &[
@@ -26,6 +26,7 @@ pub const TAGGED: &[&str] = &[
     "/api/admin/tokens/{email_or_id}",
     "/api/admin/audit",
     document::PATH,
+    docs::PATH,
 ];
 
 /// Of a digest so many bytes make the tag: enough that no two bodies have one.
