@@ -120,6 +120,7 @@ impl App {
         let (database, retention) = (services.database.clone(), settings.audit_retention());
         running.spawn(jobs::audit::run(database, services.trail.clone(), retention, self.closing.clone()));
         self.start_webhooks(running);
+        running.spawn(jobs::cleanup::run(services.cleanup.clone(), self.closing.clone()));
     }
 
     fn start_webhooks(&self, running: &mut JoinSet<()>) {
@@ -157,6 +158,7 @@ impl App {
             keysets: services.keysets.clone(),
             trail: services.trail.clone(),
             webhooks: services.webhooks.clone(),
+            cleanup: services.cleanup.clone(),
             admins: services.admins.clone(),
             idempotency: services.idempotency.clone(),
             throttle: services.throttle.clone(),

@@ -22,6 +22,7 @@ mod admin;
 mod api;
 mod audit;
 mod ban;
+mod cleanup;
 mod config;
 mod doctor;
 mod duration;
@@ -79,6 +80,9 @@ enum Command {
     /// The audit trail: list, export, verify.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Clear leftovers in Redis away: preview, run, logs.
+    #[command(subcommand)]
+    Cleanup(cleanup::Command),
     /// Webhooks: list, show, test, retry.
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -209,6 +213,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Admin(command) => admin::run(command, &program.connect(&load()?)?.admins, output).await?,
         Command::Audit(command) => audit::run(command, &program.connect(&load()?)?, output).await?,
+        Command::Cleanup(command) => cleanup::run(command, &program.connect(&load()?)?.cleanup, output).await?,
         Command::Webhook(command) => webhook::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,
         Command::Explain(arguments) => explain::run(&arguments, cli.config.as_deref(), output)?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sekisho_protocol::Email;
 
+use crate::domain::cleanup::schedule::Schedule;
 use crate::domain::keyset::source::Source;
 use crate::domain::rate::PerMinute;
 use crate::domain::webhook::Webhook;
@@ -43,6 +44,7 @@ pub struct Settings {
     admins: Admins,
     key_sources: Vec<Source>,
     webhooks: Vec<Webhook>,
+    cleanup: Cleanup,
     log: Log,
     node: String,
     doctor: Doctor,
@@ -102,6 +104,15 @@ pub struct Tokens {
     pub refresh_max_age_s: u64,
     /// How many one caller may ask for.
     pub requests_per_minute: PerMinute,
+}
+
+/// Clearing leftovers in Redis away.
+#[derive(Debug, Clone)]
+pub struct Cleanup {
+    /// When it starts by itself, if it does.
+    pub schedule: Option<Schedule>,
+    /// How long the logs of runs are kept.
+    pub log_retention_days: u64,
 }
 
 /// Who is an admin by configuration.
@@ -188,6 +199,8 @@ const KEYS: &[Key] = &[
     key("admins.auditors", "SEKISHO_AUDITOR_EMAILS"),
     structure("key_sources", "SEKISHO_KEY_SOURCES"),
     structure("webhooks", "SEKISHO_WEBHOOKS"),
+    key("cleanup.schedule", "SEKISHO_CLEANUP_SCHEDULE"),
+    key("cleanup.log_retention_days", "CLEANUP_LOG_RETENTION_DAYS"),
     key("log.filter", "SEKISHO_LOG"),
     key("log.format", "SEKISHO_LOG_FORMAT"),
     key("node", "SEKISHO_NODE"),
@@ -235,6 +248,7 @@ impl Settings {
             admins: sections::admins(&mut reader),
             key_sources: key_sources::read(&mut reader),
             webhooks: webhooks::read(&mut reader),
+            cleanup: sections::cleanup(&mut reader),
             log: sections::log(&mut reader),
             node: sections::node(&mut reader, listen.ops),
             doctor: sections::doctor(&mut reader, listen.ops),
@@ -327,6 +341,12 @@ impl Settings {
     #[must_use]
     pub fn webhooks(&self) -> &[Webhook] {
         &self.webhooks
+    }
+
+    /// Clearing leftovers in Redis away.
+    #[must_use]
+    pub fn cleanup(&self) -> &Cleanup {
+        &self.cleanup
     }
 
     /// What is logged, and how.

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod audit;
 pub mod ban;
 pub mod caller;
+pub mod cleanup;
 pub mod error;
 pub mod feed;
 pub mod idempotency;

@@ -1,7 +1,7 @@
 //! What runs beside the listeners: following the feed, watching and reconciling the records, sweeping, surveying
 //! the filters, looking after keys (the signing keys, and those of identity providers), and delivering events to webhooks.
 //!
-//! A job never ends by itself. What goes wrong is logged once, when it begins and when it is over.
+//! A job never ends by itself, unless it is switched off. What goes wrong is logged once, when it begins and when it is over.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod active_users;
 pub mod audit;
+pub mod cleanup;
 pub mod follow;
 pub mod keysets;
 pub mod outbox;

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod bans;
 pub mod change;
 pub mod checks;
+pub mod cleanup;
 pub mod clock;
 pub mod doctor;
 pub mod encryption;
@@ -40,6 +41,7 @@ use admins::Admins;
 use audit::trail::AuditTrail;
 use bans::Bans;
 use checks::Checks;
+use cleanup::Cleanup;
 use encryption::Encryption;
 use feed::Feed;
 use feed::mirror::Mirror;
@@ -125,4 +127,6 @@ pub struct Services {
     pub throttle: Throttle,
     /// Who is told of events.
     pub webhooks: Webhooks,
+    /// Clearing leftovers away.
+    pub cleanup: Cleanup,
 }

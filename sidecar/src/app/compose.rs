@@ -23,6 +23,7 @@ use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
 use crate::service::change::Changes;
 use crate::service::checks::Checks;
+use crate::service::cleanup::{Cleanup, Habits};
 use crate::service::doctor::Round;
 use crate::service::encryption::Encryption;
 use crate::service::encryption::canary::Canary;
@@ -58,6 +59,7 @@ use crate::store::redis::admins::RedisAdmins;
 use crate::store::redis::announcements::RedisAnnouncements;
 use crate::store::redis::answers::RedisAnswers;
 use crate::store::redis::bans::RedisBans;
+use crate::store::redis::cleanup::RedisCleanup;
 use crate::store::redis::feed::RedisFeed;
 use crate::store::redis::journal::RedisJournal;
 use crate::store::redis::keysets::RedisKeysets;
@@ -96,6 +98,9 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         audit.clone(),
         metrics.clone(),
     );
+    let cleanup = settings.cleanup();
+    let habits = Habits { schedule: cleanup.schedule.clone(), log_retention_days: cleanup.log_retention_days };
+    let cleanup = Cleanup::new(Arc::new(RedisCleanup::new(redis.clone())), changes.clone(), habits);
     let token_store = Arc::new(RedisTokens::new(redis.clone()));
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
     let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), changes.clone());
@@ -168,6 +173,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         webhooks,
         idempotency: idempotency(settings, redis),
         throttle: Throttle::new(Arc::new(RedisRates::new(redis.clone())), tokens.requests_per_minute),
+        cleanup,
     }
 }
 

@@ -10,7 +10,8 @@ use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
 use zeroize::Zeroizing;
 
 use super::reader::Reader;
-use super::{Admins, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use super::{Admins, Cleanup, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use crate::domain::cleanup::schedule::Schedule;
 use crate::domain::rate::PerMinute;
 use crate::domain::seal::KEY_BYTES;
 use crate::domain::seal::keys::OTHERS_MAX;
@@ -20,6 +21,8 @@ use crate::domain::token::LIFE_MAX_S;
 const PER_USER_MAX: u64 = 1_000;
 /// Where the database's file is, if nobody says otherwise (FHS 3.0 §5.8).
 const DATA_FOLDER: &str = "/var/lib/sekisho";
+/// When leftovers are cleared away, if nobody says otherwise: at night, in most places from which people come.
+const CLEANUP_SCHEDULE: &str = "0 3 * * *";
 /// The command that makes a good encryption key.
 const MAKE_ENCRYPTION_KEY: &str = "openssl rand -hex 32";
 /// Fewer different bytes than this in one, and it was typed, not drawn.
@@ -168,6 +171,21 @@ pub(super) fn admins(reader: &mut Reader) -> Admins {
         admins.domains.push(name);
     }
     admins
+}
+
+pub(super) fn cleanup(reader: &mut Reader) -> Cleanup {
+    let schedule = match reader.text_or("cleanup.schedule", CLEANUP_SCHEDULE).as_str() {
+        "off" => None,
+        text => Schedule::parse(text)
+            .map_err(|error| {
+                let text = text.escape_debug();
+                let message =
+                    format!("`{text}` is neither off nor a cron expression such as {CLEANUP_SCHEDULE}: {error}");
+                reader.wrong("cleanup.schedule", message);
+            })
+            .ok(),
+    };
+    Cleanup { schedule, log_retention_days: reader.number("cleanup.log_retention_days", 30, 1..=3_650) }
 }
 
 pub(super) fn log(reader: &mut Reader) -> Log {

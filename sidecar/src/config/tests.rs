@@ -355,3 +355,16 @@ fn the_examples_in_the_docs_are_right() {
         assert_eq!(Settings::check_file(example).to_string(), "", "{example}");
     }
 }
+
+#[test]
+fn a_clean_up_has_a_schedule_unless_it_is_switched_off() {
+    for (text, expected) in [("", Some("0 3 * * *")), ("off", None), ("30 2 * * SUN", Some("30 2 * * SUN"))] {
+        let settings = parse(None, &with_secrets(&[("SEKISHO_CLEANUP_SCHEDULE", text)])).unwrap();
+        assert_eq!(settings.cleanup().schedule.as_ref().map(|schedule| schedule.as_str()), expected, "{text}");
+        assert_eq!(settings.cleanup().log_retention_days, 30);
+    }
+    let env = with_secrets(&[("SEKISHO_CLEANUP_SCHEDULE", "nightly"), ("CLEANUP_LOG_RETENTION_DAYS", "0")]);
+    let problems = told(parse(None, &env));
+    assert!(problems[0].starts_with("SEKISHO_CLEANUP_SCHEDULE: `nightly` is neither off nor a cron"), "{problems:?}");
+    assert_eq!(problems[1], "CLEANUP_LOG_RETENTION_DAYS: `0` is not a whole number from 1 to 3650");
+}

@@ -190,6 +190,9 @@ pub enum Failure {
         /// After so many seconds.
         retry_after_s: u32,
     },
+    /// A clean-up runs already.
+    #[error("a clean-up runs already; wait until it is over")]
+    CleanupRuns,
     /// No webhook with this name.
     #[error("there is no webhook with this name")]
     WebhookNotFound,
@@ -269,6 +272,7 @@ impl Failure {
             Self::NoEncryptionKey => Row(409, "no_encryption_key", "Conflict"),
             Self::IdempotencyInProgress { .. } => Row(409, "idempotency_in_progress", "Conflict"),
             Self::IdempotencyAnswerLost => Row(409, "idempotency_answer_lost", "Conflict"),
+            Self::CleanupRuns => Row(409, "cleanup_runs", "Conflict"),
             Self::TooLarge => Row(413, "too_large", "Content Too Large"),
             Self::NotJson => Row(415, "not_json", "Unsupported Media Type"),
             Self::IdempotencyKeyReused => Row(422, "idempotency_key_reused", "Unprocessable Content"),

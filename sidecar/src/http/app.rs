@@ -14,6 +14,7 @@ use crate::service::active_users::ActiveUsers;
 use crate::service::admins::Admins;
 use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
+use crate::service::cleanup::Cleanup;
 use crate::service::idempotency::Idempotency;
 use crate::service::keysets::Keysets;
 use crate::service::logout::Logouts;
@@ -28,6 +29,7 @@ use crate::service::webhooks::Webhooks;
 pub mod admin_active_users;
 pub mod admin_audit;
 pub mod admin_bans;
+pub mod admin_cleanup;
 pub mod admin_keys;
 pub mod admin_logout;
 pub mod admin_manage;
@@ -69,6 +71,8 @@ pub struct Api {
     pub trail: AuditTrail,
     /// Who is told of it.
     pub webhooks: Webhooks,
+    /// Clearing leftovers away.
+    pub cleanup: Cleanup,
     /// Who may administer.
     pub admins: Admins,
     /// Calls that are carried out once, however often they are sent.
@@ -124,6 +128,9 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_keys::list, admin_keys::add))
         .routes(routes!(admin_keys::rotate))
         .routes(routes!(admin_keys::retire))
+        .routes(routes!(admin_cleanup::preview))
+        .routes(routes!(admin_cleanup::run))
+        .routes(routes!(admin_cleanup::logs))
         .routes(routes!(admin_webhooks::list))
         .routes(routes!(admin_webhooks::show))
         .routes(routes!(admin_webhooks::test))

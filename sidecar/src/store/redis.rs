@@ -9,6 +9,7 @@ pub mod admins;
 pub mod announcements;
 pub mod answers;
 pub mod bans;
+pub mod cleanup;
 pub mod client;
 pub mod feed;
 mod foreign;

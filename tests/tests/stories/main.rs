@@ -11,6 +11,7 @@ mod api_command;
 mod audit;
 mod bans;
 mod callouts;
+mod cleanup;
 mod config;
 mod failure;
 mod identity;

@@ -18,6 +18,7 @@ use crate::testing::{MESH_SECRET, RedisServer};
 
 mod active_users;
 mod bans;
+mod cleanup;
 mod docs;
 mod identity;
 mod keys;

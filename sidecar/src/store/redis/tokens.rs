@@ -23,7 +23,7 @@ use crate::store::redis::{RedisClient, foreign, not_before};
 mod index;
 mod rotation;
 
-pub(super) use index::USED;
+pub(super) use index::{BY_ID, CREATED, USED};
 
 /// + e-mail: a sorted set of the ids of somebody's tokens that can be used, by their ends. What is in it takes a place.
 const PLACES: &str = "sekisho:tokens:places:";

@@ -20,13 +20,15 @@ use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
 use crate::store::redis::ranked::{Ranked, escape};
 
-const CREATED: &str = "sekisho:{tokens}:created";
+pub(in crate::store::redis) const CREATED: &str = "sekisho:{tokens}:created";
 const EXPIRES: &str = "sekisho:{tokens}:expires";
 pub(in crate::store::redis) const USED: &str = "sekisho:{tokens}:used";
 const BY_EMAIL: &str = "sekisho:{tokens}:email";
 const BY_NAME: &str = "sekisho:{tokens}:name";
 /// By their end, those that are known to be revoked.
 const REVOKED: &str = "sekisho:{tokens}:revoked";
+/// Those of which the members are ids.
+pub(in crate::store::redis) const BY_ID: [&str; 4] = [EXPIRES, USED, REVOKED, CREATED];
 /// There once other programs' tokens were looked for.
 const ADOPTED: &str = "sekisho:{tokens}:adopted";
 /// There while it is too early to look for them again.
@@ -327,7 +329,7 @@ async fn forget(redis: &mut ConnectionManager, ids: &[&str]) -> Result<(), Store
         return Ok(());
     }
     let mut pipeline = redis::pipe();
-    for order in [EXPIRES, USED, REVOKED, CREATED] {
+    for order in BY_ID {
         pipeline.zrem(order, ids).ignore();
     }
     Ok(pipeline.exec_async(redis).await?)
