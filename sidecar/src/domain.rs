@@ -13,6 +13,7 @@ pub mod keyset;
 pub mod page;
 pub mod rate;
 pub mod seal;
+pub mod search;
 pub mod signing;
 pub mod strength;
 pub mod time;

@@ -62,7 +62,7 @@ fn action(word: &str) -> Result<Action, String> {
 
 impl From<Wanted> for Question {
     fn from(Wanted { actor, action, target, from_ms, until_ms }: Wanted) -> Self {
-        Self { actor, action, target, from_ms, until_ms, ..Self::default() }
+        Self { actor, actions: action.into_iter().collect(), target, from_ms, until_ms, ..Self::default() }
     }
 }
 

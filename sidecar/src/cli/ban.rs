@@ -8,6 +8,7 @@ use crate::cli::output::{Output, change_text, with_change};
 use crate::cli::{Exit, duration, operator};
 use crate::domain::ban::{Ban, Length, Order, Reason, TimeLeft};
 use crate::domain::page::{BOUND, Page, Window};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::service::bans::Bans;
 
@@ -69,7 +70,7 @@ pub(super) async fn run(command: Command, bans: &Bans, output: &Output) -> Resul
 async fn all(bans: &Bans) -> Result<Vec<Ban>, Exit> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let Page { rows, next, .. } = bans.list(&Window::choose(Some(BOUND), after)?).await?;
+        let Page { rows, next, .. } = bans.list(&Search::default(), &Window::choose(Some(BOUND), after)?).await?;
         all.extend(rows);
         match next {
             Some(cursor) => after = Some(cursor),

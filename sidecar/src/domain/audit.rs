@@ -197,8 +197,8 @@ pub struct Question {
     pub until_ms: Option<u64>,
     /// By whom.
     pub actor: Option<String>,
-    /// What was done.
-    pub action: Option<Action>,
+    /// What was done: one of these, or anything.
+    pub actions: Vec<Action>,
     /// To whom or what.
     pub target: Option<String>,
     /// How much it matters.

@@ -115,6 +115,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_tokens::list_of_user, admin_tokens::revoke))
         .routes(routes!(admin_tokens::revoke_user))
         .routes(routes!(admin_bans::list))
+        .routes(routes!(admin_bans::history))
         .routes(routes!(admin_bans::ban))
         .routes(routes!(admin_bans::unban))
         .routes(routes!(admin_logout::logout_user))

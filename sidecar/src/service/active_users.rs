@@ -8,6 +8,7 @@ use crate::domain::active_user::{ActiveUser, Place, Totals};
 use crate::domain::audit::{Action, By, Event};
 use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::service::audit::{Audit, Deed};
 use crate::service::error::StoreError;
@@ -22,7 +23,7 @@ pub trait ActiveUserStore: Send + Sync {
     /// At most `limit` people whose names hold `search`, behind `after`; whoever came last is the first.
     async fn list(
         &self,
-        search: &str,
+        search: &Search,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Vec<(Place, ActiveUser)>, StoreError>;
@@ -70,7 +71,7 @@ impl ActiveUsers {
     ///
     /// # Errors
     /// [`Failure::Invalid`] if the cursor is none; [`Failure::Unavailable`].
-    pub async fn list(&self, search: &str, window: &Window, now: UnixSeconds) -> Result<ActivePage, Failure> {
+    pub async fn list(&self, search: &Search, window: &Window, now: UnixSeconds) -> Result<ActivePage, Failure> {
         let after = window.after.as_deref().map(Place::of_cursor).transpose()?;
         // What expired a moment ago is not to be counted.
         self.store.tidy(now).await?;

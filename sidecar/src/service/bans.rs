@@ -18,6 +18,7 @@ use crate::domain::error::Failure;
 use crate::domain::feed::state::State;
 use crate::domain::feed::{Mark, Stamp};
 use crate::domain::page::{Page, Window};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
 use crate::service::audit::Deed;
@@ -179,12 +180,18 @@ impl Bans {
         self.changes.carry_out(deed, change, Change::tell).await
     }
 
-    /// A part of the list of bans that hold now, by address.
+    /// A part of the list of bans that hold now and whose address holds `search`, by address.
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn list(&self, window: &Window) -> Result<Page<Ban>, Failure> {
-        let entries = self.feed.bans(window.after.as_deref(), window.limit.saturating_add(1)).await?;
+    pub async fn list(&self, search: &Search, window: &Window) -> Result<Page<Ban>, Failure> {
+        let entries = if search.is_empty() {
+            self.feed.bans(window.after.as_deref(), window.limit.saturating_add(1)).await?
+        } else {
+            let mut found = self.feed.find_bans(search).await?;
+            found.retain(|entry| window.after.as_ref().is_none_or(|after| entry.name > *after));
+            found
+        };
         let page = Page::cut(entries, window, |entry| entry.name.clone());
         let rows = self.store.describe(&page.rows).await?;
         Ok(Page { rows, next: page.next, limit: page.limit })

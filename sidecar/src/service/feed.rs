@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 
 use crate::domain::feed::{Mark, Stamp, Version};
+use crate::domain::search::Search;
 use crate::service::error::StoreError;
 use sekisho_protocol::feed::Kind;
 
@@ -37,6 +38,9 @@ pub trait Feed: Send + Sync {
 
     /// At most `limit` names under which a ban holds now, in byte order, those after `after`.
     async fn bans(&self, after: Option<&str>, limit: usize) -> Result<Vec<BanEntry>, StoreError>;
+
+    /// Those that `search` finds among them, all of them up to a bound; in byte order.
+    async fn find_bans(&self, search: &Search) -> Result<Vec<BanEntry>, StoreError>;
 }
 
 /// How a write ended that could be overtaken.

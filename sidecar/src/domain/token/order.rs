@@ -9,13 +9,12 @@ use serde::Deserialize;
 
 use crate::domain::error::Failure;
 use crate::domain::page::Direction;
+use crate::domain::search::{Search, folded};
 use crate::domain::token::{Status, TokenId, TokenRecord};
 
 /// Between the parts of a text by which tokens are sorted. No address and no name holds it, and it sorts before
 /// everything that they hold.
 pub const SEPARATOR: char = '\u{1}';
-/// Most characters of what is looked for.
-pub const SEARCH_MAX_CHARS: usize = 254;
 
 /// What tokens are sorted by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
@@ -115,37 +114,6 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is looked for in addresses and names, folded; anything, if it is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Search(String);
-
-impl Search {
-    /// What `text` looks for.
-    ///
-    /// # Errors
-    /// It is too long, or holds control characters.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
-        let text = text.trim();
-        if text.chars().count() > SEARCH_MAX_CHARS || text.chars().any(char::is_control) {
-            let problem = format!("must have at most {SEARCH_MAX_CHARS} characters, none of them a control character");
-            return Err(Failure::invalid("q", problem));
-        }
-        Ok(Self(folded(text)))
-    }
-
-    /// The folded text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether a token is among what is looked for.
-    #[must_use]
-    pub fn finds(&self, record: &TokenRecord) -> bool {
-        [&record.user_email, &record.token_name].into_iter().any(|text| folded(text).contains(&self.0))
-    }
-}
-
 /// Which tokens are wanted, and in which order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -157,11 +125,6 @@ pub struct Wanted {
     pub sort: Sort,
     /// Its direction.
     pub direction: Direction,
-}
-
-/// A text as it is sorted and looked for.
-fn folded(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -201,18 +164,5 @@ mod tests {
         assert!(position("ann@x", "z") < position("ann@x.org", "a"), "a shorter address comes first, whatever follows");
         assert!(position("ann@x", "b") < position("Ann@X", "C"));
         assert_eq!(position("ann@x", "b"), position("ANN@x", "B"));
-    }
-
-    #[test]
-    fn a_search_looks_into_addresses_and_names_but_not_across() {
-        let token = record("ann@x.org", "Läptop of Ann");
-        for (text, expected) in
-            [("", true), ("ANN@", true), ("LÄPTOP", true), ("  of ann ", true), ("orgl", false), ("6e3b", false)]
-        {
-            assert_eq!(Search::parse(text).unwrap().finds(&token), expected, "{text:?}");
-        }
-        for bad in ["a\u{1}b", &"x".repeat(255)] {
-            assert_eq!(Search::parse(bad).unwrap_err().status(), 400, "{bad:?}");
-        }
     }
 }

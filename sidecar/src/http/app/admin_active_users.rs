@@ -7,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::active_user::ActiveUser;
 use crate::domain::page::Window;
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::Search;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, ValueRefusals};
 use crate::http::app::caller::{Admin, Reader};
@@ -23,12 +23,9 @@ pub(super) async fn list(
     _: Reader,
     Query(wanted): Query<WantedUsers>,
 ) -> Answer<JsonBody<ActiveUserList>> {
-    let (search, window, now) = (
-        Search::parse(wanted.q.as_deref().unwrap_or_default())?,
-        Window::choose(wanted.limit, wanted.cursor)?,
-        api.now(),
-    );
-    let found = api.active_users.list(search.as_str(), &window, now).await?;
+    let (search, window, now) =
+        (Search::parse(wanted.q.as_deref())?, Window::choose(wanted.limit, wanted.cursor)?, api.now());
+    let found = api.active_users.list(&search, &window, now).await?;
     Ok(JsonBody(ActiveUserList::new(found, now)))
 }
 

@@ -53,13 +53,11 @@ pub(super) struct Wanted {
 impl Wanted {
     fn split(self) -> Answer<(Question, Window)> {
         let Self { from_ms, until_ms, actor, action, target, severity, outcome, limit, cursor } = self;
-        let window = Window::choose(limit.or(Some(DEFAULT_LIMIT)), cursor)?;
-        Ok((Question { from_ms, until_ms, actor, action, target, severity, outcome }, window))
+        let window = Window::choose(limit.or(Some(EventList::DEFAULT_LIMIT)), cursor)?;
+        let actions = action.into_iter().collect();
+        Ok((Question { from_ms, until_ms, actor, actions, target, severity, outcome }, window))
     }
 }
-
-/// Rows of an answer if nobody says how many: the trail never ends.
-const DEFAULT_LIMIT: usize = 100;
 
 /// A part of the trail.
 #[derive(Serialize, ToSchema)]
@@ -74,7 +72,10 @@ pub(crate) struct EventList {
 }
 
 impl EventList {
-    fn new(page: Page<Recorded>) -> Self {
+    /// Rows of an answer if nobody says how many: the trail never ends.
+    pub(super) const DEFAULT_LIMIT: usize = 100;
+
+    pub(super) fn new(page: Page<Recorded>) -> Self {
         let page = page.map(EventInfo::from);
         Self { count: page.rows.len(), events: page.rows, limit: page.limit, next_cursor: page.next }
     }

@@ -4,28 +4,55 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use sekisho_protocol::Subject;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::audit::By;
+use crate::domain::audit::{Action, By, Question};
 use crate::domain::ban::{Ban, Length, Order, Reason};
 use crate::domain::error::Failure;
-use crate::domain::page::Page;
+use crate::domain::page::{Page, Window};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::http::app::Api;
+use crate::http::app::admin_audit::EventList;
 use crate::http::app::admin_tokens::user_email;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
 use crate::http::app::caller::{Admin, Reader};
-use crate::http::app::request::{Json, Paging, PathPart, Query};
+use crate::http::app::request::{Json, PathPart, Query};
 use crate::service::bans::Banned;
 use crate::service::change::Change;
 
 /// Lists the bans that hold now, by address.
-#[utoipa::path(get, path = "/api/admin/bans", tag = "admin", params(Paging),
+#[utoipa::path(get, path = "/api/admin/bans", tag = "admin", params(WantedBans),
     responses((status = 200, description = "The bans", body = BanList),
         AdminRefusals, ValueRefusals))]
-pub(super) async fn list(State(api): State<Api>, _: Reader, Query(paging): Query<Paging>) -> Answer<JsonBody<BanList>> {
-    let page = api.bans.list(&paging.window()?).await?;
+pub(super) async fn list(
+    State(api): State<Api>,
+    _: Reader,
+    Query(wanted): Query<WantedBans>,
+) -> Answer<JsonBody<BanList>> {
+    let search = Search::parse(wanted.q.as_deref())?;
+    let page = api.bans.list(&search, &Window::choose(wanted.limit, wanted.cursor)?).await?;
     Ok(JsonBody(BanList::new(page, api.now())))
+}
+
+/// Lists what happened to bans, the newest first: who banned whom, until when and why, and who lifted it. It is a part of the audit
+/// trail, and goes as far back.
+#[utoipa::path(get, path = "/api/admin/bans/history", tag = "admin", params(WantedHistory),
+    responses((status = 200, description = "The events", body = EventList), AdminRefusals, ValueRefusals))]
+pub(super) async fn history(
+    State(api): State<Api>,
+    _: Reader,
+    Query(wanted): Query<WantedHistory>,
+) -> Answer<JsonBody<EventList>> {
+    let subject = wanted.user_email.map(Subject::try_from).transpose();
+    let subject = subject.map_err(|problem| Failure::invalid("user_email", problem))?;
+    let question = Question {
+        actions: vec![Action::BanGiven, Action::BanLifted],
+        target: subject.map(String::from),
+        ..Question::default()
+    };
+    let window = Window::choose(wanted.limit.or(Some(EventList::DEFAULT_LIMIT)), wanted.cursor)?;
+    Ok(JsonBody(EventList::new(api.trail.list(&question, &window).await?)))
 }
 
 /// Bans somebody, for 7 days unless the request says otherwise.
@@ -63,6 +90,30 @@ pub(super) async fn unban(
     admin.must_outrank(&api, &subject)?;
     let change = api.bans.lift(subject.clone(), admin.by()).await?;
     Ok(Changed::new(&change, UnbannedUser::new(&change, subject.into(), admin.name())))
+}
+
+/// Which bans are wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WantedBans {
+    /// Only those of whose address this text is a part, in whatever case.
+    q: Option<String>,
+    /// Most rows of the answer, 1 to 10,000.
+    limit: Option<usize>,
+    /// `next_cursor` of the answer before, to the same question.
+    cursor: Option<String>,
+}
+
+/// Whose history is wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WantedHistory {
+    /// Only this user's.
+    user_email: Option<String>,
+    /// Most rows of the answer, 1 to 10,000. Default: 100.
+    limit: Option<usize>,
+    /// `next_cursor` of the answer before.
+    cursor: Option<String>,
 }
 
 /// Whom to ban, and how.

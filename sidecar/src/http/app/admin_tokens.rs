@@ -8,8 +8,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::error::Failure;
 use crate::domain::page::{Direction, Page, Window};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::{Search, Sort, Wanted};
+use crate::domain::token::order::{Sort, Wanted};
 use crate::domain::token::{Status, StoredToken, Summary, TokenId};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Changed, Effect, Problem, ValueRefusals};
@@ -111,7 +112,7 @@ pub(super) struct WantedTokens {
 impl WantedTokens {
     fn split(self) -> Answer<(Wanted, Window)> {
         let wanted = Wanted {
-            search: Search::parse(self.q.as_deref().unwrap_or_default())?,
+            search: Search::parse(self.q.as_deref())?,
             status: self.status,
             sort: self.sort.unwrap_or_default(),
             direction: self.order.unwrap_or_default(),

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use super::Tokens;
 use crate::domain::error::Failure;
 use crate::domain::page::{Direction, Page, Window};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::{Position, Search, Sort, Wanted};
+use crate::domain::token::order::{Position, Sort, Wanted};
 use crate::domain::token::{StoredToken, Summary};
 use crate::service::error::StoreError;
 
@@ -84,7 +85,7 @@ impl Tokens {
     pub async fn list(&self, wanted: &Wanted, window: &Window, now: UnixSeconds) -> Result<Page<StoredToken>, Failure> {
         self.index.adopt(Adopt::IfNever).await?;
         let after = window.after.as_deref().map(|cursor| Position::of_cursor(cursor, wanted.sort)).transpose()?;
-        if !wanted.search.as_str().is_empty()
+        if !wanted.search.is_empty()
             && let Found::All(mut tokens) = self.index.find_all(&wanted.search, FEW).await?
         {
             tokens.retain(|token| admits(wanted, token, now));
@@ -100,7 +101,7 @@ impl Tokens {
         limit: usize,
         now: UnixSeconds,
     ) -> Result<Page<StoredToken>, Failure> {
-        let is_filtered = !wanted.search.as_str().is_empty() || wanted.status.is_some();
+        let is_filtered = !wanted.search.is_empty() || wanted.status.is_some();
         let (mut rows, mut last, mut looks) = (Vec::new(), None::<Position>, 0);
         let page = |rows, next: Option<&Position>| Page { rows, next: next.map(|at| at.cursor(wanted.sort)), limit };
         while looks < LOOKS_MAX {
@@ -149,7 +150,9 @@ impl Tokens {
 }
 
 fn admits(wanted: &Wanted, token: &StoredToken, now: UnixSeconds) -> bool {
-    wanted.search.finds(&token.record) && wanted.status.is_none_or(|status| token.status(now) == status)
+    let texts = [&token.record.user_email, &token.record.token_name];
+    texts.into_iter().any(|text| wanted.search.finds(text))
+        && wanted.status.is_none_or(|status| token.status(now) == status)
 }
 
 /// The page of `tokens`, which are all there are.

@@ -12,11 +12,12 @@ use sekisho_protocol::Subject;
 use serde_json::Map;
 
 use super::keys::BAN_RECORD;
-use super::ranked::{Ranked, escape, whole};
+use super::ranked::{Ranked, any_case, whole};
 use super::{RedisClient, foreign};
 use crate::domain::active_user::{ACTIVE_S, ActiveUser, Place, Totals};
 use crate::domain::ban::TimeLeft;
 use crate::domain::page::Direction;
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::service::active_users::ActiveUserStore;
 use crate::service::error::StoreError;
@@ -77,7 +78,7 @@ pub(super) fn place(pipe: &mut Pipeline, name: &str, token_id: Option<&str>, at:
 impl ActiveUserStore for RedisActiveUsers {
     async fn list(
         &self,
-        search: &str,
+        search: &Search,
         after: Option<&Place>,
         limit: usize,
     ) -> Result<Vec<(Place, ActiveUser)>, StoreError> {
@@ -169,9 +170,9 @@ impl ActiveUserStore for RedisActiveUsers {
 
 impl RedisActiveUsers {
     /// Everybody whose name holds `search`, whoever came last first.
-    async fn find(&self, search: &str) -> Result<Vec<Place>, StoreError> {
+    async fn find(&self, search: &Search) -> Result<Vec<Place>, StoreError> {
         let mut redis = self.redis.shared();
-        let pattern = format!("*{}*", escape(search));
+        let pattern = format!("*{}*", any_case(search.as_str()));
         let (mut cursor, mut found) = (0_u64, Vec::new());
         loop {
             let mut scan = redis::cmd("ZSCAN");

@@ -10,9 +10,11 @@ use sekisho_protocol::feed::Kind;
 
 use super::RedisClient;
 use super::keys::{BANS, ENTRIES, EPOCH, STREAM, VERSION};
+use super::ranked::any_case;
 use crate::domain::feed::position::Lineage;
 use crate::domain::feed::write::{Says, Write};
 use crate::domain::feed::{Mark, Stamp, Version, fold, kind_word};
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry, Written};
@@ -27,6 +29,10 @@ static APPEND: LazyLock<Script> =
 
 /// How many names are looked up at once for a list.
 const LIST_CHUNK: usize = 500;
+/// Names that one step of a search looks at.
+const SEARCH_STEP: usize = 2_000;
+/// Most names that a search finds.
+const FOUND_MAX: usize = 100_000;
 
 /// Writes to the feed in Redis.
 #[derive(Clone)]
@@ -132,6 +138,29 @@ impl Feed for RedisFeed {
         let value: Option<String> = self.redis.shared().hget(ENTRIES, &field).await?;
         let write = value.map(|value| parse(&field, &value)).transpose()?;
         Ok(write.and_then(|write| live(&write, UnixSeconds::now().get())))
+    }
+
+    async fn find_bans(&self, search: &Search) -> Result<Vec<BanEntry>, StoreError> {
+        let (now, pattern) = (UnixSeconds::now().get(), format!("*{}*", any_case(search.as_str())));
+        let (mut cursor, mut names) = (0_u64, Vec::new());
+        loop {
+            let mut scan = redis::cmd("ZSCAN");
+            scan.arg(BANS).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SEARCH_STEP);
+            let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut self.redis.shared()).await?;
+            names.extend(members.into_iter().map(|(name, _)| name));
+            if next == 0 || names.len() >= FOUND_MAX {
+                break;
+            }
+            cursor = next;
+        }
+        // A walk over a set that grows meanwhile may show a member twice.
+        names.sort();
+        names.dedup();
+        let mut bans = Vec::with_capacity(names.len());
+        for names in names.chunks(LIST_CHUNK) {
+            bans.extend(self.live_bans(names.to_vec(), now).await?);
+        }
+        Ok(bans)
     }
 
     async fn bans(&self, after: Option<&str>, limit: usize) -> Result<Vec<BanEntry>, StoreError> {

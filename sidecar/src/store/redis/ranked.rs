@@ -64,3 +64,12 @@ pub(super) fn escape(text: &str) -> String {
     }
     escaped
 }
+
+/// A pattern of Redis that a text fits in whatever case its letters of ASCII are.
+pub(super) fn any_case(text: &str) -> String {
+    let letter = |c: char| match c {
+        c if c.is_ascii_alphabetic() => format!("[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase()),
+        c => escape(c.encode_utf8(&mut [0; 4])),
+    };
+    text.chars().map(letter).collect()
+}

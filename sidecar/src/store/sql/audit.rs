@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::outbox::fill::{Filling, fill};
 use super::{Sql, begin_write, on_pool};
 use crate::domain::audit::chain::{ChainHash, Columns, End, Link};
-use crate::domain::audit::{Action, Event, Outcome, Place, Question, Recorded, Severity};
+use crate::domain::audit::{Event, Outcome, Place, Question, Recorded, Severity};
 use crate::domain::webhook::Webhook;
 use crate::service::audit::trail::{Ends, Pruned, Trail};
 use crate::service::error::StoreError;
@@ -156,7 +156,7 @@ impl Trail for SqlTrail {
 /// The statement that answers `question`, and what it looks for. Only constants and numbers of parameters stand in it.
 fn select(question: &Question, after: Option<Place>, limit: usize) -> Result<(String, Vec<Value>), StoreError> {
     let mut search = Search::default();
-    search.text("action =", question.action.map(Action::word));
+    search.one_of("action", question.actions.iter().map(|action| action.word()));
     search.text("severity =", question.severity.map(Severity::word));
     search.text("outcome =", question.outcome.map(Outcome::word));
     search.text("actor =", question.actor.as_deref());
@@ -187,6 +187,13 @@ impl Search {
     fn parameter(&mut self, value: Value) -> String {
         self.values.push(value);
         format!("${}", self.values.len())
+    }
+
+    fn one_of(&mut self, column: &str, wanted: impl Iterator<Item = &'static str>) {
+        let parameters: Vec<String> = wanted.map(|word| self.parameter(Value::Text(word.to_owned()))).collect();
+        if !parameters.is_empty() {
+            self.conditions.push(format!("{column} IN ({})", parameters.join(", ")));
+        }
     }
 
     fn text(&mut self, condition: &str, wanted: Option<&str>) {

@@ -111,7 +111,7 @@ pub(in crate::http::app) struct WantedLines {
 impl From<WantedLines> for Question {
     fn from(wanted: WantedLines) -> Self {
         let WantedLines { from_ms, until_ms, actor, action, target, severity, outcome } = wanted;
-        Self { from_ms, until_ms, actor, action, target, severity, outcome }
+        Self { from_ms, until_ms, actor, actions: action.into_iter().collect(), target, severity, outcome }
     }
 }
 

@@ -156,3 +156,45 @@ async fn a_ban_that_a_filter_has_not_applied_is_202_and_names_it() {
     );
     assert!(answer.body["elapsed_ms"].as_u64().unwrap() <= 1_000, "it waits no longer than it should");
 }
+
+#[tokio::test]
+async fn bans_are_found_by_a_part_of_the_address_and_their_history_says_who_did_what() {
+    let world = World::start().await;
+    for who in ["ann@x.org", "bob@x.org", "Carl@y.org"] {
+        let ban = json!({"user_email": who, "duration_seconds": 600, "reason": "spam"});
+        world.root(Method::POST, "/api/admin/sessions/revoke-user", Some(ban)).await;
+    }
+    world.root(Method::DELETE, "/api/admin/sessions/unban/ann@x.org", None).await;
+    let list = async |query: &str| world.root(Method::GET, &format!("/api/admin/bans{query}"), None).await.body;
+    let names = |body: &Value| -> Vec<String> {
+        let bans = body["bans"].as_array().unwrap().iter();
+        bans.map(|ban| ban["user_email"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&list("?q=X.ORG").await), ["bob@x.org"]);
+    let first = list("?q=org&limit=1").await;
+    assert_eq!(names(&first), ["bob@x.org"]);
+    let next = first["next_cursor"].as_str().unwrap();
+    assert_eq!(names(&list(&format!("?q=org&limit=1&cursor={next}")).await), ["carl@y.org"]);
+    assert!(names(&list("?q=%2A").await).is_empty());
+
+    world.services.trail.carry().await.unwrap();
+    let told = |body: &Value| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        body["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| (text(&event["action"]), text(&event["target"])))
+            .collect()
+    };
+    let of_ann = list("/history?user_email=Ann@x.org").await;
+    let expected = [("ban.lifted", "ann@x.org"), ("ban.given", "ann@x.org")];
+    assert_eq!(told(&of_ann), expected.map(|(action, target)| (action.to_owned(), target.to_owned())));
+    assert_eq!(of_ann["events"][1]["actor"], ROOT);
+    assert_eq!(of_ann["events"][1]["details"]["reason"], "spam");
+    let all = list("/history?limit=3").await;
+    assert_eq!(told(&all).len(), 3);
+    let rest = list(&format!("/history?cursor={}", all["next_cursor"].as_str().unwrap())).await;
+    assert_eq!(told(&rest), [("ban.given".to_owned(), "ann@x.org".to_owned())]);
+    world.root(Method::GET, "/api/admin/bans/history?user_email=", None).await.is_problem(400, "invalid_value");
+}

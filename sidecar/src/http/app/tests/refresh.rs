@@ -100,7 +100,7 @@ async fn who_comes_with_an_exchanged_token_after_its_grace_time_ends_its_whole_f
     assert_eq!(status(&world, &other).await, "active", "another family");
     refresh(&world, ANN, &third, json!({})).await.is_problem(401, "unauthenticated");
     world.services.trail.carry().await.unwrap();
-    let question = Question { action: Some(Action::TokenReused), ..Question::default() };
+    let question = Question { actions: vec![Action::TokenReused], ..Question::default() };
     let events = world.services.trail.list(&question, &Window::choose(None, None).unwrap()).await.unwrap().rows;
     assert_eq!(events.len(), 1, "reported once, however often it is shown");
     let event = &events[0].event;

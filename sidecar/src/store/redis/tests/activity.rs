@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::domain::active_user::{ActiveUser, Totals};
 use crate::domain::ban::TimeLeft;
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::service::active_users::ActiveUserStore;
 use crate::service::activity::{ActivityStore, Taken};
@@ -42,7 +43,7 @@ async fn json(server: &RedisServer, key: &str) -> Value {
 }
 
 async fn listed(server: &RedisServer) -> Vec<ActiveUser> {
-    let users = RedisActiveUsers::new(server.client()).list("", None, 100).await.unwrap();
+    let users = RedisActiveUsers::new(server.client()).list(&Search::default(), None, 100).await.unwrap();
     users.into_iter().map(|(_, user)| user).collect()
 }
 
@@ -137,10 +138,10 @@ async fn active_users_are_found_and_paged() {
     for n in 0..7 {
         store.take(&report(1, n + 1, &format!("u{n}*@x"), "t", 100 - n / 3)).await.unwrap();
     }
-    for (search, expected) in [("", 7), ("u3*@", 1), ("*@", 7), ("z", 0), ("u?", 0)] {
+    for (search, expected) in [("", 7), ("u3*@", 1), ("*@", 7), ("U3", 1), ("z", 0), ("u?", 0)] {
         let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let page = users.list(search, after.as_ref(), 2).await.unwrap();
+            let page = users.list(&Search::parse(Some(search)).unwrap(), after.as_ref(), 2).await.unwrap();
             let Some((last, _)) = page.last() else { break };
             after = Some(last.clone());
             seen.extend(page.into_iter().map(|(place, _)| place));

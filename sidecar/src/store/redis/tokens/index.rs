@@ -12,8 +12,9 @@ use redis::{AsyncCommands, Pipeline, Script};
 
 use super::{RedisTokens, STEP, info_key, read, user_key};
 use crate::domain::page::Direction;
+use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::order::{Key, Position, SEPARATOR, Search, Sort};
+use crate::domain::token::order::{Key, Position, SEPARATOR, Sort};
 use crate::domain::token::{Summary, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};

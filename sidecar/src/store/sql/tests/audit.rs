@@ -136,7 +136,10 @@ async fn events_are_found_by_time_actor_action_target_and_outcome_the_newest_fir
             (Question { from_ms: Some(1_000_018), ..all() }, vec![20, 19, 18]),
             (Question { until_ms: Some(1_000_003), ..all() }, vec![2, 1]),
             (Question { actor: Some("ann@example.com".into()), ..all() }, vec![20, 15, 10, 5]),
-            (Question { actor: Some("ann@example.com".into()), action: Some(Action::BanGiven), ..all() }, vec![20, 10]),
+            (
+                Question { actor: Some("ann@example.com".into()), actions: vec![Action::BanGiven], ..all() },
+                vec![20, 10],
+            ),
             (
                 Question { target: Some("user-0@example.com".into()), from_ms: Some(1_000_010), ..all() },
                 vec![18, 15, 12],
