@@ -1,7 +1,7 @@
 # Each target is one script; the scripts say what they do and why. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test test-kill-switch e2e bench bench-ban fuzz wasm prove clean
+.PHONY: help up down check test test-api test-kill-switch e2e bench bench-ban fuzz wasm prove clean
 
 help: ## list the targets
 	@scripts/help
@@ -17,6 +17,9 @@ check: ## formatting, lints, scripts, configurations
 
 test: ## every test: native, in Node as wasm, end to end
 	@scripts/test
+
+test-api: ## the API held against its own description by schemathesis, through Envoy; prints the coverage
+	@scripts/test-api
 
 test-kill-switch: ## the long tests of bans and revocations: the protocol's model, faults, 100,000 requests each
 	@scripts/test-kill-switch

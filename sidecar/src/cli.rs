@@ -155,7 +155,8 @@ impl Exit {
                 Failure::Invalid { .. }
                 | Failure::ScopeNotHeld { .. }
                 | Failure::NoEncryptionKey
-                | Failure::EncryptionKeyUnknown { .. },
+                | Failure::EncryptionKeyUnknown { .. }
+                | Failure::SecretSigns,
             )
             | Self::Misconfigured(_)
             | Self::Refused { status: 400 | 413 | 415 | 422, .. } => 2,

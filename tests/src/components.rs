@@ -49,6 +49,14 @@ pub fn sidecar() -> Result<PathBuf> {
     find("the sidecar", "SEKISHO_BIN", "target/debug/sekisho", "cargo build -p sekisho")
 }
 
+/// The program that makes up calls of the API (`SEKISHO_SCHEMATHESIS`).
+///
+/// # Errors
+/// It is missing; the error names the target that installs it.
+pub fn schemathesis() -> Result<PathBuf> {
+    find("schemathesis", "SEKISHO_SCHEMATHESIS", ".sekisho/bin/schemathesis", "make test-api")
+}
+
 /// Python with PyJWT.
 ///
 /// # Errors

@@ -130,6 +130,9 @@ pub enum Failure {
     /// A key can't go while it signs.
     #[error("this key signs new tokens; rotate first")]
     KeySigns,
+    /// `JWT_SECRET` can't take over from itself.
+    #[error("HS256 with JWT_SECRET signs already")]
+    SecretSigns,
     /// A key can't go while its tokens live.
     #[error("tokens of this key are valid until {until} (Unix seconds); to refuse them all, retire it now")]
     KeyNeeded {
@@ -265,6 +268,7 @@ impl Failure {
             Self::MethodNotAllowed => Row(405, "method_not_allowed", "Method Not Allowed"),
             Self::Overtaken { .. } | Self::KeysOvertaken => Row(409, "overtaken", "Conflict"),
             Self::KeySigns => Row(409, "key_signs", "Conflict"),
+            Self::SecretSigns => Row(409, "secret_signs", "Conflict"),
             Self::KeyNeeded { .. } => Row(409, "key_needed", "Conflict"),
             Self::TooManyKeys => Row(409, "too_many_keys", "Conflict"),
             Self::EncryptionKeyUnknown { .. } => Row(409, "encryption_key_unknown", "Conflict"),

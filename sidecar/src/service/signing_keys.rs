@@ -263,7 +263,7 @@ impl SigningKeys {
     ) -> Result<Option<SigningKey>, Failure> {
         let wanted = match successor {
             Successor::Secret if predecessor.is_none() => {
-                return Err(Failure::invalid("algorithm", "HS256 with JWT_SECRET signs already"));
+                return Err(Failure::SecretSigns);
             }
             Successor::Secret => return Ok(None),
             Successor::With(algorithm) => Some(algorithm),

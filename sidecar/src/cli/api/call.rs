@@ -54,7 +54,7 @@ impl<'a> Caller<'a> {
     /// The same, at another target.
     pub(super) async fn at(&self, ready: &Ready<'_>, target: &str) -> Result<Option<Value>, Exit> {
         let mut headers = self.headers.clone();
-        if matches!(ready.operation.method.as_str(), "POST" | "PATCH") {
+        if ready.operation.method == "POST" {
             // New for each call, the same for each time that it is sent.
             headers.push(("idempotency-key", uuid::Uuid::new_v4().to_string()));
         }

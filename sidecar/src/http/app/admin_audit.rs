@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::audit::{Action, ActorKind, Outcome, Question, Recorded, Severity};
+use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, ValueRefusals};
@@ -31,8 +32,10 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
     /// Begun at this Unix millisecond or later.
+    #[param(maximum = 9_007_199_254_740_991_u64)]
     from_ms: Option<u64>,
     /// Begun before this Unix millisecond.
+    #[param(maximum = 9_007_199_254_740_991_u64)]
     until_ms: Option<u64>,
     /// By whom: an address, or what the list calls them.
     actor: Option<String>,
@@ -45,6 +48,7 @@ pub(super) struct Wanted {
     /// What came of it.
     outcome: Option<Outcome>,
     /// Most rows of the answer, 1 to 10,000.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the answer before.
     cursor: Option<String>,
@@ -54,10 +58,19 @@ impl Wanted {
     fn split(self) -> Answer<(Question, Window)> {
         let Self { from_ms, until_ms, actor, action, target, severity, outcome, limit, cursor } = self;
         let window = Window::choose(limit.or(Some(EventList::DEFAULT_LIMIT)), cursor)?;
+        for (field, at_ms) in [("from_ms", from_ms), ("until_ms", until_ms)] {
+            if at_ms.is_some_and(|at_ms| at_ms > AT_MAX_MS) {
+                return Err(Failure::invalid(field, format!("must be 0 to {AT_MAX_MS}")).into());
+            }
+        }
         let actions = action.into_iter().collect();
         Ok((Question { from_ms, until_ms, actor, actions, target, severity, outcome }, window))
     }
 }
+
+/// The latest moment of which one can ask: the largest whole number that every reader of JSON takes for what it is (RFC
+/// 8259 §6).
+const AT_MAX_MS: u64 = (1 << 53) - 1;
 
 /// A part of the trail.
 #[derive(Serialize, ToSchema)]
@@ -129,6 +142,23 @@ impl From<Recorded> for EventInfo {
             address: event.by.address,
             user_agent: event.by.user_agent,
             details: event.details,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_no_database_knows_is_refused() {
+        for (query, expected) in [
+            (r#"{"from_ms": 0, "until_ms": 9007199254740991}"#, true),
+            (r#"{"from_ms": 9007199254740992}"#, false),
+            (r#"{"until_ms": 18446744073709551615}"#, false),
+        ] {
+            let wanted: Wanted = serde_json::from_str(query).unwrap();
+            assert_eq!(wanted.split().is_ok(), expected, "{query}");
         }
     }
 }

@@ -119,13 +119,16 @@ pub(super) struct WantedHistory {
 /// Whom to ban, and how.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct BanRequest {
+    #[schema(format = Email, max_length = 254)]
     user_email: String,
     /// Default 604,800 (7 days).
+    #[schema(minimum = 1, maximum = 315_360_000)]
     duration_seconds: Option<u64>,
     /// Until somebody lifts it; not together with `duration_seconds`.
     #[serde(default)]
     permanent: bool,
     /// For other administrators; at most 500 characters.
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     reason: Option<String>,
 }
 

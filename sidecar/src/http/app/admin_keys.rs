@@ -51,7 +51,7 @@ pub(super) async fn add(
 #[utoipa::path(post, path = "/api/admin/keys/rotate", tag = "keys", request_body = RotateRequest,
     responses((status = 200, description = "Another key signs", body = RotatedKeys),
         (status = 202, description = "Some filters lag. With `signing` false nothing has changed yet: call again; the same key is taken", body = RotatedKeys),
-        (status = 409, description = "Somebody else changed the keys meanwhile, or no encryption key", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Somebody else changed the keys meanwhile, no encryption key, or `JWT_SECRET` signs already", body = Problem, content_type = "application/problem+json"),
         AdminRefusals, BodyRefusals))]
 pub(super) async fn rotate(
     State(api): State<Api>,
@@ -86,6 +86,7 @@ pub(super) async fn retire(
 #[derive(Deserialize, ToSchema)]
 pub(super) struct AddRequest {
     /// `EdDSA` or `ES256`.
+    #[schema(pattern = "^(EdDSA|ES256)$")]
     algorithm: String,
 }
 
@@ -94,6 +95,7 @@ pub(super) struct AddRequest {
 pub(super) struct RotateRequest {
     /// `EdDSA` or `ES256`: the key that has waited for longest, or a new one. `HS256`: no key, but `JWT_SECRET`.
     /// Without it: the key that has waited for longest; if none waits, a new one like that which signs now.
+    #[schema(pattern = "^(EdDSA|ES256|HS256)$")]
     algorithm: Option<String>,
     /// Whether not to wait until every filter knows the key.
     #[serde(default)]

@@ -169,6 +169,7 @@ impl TokensOfUser {
 /// Whom a call is about.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct UserRequest {
+    #[schema(format = Email, max_length = 254)]
     pub(super) user_email: String,
 }
 

@@ -16,7 +16,7 @@ const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300
 /// The public keys of tokens that this API issues and of the filters' identity assertions, as a JWK set (RFC 7517).
 /// What is signed with HS256 has none. An assertion's `typ` is `sekisho-identity+jwt`: it is no access token.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "keys", security(()),
-    responses((status = 200, description = "The keys", body = serde_json::Value),
+    responses((status = 200, description = "The keys", body = serde_json::Value, content_type = "application/jwk-set+json"),
         (status = 304, description = "They are those of the `If-None-Match` header"),
         (status = 503, description = "Redis can't be used now", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, headers: HeaderMap) -> Answer<Response> {

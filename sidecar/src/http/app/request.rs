@@ -60,6 +60,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathPart {
 #[into_params(parameter_in = Query)]
 pub struct Paging {
     /// Most rows of the answer, 1 to 10,000.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the answer before.
     cursor: Option<String>,

@@ -98,8 +98,10 @@ fn required_id(id: Option<String>) -> Result<TokenId, Failure> {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct GenerateRequest {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f-\x9f]*\S[^\x00-\x1f\x7f-\x9f]*$")]
     token_name: String,
     /// Seconds; more than the maximum is cut to it.
+    #[schema(minimum = 1)]
     expires_in: Option<u64>,
     /// Not more than the caller's own credential holds. Default `["api:read","api:write"]`.
     scopes: Option<Vec<String>>,
@@ -260,6 +262,7 @@ impl TokenInfo {
 #[into_params(parameter_in = Query)]
 pub(super) struct InfoQuery {
     /// The token's id. Without it the answer is 400.
+    #[param(value_type = String, required = true)]
     token_id: Option<String>,
 }
 
@@ -274,6 +277,7 @@ pub(super) struct Info {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct RevokeRequest {
     /// The token's id. Without it the answer is 400.
+    #[schema(value_type = String, required = true)]
     token_id: Option<String>,
 }
 

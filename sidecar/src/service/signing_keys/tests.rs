@@ -118,7 +118,7 @@ async fn every_sidecar_signs_with_the_new_key_as_soon_as_it_is_rotated() {
     rotate(&world.other, Successor::Secret).await.unwrap();
     assert_eq!(kid_of(&issue(&world.one, 60).await.unwrap()), None);
     assert!(world.states().await.iter().all(|(_, state)| *state == "verifying"));
-    assert!(matches!(rotate(&world.one, Successor::Secret).await, Err(Failure::Invalid { .. })));
+    assert!(matches!(rotate(&world.one, Successor::Secret).await, Err(Failure::SecretSigns)));
 }
 
 #[tokio::test]

@@ -59,15 +59,16 @@ fn literal(value: &Value) -> String {
 /// What holds of a value besides its type.
 pub(super) fn bounds(schema: &Value) -> String {
     let names = [
-        ("minimum", "at least"),
-        ("maximum", "at most"),
-        ("minLength", "characters at least"),
-        ("maxLength", "characters at most"),
-        ("minItems", "items at least"),
-        ("maxItems", "items at most"),
-        ("default", "by default"),
+        ("minimum", "at least", ""),
+        ("maximum", "at most", ""),
+        ("minLength", "at least", " characters"),
+        ("maxLength", "at most", " characters"),
+        ("minItems", "at least", " items"),
+        ("maxItems", "at most", " items"),
+        ("pattern", "matches", ""),
+        ("default", "by default", ""),
     ];
-    let bound = |(name, words): (&str, &str)| Some(format!("{words} {}", literal(schema.get(name)?)));
+    let bound = |(name, words, of): (&str, &str, &str)| Some(format!("{words} {}{of}", literal(schema.get(name)?)));
     let bounds: Vec<String> = names.into_iter().filter_map(bound).collect();
     if bounds.is_empty() { String::new() } else { format!(" <span class=\"bounds\">({})</span>", bounds.join(", ")) }
 }

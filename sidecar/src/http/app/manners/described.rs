@@ -9,6 +9,8 @@ use super::tags::TAGGED;
 use super::throttle::COUNTED;
 
 const PROBLEM: &str = "application/problem+json";
+/// Printable ASCII. Spaces around a header's value are none of it (RFC 9110 §5.5).
+const KEY_PATTERN: &str = "^[!-~]([ -~]*[!-~])?$";
 
 /// Describes the manners of every call in `document`.
 pub fn describe(document: &mut OpenApi) {
@@ -19,9 +21,7 @@ pub fn describe(document: &mut OpenApi) {
         if COUNTED.contains(&path.as_str()) {
             item.post.iter_mut().for_each(counted);
         }
-        for operation in [&mut item.post, &mut item.patch].into_iter().flatten() {
-            once(operation);
-        }
+        item.post.iter_mut().for_each(once);
         writes(item).for_each(guarded);
     }
 }
@@ -47,7 +47,7 @@ fn counted(operation: &mut Operation) {
 fn once(operation: &mut Operation) {
     let wanted = "1 to 255 printable ASCII characters, new for each call. The same call with the same key is carried \
                   out once; sent again within 24 hours it gets the first answer, with `Idempotency-Replayed: true`.";
-    add_parameter(operation, header("Idempotency-Key", wanted, Some(255)));
+    add_parameter(operation, header("Idempotency-Key", wanted, Some((255, KEY_PATTERN))));
     add_response(operation, "400", "The `Idempotency-Key` is none", Some(PROBLEM));
     add_response(
         operation,
@@ -62,8 +62,11 @@ fn guarded(operation: &mut Operation) {
     add_response(operation, "403", "A browser sent this from another site", Some(PROBLEM));
 }
 
-fn header(name: &str, description: &str, max_chars: Option<usize>) -> Parameter {
-    let text = ObjectBuilder::new().schema_type(Type::String).min_length(max_chars.map(|_| 1)).max_length(max_chars);
+fn header(name: &str, description: &str, bounds: Option<(usize, &str)>) -> Parameter {
+    let mut text = ObjectBuilder::new().schema_type(Type::String);
+    if let Some((max_chars, pattern)) = bounds {
+        text = text.min_length(Some(1)).max_length(Some(max_chars)).pattern(Some(pattern));
+    }
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)

@@ -1,7 +1,7 @@
 //! Carries a call with an `Idempotency-Key` out once, however often it is sent
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! It counts for POST and PATCH; the other methods are idempotent by themselves (RFC 9110 §9.2.2). A caller whom nobody
+//! It counts for POST; the other methods that the API takes are idempotent by themselves (RFC 9110 §9.2.2). A caller whom nobody
 //! vouches for is refused by the handler, so nothing is remembered.
 
 use axum::body::{Body, Bytes};
@@ -26,7 +26,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Carries a call out, or tells its answer again.
 pub async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if !matches!(*request.method(), Method::POST | Method::PATCH) || !request.headers().contains_key(KEY) {
+    if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     let Ok(caller) = api.verifier.verify(request.headers(), api.now()) else { return next.run(request).await };

@@ -105,7 +105,7 @@ async fn a_bad_request_changes_nothing() {
         (KEYS, json!({"algorithm": "none"}), 400, "invalid_value"),
         (ROTATE, json!({}), 400, "invalid_value"),
         (ROTATE, json!({"algorithm": "eddsa"}), 400, "invalid_value"),
-        (ROTATE, json!({"algorithm": "HS256"}), 400, "invalid_value"),
+        (ROTATE, json!({"algorithm": "HS256"}), 409, "secret_signs"),
         (ROTATE, json!({"now": "yes"}), 400, "invalid_body"),
     ] {
         world.root(Method::POST, path, Some(body)).await.is_problem(status, code);

@@ -1,0 +1,114 @@
+//! The API held against its own description by somebody else's program: schemathesis makes up calls, good ones and bad
+//! ones, sends them through Envoy as an administrator, and looks at every answer.
+//!
+//! It fails for an answer that the description does not name (a status, a media type, a header, a body), for a 5xx, for
+//! a bad call that passes and a good one that does not, for a call that passes without a token, and for an operation
+//! that was never answered by a 2xx.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::world::{ADMIN, APP_HOST};
+use e2e::{Plan, World, components, story_in};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// The same calls in each run, as far as the world answers them in the same way.
+const SEED: &str = "20260101";
+/// Made-up calls of one operation in the phases that have no end of their own.
+const EXAMPLES: &str = "100";
+/// The whole run, schemathesis's own start included.
+const PATIENCE: Duration = Duration::from_secs(6 * 60);
+
+/// A call that was made.
+#[derive(Debug, Deserialize)]
+struct Call {
+    /// By the description: method and path with names.
+    operation: String,
+    /// The method on the wire, which another one may stand for.
+    method: String,
+    status: u16,
+}
+
+#[test]
+fn every_answer_is_one_that_the_description_names() {
+    story_in(Plan::default(), async |world| {
+        let document = world.app(Method::GET, "/api/openapi.json", &world.admin_token(), None).await?.json_with(200)?;
+        let (operations, log) = (operations(&document)?, world.folder().join("calls.jsonl"));
+        std::fs::write(world.folder().join("openapi.json"), document.to_string())?;
+        let passed = run(world, &log).await?;
+        let calls = calls(&log)?;
+        print(&operations, &calls);
+        let missed: Vec<&String> = operations.iter().filter(|one| !is_reached(one, &calls)).collect();
+        let failed: Vec<&Call> = calls.iter().filter(|call| call.status >= 500).collect();
+        ensure!(failed.is_empty(), "answered with 5xx: {failed:?}");
+        ensure!(
+            missed.is_empty(),
+            "never answered with 2xx: {missed:?}; tests/tests/api/hooks.py says what calls need"
+        );
+        ensure!(passed, "schemathesis found what is told above");
+        Ok(())
+    });
+}
+
+/// What the description has.
+fn operations(document: &Value) -> Result<BTreeSet<String>> {
+    let mut operations = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().context("no paths")? {
+        let methods = ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| item.get(method).is_some());
+        operations.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    Ok(operations)
+}
+
+/// Runs schemathesis; whether it is content.
+async fn run(world: &World, log: &Path) -> Result<bool> {
+    let here = components::repository().join("tests/tests/api");
+    let url = format!("http://{}", world.envoy.edge());
+    let mut command = Command::new(components::schemathesis()?);
+    command.arg("--config-file").arg(here.join("schemathesis.toml")).args(["--no-color", "run", "openapi.json"]);
+    command.args(["--checks", "all", "--seed", SEED, "--max-examples", EXAMPLES]);
+    command.args(std::env::var("SCHEMATHESIS_ARGUMENTS").unwrap_or_default().split_whitespace());
+    command.current_dir(world.folder()).stdin(Stdio::null());
+    // The token stands in the environment: arguments show in lists of processes.
+    let token = world.admin_token().text();
+    command.env("API_URL", url).env("API_HOST", APP_HOST).env("API_TOKEN", token).env("API_ADMIN", ADMIN);
+    command.env("API_LOG", log).env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", here).kill_on_drop(true);
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    let status = timeout(PATIENCE, command.status()).await.context("schemathesis does not come to an end")??;
+    Ok(status.success())
+}
+
+fn calls(log: &Path) -> Result<Vec<Call>> {
+    let text = std::fs::read_to_string(log).context("schemathesis made no call")?;
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no call: {line}"))).collect()
+}
+
+fn is_reached(operation: &str, calls: &[Call]) -> bool {
+    calls.iter().any(|call| is_of(call, operation) && (200..300).contains(&call.status))
+}
+
+fn is_of(call: &Call, operation: &str) -> bool {
+    call.operation == operation && operation.starts_with(&call.method)
+}
+
+/// How often each operation was answered how.
+fn print(operations: &BTreeSet<String>, calls: &[Call]) {
+    eprintln!("{} calls", calls.len());
+    for operation in operations {
+        let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
+        for call in calls.iter().filter(|call| is_of(call, operation)) {
+            *statuses.entry(call.status).or_default() += 1;
+        }
+        let counts: Vec<String> = statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        eprintln!("{operation:<55} {}", counts.join("  "));
+    }
+    let reached = operations.iter().filter(|one| is_reached(one, calls)).count();
+    eprintln!("operations answered with 2xx: {reached} of {}", operations.len());
+}
