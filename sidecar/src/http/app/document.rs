@@ -6,6 +6,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, PathItem, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
+use crate::domain::page::Direction;
+use crate::domain::token::order::Sort;
 use crate::http::app::answer::{AdminOnly, Problem};
 
 /// Where the listener serves it.
@@ -23,8 +25,8 @@ pub const PATH: &str = "/api/openapi.json";
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT")
     ),
     modifiers(&Bearer),
-    // What refusals consist of is not collected from the handlers.
-    components(schemas(AdminOnly, Problem)),
+    // What refusals consist of, and words of queries, are not collected from the handlers.
+    components(schemas(AdminOnly, Problem, Sort, Direction)),
     security(("bearer" = [])),
     tags(
         (name = "tokens", description = "A caller's own tokens"),
