@@ -190,7 +190,5 @@ async fn bytes_of(redis: &mut ConnectionManager, leftovers: &BTreeMap<&str, u64>
     let bytes = usage(redis, &keys).await?;
     let each = bytes.into_iter().zip(members).zip(leftovers.values());
     // What has no members goes as a whole.
-    Ok(each
-        .map(|((bytes, members), left)| if members == 0 { bytes } else { bytes * left.min(&members) / members })
-        .sum())
+    Ok(each.map(|((bytes, members), left)| (bytes * left.min(&members)).checked_div(members).unwrap_or(bytes)).sum())
 }
