@@ -16,6 +16,7 @@ pub mod components;
 pub mod envoy;
 pub mod exposition;
 pub mod folder;
+pub mod leaks;
 pub mod link;
 pub mod load;
 pub mod peers;

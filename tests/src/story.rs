@@ -74,6 +74,9 @@ async fn tell(world: &World, story: impl AsyncFnOnce(&World) -> Result<()>) {
     if let Err(error) = story(world).await {
         fail(&error);
     }
+    if let Err(error) = world.leaves_no_secret() {
+        fail(&error);
+    }
 }
 
 #[expect(clippy::panic, reason = "a panic is how a test fails")]

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::envoy::Envoy;
 use crate::envoy::configuration::Ports;
 use crate::folder::Folder;
+use crate::leaks;
 use crate::peers::Provider;
 use crate::peers::minted::SECRETS;
 use crate::receiver::Receiver;
@@ -212,6 +213,15 @@ impl World {
             Ok(())
         })
         .await
+    }
+
+    /// Whether no log, no file of Redis and no database holds a secret.
+    ///
+    /// # Errors
+    /// One does.
+    pub fn leaves_no_secret(&self) -> Result<()> {
+        let of_webhooks = if self.receiver.is_some() { Receiver::secrets() } else { Vec::new() };
+        leaks::look(self.folder.path(), &self.keys, &of_webhooks)
     }
 
     /// Somebody new, with a valid token.

@@ -28,6 +28,7 @@ mod policy;
 mod protocols;
 mod provider;
 mod refresh;
+mod secrets;
 mod streams;
 mod stripping;
 mod table;
