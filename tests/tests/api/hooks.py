@@ -18,6 +18,7 @@ URL = os.environ["API_URL"]
 HEADERS = {"Host": os.environ["API_HOST"], "Authorization": "Bearer " + os.environ["API_TOKEN"]}
 LOG = open(os.environ["API_LOG"], "a", buffering=1, encoding="utf-8")
 ADMIN = os.environ["API_ADMIN"]
+WEBHOOK = os.environ["API_WEBHOOK"]
 
 _numbers = itertools.count(1)
 _lock = threading.Lock()
@@ -41,11 +42,30 @@ def somebody_banned(_case=None):
     return email
 
 
+def administrator(_case=None):
+    """Somebody who was made an administrator."""
+    email = somebody()
+    call("POST", "/api/admin/manage", {"email": email, "role": "admin"}).raise_for_status()
+    return email
+
+
+def token(_case=None):
+    """A new token of the admin's."""
+    wanted = {"token_name": "for a test", "scopes": ["api:read", "api:write"]}
+    answer = call("POST", "/api/token/generate", wanted)
+    if answer.status_code == 409:
+        # As many as one may have: make room.
+        for old in call("GET", "/api/token/list?limit=10000").json()["tokens"]:
+            if old["status"] == "active":
+                call("DELETE", "/api/admin/tokens/" + old["token_id"])
+        answer = call("POST", "/api/token/generate", wanted)
+    answer.raise_for_status()
+    return answer.json()
+
+
 def token_id(_case=None):
     """The id of a new token of the admin's."""
-    answer = call("POST", "/api/token/generate", {"token_name": "for a test", "scopes": ["api:read"]})
-    answer.raise_for_status()
-    return answer.json()["token_id"]
+    return token()["token_id"]
 
 
 def key_id(_case=None):
@@ -69,7 +89,16 @@ VALUES = {
 SPECIAL = {
     ("GET", "/api/admin/tokens/{email_or_id}", "email_or_id"): somebody,
     ("DELETE", "/api/admin/sessions/unban/{email}", "email"): somebody_banned,
+    # Only the configuration makes super admins.
+    ("POST", "/api/admin/manage", "role"): lambda case: "auditor",
+    ("DELETE", "/api/admin/manage", "email"): administrator,
+    ("DELETE", "/api/admin/manage/{email}", "email"): administrator,
+    ("GET", "/api/admin/webhooks/{name}", "name"): lambda case: WEBHOOK,
+    ("POST", "/api/admin/webhooks/{name}/retry", "name"): lambda case: WEBHOOK,
+    ("POST", "/api/admin/webhooks/{name}/test", "name"): lambda case: WEBHOOK,
 }
+# Calls that are about the token with which they come: the admin's own is not on record.
+ABOUT_THE_TOKEN = {("POST", "/api/token/refresh")}
 # What only the API can make up: without it, a call means the same.
 LEFT_OUT = {"cursor"}
 
@@ -111,6 +140,8 @@ def before_call(context, case, kwargs):
         if "Idempotency-Key" in headers:
             # A key belongs to one call; the generator repeats itself.
             headers["Idempotency-Key"] = str(uuid.uuid4())
+        if (case.method.upper(), case.operation.path) in ABOUT_THE_TOKEN:
+            case.headers = {**headers, "Authorization": "Bearer " + token()["token"]}
     elif isinstance(case.body, dict) and case.body.get("user_email") == ADMIN:
         # Whoever is banned or logged out calls no more.
         case.body["user_email"] = somebody()

@@ -47,8 +47,10 @@ pub(super) async fn clean(State(api): State<Api>, admin: Admin) -> Answer<JsonBo
 #[into_params(parameter_in = Query)]
 pub(super) struct WantedUsers {
     /// Only those whose address holds this text, in whatever case.
+    #[param(max_length = 254, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     /// Most rows of the answer, 1 to 10,000.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the answer before, to the same question.
     cursor: Option<String>,

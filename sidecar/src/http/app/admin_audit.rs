@@ -58,14 +58,19 @@ impl Wanted {
     fn split(self) -> Answer<(Question, Window)> {
         let Self { from_ms, until_ms, actor, action, target, severity, outcome, limit, cursor } = self;
         let window = Window::choose(limit.or(Some(EventList::DEFAULT_LIMIT)), cursor)?;
-        for (field, at_ms) in [("from_ms", from_ms), ("until_ms", until_ms)] {
-            if at_ms.is_some_and(|at_ms| at_ms > AT_MAX_MS) {
-                return Err(Failure::invalid(field, format!("must be 0 to {AT_MAX_MS}")).into());
-            }
-        }
         let actions = action.into_iter().collect();
-        Ok((Question { from_ms, until_ms, actor, actions, target, severity, outcome }, window))
+        Ok((answerable(Question { from_ms, until_ms, actor, actions, target, severity, outcome })?, window))
     }
+}
+
+/// A question about moments that a database knows.
+fn answerable(question: Question) -> Result<Question, Failure> {
+    for (field, at_ms) in [("from_ms", question.from_ms), ("until_ms", question.until_ms)] {
+        if at_ms.is_some_and(|at_ms| at_ms > AT_MAX_MS) {
+            return Err(Failure::invalid(field, format!("must be 0 to {AT_MAX_MS}")));
+        }
+    }
+    Ok(question)
 }
 
 /// The latest moment of which one can ask: the largest whole number that every reader of JSON takes for what it is (RFC

@@ -86,6 +86,7 @@ fn address(text: &str) -> Result<Email, Failure> {
 /// Whom to add, and as what.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct AddAdmin {
+    #[schema(format = Email, max_length = 254)]
     email: String,
     /// `admin` or `auditor`; default `admin`.
     role: Option<Role>,
@@ -94,6 +95,7 @@ pub(super) struct AddAdmin {
 /// Whom to remove.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct RemoveAdmin {
+    #[schema(format = Email, max_length = 254)]
     email: String,
 }
 

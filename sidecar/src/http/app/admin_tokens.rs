@@ -96,6 +96,7 @@ pub(super) fn user_email(text: &str) -> Result<Email, Failure> {
 #[into_params(parameter_in = Query)]
 pub(super) struct WantedTokens {
     /// Only those whose owner's address or whose name holds this text, in whatever case.
+    #[param(max_length = 254, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     /// Only those of which this has become.
     status: Option<Status>,
@@ -104,6 +105,7 @@ pub(super) struct WantedTokens {
     /// From where to where. Default: `desc`.
     order: Option<Direction>,
     /// Most rows of the answer, 1 to 10,000. With `q` or `status` there may be fewer although there is more.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the answer before, to the same question.
     cursor: Option<String>,

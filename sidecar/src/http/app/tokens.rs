@@ -169,6 +169,7 @@ impl Generated {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct RefreshRequest {
     /// Seconds that the new one lives; more than the maximum is cut to it. Default: as long as the old one in all.
+    #[schema(minimum = 1)]
     expires_in: Option<u64>,
 }
 

@@ -9,7 +9,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::EventInfo;
+use super::{EventInfo, answerable};
 use crate::domain::audit::{Action, Outcome, Question, Recorded, Severity};
 use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
@@ -34,7 +34,7 @@ pub(in crate::http::app) async fn export(
     _: Reader,
     Query(wanted): Query<WantedLines>,
 ) -> Answer<Response> {
-    let question = Question::from(wanted);
+    let question = answerable(Question::from(wanted))?;
     // What fails at once is answered as anywhere else.
     let first = page(&api.trail, &question, None).await?;
     let headers = [
@@ -93,8 +93,10 @@ fn lines(rows: Vec<Recorded>) -> Result<Bytes, Failure> {
 #[into_params(parameter_in = Query)]
 pub(in crate::http::app) struct WantedLines {
     /// Begun at this Unix millisecond or later.
+    #[param(maximum = 9_007_199_254_740_991_u64)]
     from_ms: Option<u64>,
     /// Begun before this Unix millisecond.
+    #[param(maximum = 9_007_199_254_740_991_u64)]
     until_ms: Option<u64>,
     /// By whom: an address, or what the list calls them.
     actor: Option<String>,

@@ -25,6 +25,8 @@ pub const TAGGED: &[&str] = &[
     "/api/admin/tokens",
     "/api/admin/tokens/{email_or_id}",
     "/api/admin/audit",
+    "/api/admin/manage",
+    "/api/admin/redis/cleanup/logs",
     document::PATH,
     docs::PATH,
 ];
