@@ -265,9 +265,9 @@ async fn nobody_who_comes_back_while_clean_ups_run_is_forgotten() {
 async fn fill(server: &RedisServer) {
     let mut redis = server.client().shared();
     let expires_at = UnixSeconds::now().plus(6_000).get();
-    for thousand in 0..100 {
+    for hundred in 0..1_000 {
         let mut pipe = redis::pipe();
-        for number in thousand * 1_000..(thousand + 1) * 1_000 {
+        for number in hundred * 100..(hundred + 1) * 100 {
             let (id, email) = (format!("00000000-0000-4000-8000-{number:012}"), format!("user-{}@x.org", number / 5));
             let info = json!({"token_id": id, "user_email": email, "token_name": "ci", "created_at": number,
                               "expires_at": expires_at, "scopes": ["api:read", "api:write"], "last_used": null});
