@@ -97,8 +97,6 @@ SPECIAL = {
     ("POST", "/api/admin/webhooks/{name}/retry", "name"): lambda case: WEBHOOK,
     ("POST", "/api/admin/webhooks/{name}/test", "name"): lambda case: WEBHOOK,
 }
-# Calls that are about the token with which they come: the admin's own is not on record.
-ABOUT_THE_TOKEN = {("POST", "/api/token/refresh")}
 # What only the API can make up: without it, a call means the same.
 LEFT_OUT = {"cursor"}
 
@@ -140,8 +138,6 @@ def before_call(context, case, kwargs):
         if "Idempotency-Key" in headers:
             # A key belongs to one call; the generator repeats itself.
             headers["Idempotency-Key"] = str(uuid.uuid4())
-        if (case.method.upper(), case.operation.path) in ABOUT_THE_TOKEN:
-            case.headers = {**headers, "Authorization": "Bearer " + token()["token"]}
     elif isinstance(case.body, dict) and case.body.get("user_email") == ADMIN:
         # Whoever is banned or logged out calls no more.
         case.body["user_email"] = somebody()

@@ -97,8 +97,10 @@ pub(super) async fn unban(
 #[into_params(parameter_in = Query)]
 pub(super) struct WantedBans {
     /// Only those of whose address this text is a part, in whatever case.
+    #[param(max_length = 254, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     q: Option<String>,
     /// Most rows of the answer, 1 to 10,000.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the answer before, to the same question.
     cursor: Option<String>,
@@ -111,6 +113,7 @@ pub(super) struct WantedHistory {
     /// Only this user's.
     user_email: Option<String>,
     /// Most rows of the answer, 1 to 10,000. Default: 100.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the answer before.
     cursor: Option<String>,
