@@ -54,6 +54,8 @@ impl Sidecar {
             ("REDIS_ENCRYPTION_KEY", keys.encryption.clone()),
             ("SUPER_ADMIN_EMAIL", crate::world::ADMIN.to_owned()),
             ("SEKISHO_ENVOY_ADMIN", format!("http://{envoy_admin}")),
+            // Some stories ask for more than people would.
+            ("SEKISHO_TOKENS_PER_USER", "1000".to_owned()),
             // Stories wait for its end.
             ("SEKISHO_REFRESH_GRACE", "2".to_owned()),
             // Some stories ask for tokens as fast as they can.
