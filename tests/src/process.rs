@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, set_parent_process_death_signal, waitid};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
@@ -105,9 +105,14 @@ impl Process {
     /// Stops it in its tracks (SIGSTOP): it keeps its memory and its connections, and does nothing.
     ///
     /// # Errors
-    /// It cannot be signalled.
+    /// It cannot be signalled, or has ended.
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        // On a busy machine its threads go on for a while before the signal reaches them.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.pid()?), options)?;
+        ensure!(status.is_some_and(|status| status.stopped()), "{} has ended already", self.name);
+        Ok(())
     }
 
     /// Lets it go on (SIGCONT) as if no time had passed.
@@ -119,11 +124,12 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid()?, signal)?)
+    }
+
+    fn pid(&self) -> Result<Pid> {
         let raw = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        match raw {
-            Some(pid) => Ok(kill_process(pid, signal)?),
-            None => bail!("{} has ended already", self.name),
-        }
+        raw.with_context(|| format!("{} has ended already", self.name))
     }
 }
 
