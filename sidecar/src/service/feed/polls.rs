@@ -31,8 +31,9 @@ use needed::{Needed, Progress, Recorded};
 use pages::Pages;
 pub use reply::Reply;
 
-/// Most polls that are held at a time: a few per worker, and a mesh of a thousand workers fits.
-const MAX_HELD: usize = 4_096;
+/// Most polls that are held at a time: one for each worker that can be on record, and some that come over another
+/// connection before the last one is missed.
+const MAX_HELD: usize = 16_384;
 /// A replica that registers is told nothing that is older than this: it would start out stale.
 const REGISTRATION_MAX_AGE: Duration = Duration::from_secs(1);
 

@@ -18,6 +18,10 @@ use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 use crate::service::foreign::{Foreign, Seen};
 
+mod spellings;
+
+use spellings::Spellings;
+
 /// Brings them into line.
 #[derive(Clone)]
 pub struct Reconciler {
@@ -25,6 +29,7 @@ pub struct Reconciler {
     records: Arc<dyn Records>,
     mirror: Mirror,
     foreign: Option<Foreign>,
+    spellings: Spellings,
 }
 
 /// What was done about a record.
@@ -48,7 +53,7 @@ impl Reconciler {
     /// Compares `records` with `feed`; `mirror` spares looking up what agrees.
     #[must_use]
     pub fn new(feed: Arc<dyn Feed>, records: Arc<dyn Records>, mirror: Mirror) -> Self {
-        Self { feed, records, mirror, foreign: None }
+        Self { feed, records, mirror, foreign: None, spellings: Spellings::default() }
     }
 
     /// The same, and `foreign` records what other programs did.
@@ -64,7 +69,7 @@ impl Reconciler {
     pub async fn settle(&self, kind: Kind, name: &str, deed: Deed) -> Result<Settled, StoreError> {
         // The entry is read first: if somebody writes after that, a lift is overtaken and theirs stands.
         let entry = self.feed.entry(kind, name).await?;
-        match (self.records.find(kind, name).await?, deed) {
+        match (self.longest(kind, name).await?, deed) {
             (Some(record), _) => self.settle_present(kind, name, record, entry).await,
             (None, Deed::Deleted) if can_be_lifted(kind) => self.settle_deleted(kind, name, entry).await,
             (None, Deed::Deleted | Deed::Written) => Ok(Settled::Agreed),
@@ -93,6 +98,27 @@ impl Reconciler {
         KINDS
     }
 
+    /// What the records of `name` say, in all spellings that are known: a short ban under one of them does not end a
+    /// long one under another.
+    async fn longest(&self, kind: Kind, name: &str) -> Result<Option<Record>, StoreError> {
+        let mut longest = self.records.find(kind, name).await?;
+        if kind != Kind::Ban {
+            return Ok(longest);
+        }
+        let folded = fold(kind, name);
+        if folded != name && longest.is_some() {
+            self.spellings.note(&folded, name);
+        }
+        for other in self.spellings.of(&folded).into_iter().chain([folded.clone()]).filter(|other| other != name) {
+            match self.records.find(kind, &other).await? {
+                None => self.spellings.forget(&folded, &other),
+                Some(record) if longest.is_none_or(|longest| longest.end < record.end) => longest = Some(record),
+                Some(_) => {}
+            }
+        }
+        Ok(longest)
+    }
+
     async fn settle_present(
         &self,
         kind: Kind,
@@ -111,7 +137,7 @@ impl Reconciler {
         self.witness(kind, name, Seen::Banned { until: record.end }).await;
         // The record may have been deleted between the look and the write; then whoever deleted it found
         // no entry to lift, and this one would bar somebody whom nobody bars.
-        if !can_be_lifted(kind) || self.records.find(kind, name).await?.is_some() {
+        if !can_be_lifted(kind) || self.longest(kind, name).await?.is_some() {
             return Ok(Settled::Put);
         }
         self.feed.lift(kind, name, stamp.version).await?;
@@ -120,11 +146,6 @@ impl Reconciler {
 
     async fn settle_deleted(&self, kind: Kind, name: &str, entry: Option<LiveEntry>) -> Result<Settled, StoreError> {
         let Some(entry) = entry else { return Ok(Settled::Agreed) };
-        // Old programs wrote addresses as they came: the same person may have another record.
-        let folded = fold(kind, name);
-        if folded != name && self.records.find(kind, &folded).await?.is_some() {
-            return Ok(Settled::Agreed);
-        }
         match self.feed.lift(kind, name, entry.version).await? {
             Lifted::Done(_) => {
                 self.witness(kind, name, Seen::Lifted).await;

@@ -141,6 +141,29 @@ async fn p9_a_deleted_record_lifts_nothing_while_the_same_person_has_another() {
 }
 
 #[tokio::test]
+async fn whoever_is_banned_under_several_spellings_is_so_for_as_long_as_the_longest_says() {
+    for [long, short] in [["ann@x", "Ann@X"], ["Ann@X", "ann@x"], ["Ann@x", "aNN@x"]] {
+        let (server, feed, _, reconciler) = start().await;
+        for (name, life) in [(long, "900"), (short, "60")] {
+            let _: String = raw(&server, &["SET", &format!("active_user_deleted:{name}"), "1", "EX", life]).await;
+            reconciler.settle(Kind::Ban, name, Deed::Written).await.unwrap();
+        }
+        let ends_in = async || entry(&feed, "ann@x").await.unwrap().until.abs_diff(UnixSeconds::now().get());
+        assert!(ends_in().await > 890, "{long} {short}");
+        let before = entry(&feed, "ann@x").await;
+        for _ in 0..3 {
+            assert_eq!(walk(&reconciler).await.unwrap(), 0, "a walk changes nothing: {long} {short}");
+        }
+        assert_eq!(entry(&feed, "ann@x").await, before);
+        let _: i64 = raw(&server, &["DEL", &format!("active_user_deleted:{long}")]).await;
+        assert_eq!(reconciler.settle(Kind::Ban, long, Deed::Deleted).await.unwrap(), Settled::Put);
+        assert!(ends_in().await <= 61, "what is left counts: {long} {short}");
+        let _: i64 = raw(&server, &["DEL", &format!("active_user_deleted:{short}")]).await;
+        assert_eq!(reconciler.settle(Kind::Ban, short, Deed::Deleted).await.unwrap(), Settled::Lifted);
+    }
+}
+
+#[tokio::test]
 async fn p9_a_ban_whose_record_was_changed_ends_with_it() {
     let (server, feed, _, reconciler) = start().await;
     feed.put(&ban("ann@x")).await.unwrap();
