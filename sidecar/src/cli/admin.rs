@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::output::Output;
 use crate::cli::{Exit, operator};
-use crate::domain::admin::Role;
+use crate::domain::admin::{GivenRole, Role};
 use crate::domain::page::Window;
 use crate::service::admins::{Admins, Listed};
 
@@ -40,7 +40,7 @@ pub(super) enum Given {
     Auditor,
 }
 
-impl From<Given> for Role {
+impl From<Given> for GivenRole {
     fn from(given: Given) -> Self {
         match given {
             Given::Admin => Self::Admin,
@@ -53,8 +53,9 @@ pub(super) async fn run(command: Command, admins: &Admins, output: &Output) -> R
     match command {
         Command::List => list(admins, output).await?,
         Command::Add { email, role } => {
-            let role = Role::from(role);
-            admins.add(email.clone(), role, operator()).await?;
+            let given = GivenRole::from(role);
+            admins.add(email.clone(), given, operator()).await?;
+            let role = Role::from(given);
             output.result(|| format!("{email} is {role} now"), || json!({"email": email, "role": role}));
         }
         Command::Remove { email } => {

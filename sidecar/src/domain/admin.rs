@@ -40,6 +40,26 @@ impl fmt::Display for Role {
     }
 }
 
+/// A role that somebody can be given at run time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GivenRole {
+    /// Reads everything, and changes nothing.
+    Auditor,
+    /// Changes everything but who administers, what signs, and what concerns a super administrator.
+    #[default]
+    Admin,
+}
+
+impl From<GivenRole> for Role {
+    fn from(given: GivenRole) -> Self {
+        match given {
+            GivenRole::Auditor => Self::Auditor,
+            GivenRole::Admin => Self::Admin,
+        }
+    }
+}
+
 /// Those whom the configuration names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdminRules {

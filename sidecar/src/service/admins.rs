@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sekisho_protocol::{Email, Subject};
 
-use crate::domain::admin::{AdminRules, Role};
+use crate::domain::admin::{AdminRules, GivenRole, Role};
 use crate::domain::audit::{Action, By, Event};
 use crate::domain::caller::Caller;
 use crate::domain::error::Failure;
@@ -169,15 +169,10 @@ impl Admins {
     /// Makes somebody an administrator or an auditor, in place of what they were made before.
     ///
     /// # Errors
-    /// [`Failure::Invalid`] for a super administrator, whom only the configuration makes; [`Failure::AlreadyAdmin`],
-    /// [`Failure::TooManyAdmins`], [`Failure::Unavailable`].
-    pub async fn add(&self, email: Email, role: Role, by: By) -> Result<(), Failure> {
-        let (this, deed) = (self.clone(), Deed::new(Action::AdminAdded, by, &email));
+    /// [`Failure::AlreadyAdmin`], [`Failure::TooManyAdmins`], [`Failure::Unavailable`].
+    pub async fn add(&self, email: Email, given: GivenRole, by: By) -> Result<(), Failure> {
+        let (this, role, deed) = (self.clone(), Role::from(given), Deed::new(Action::AdminAdded, by, &email));
         let change = async move {
-            if role == Role::SuperAdmin {
-                let problem = "SUPER_ADMIN_EMAIL names the super administrators, and nothing else does";
-                return Err(Failure::invalid("role", problem));
-            }
             let configured = this.rules.role(&email).filter(|configured| *configured >= role);
             if let Some(configured) = configured {
                 return Err(Failure::AlreadyAdmin { email, role: configured, is_configured: true });

@@ -89,8 +89,6 @@ VALUES = {
 SPECIAL = {
     ("GET", "/api/admin/tokens/{email_or_id}", "email_or_id"): somebody,
     ("DELETE", "/api/admin/sessions/unban/{email}", "email"): somebody_banned,
-    # Only the configuration makes super admins.
-    ("POST", "/api/admin/manage", "role"): lambda case: "auditor",
     ("DELETE", "/api/admin/manage", "email"): administrator,
     ("DELETE", "/api/admin/manage/{email}", "email"): administrator,
     ("GET", "/api/admin/webhooks/{name}", "name"): lambda case: WEBHOOK,

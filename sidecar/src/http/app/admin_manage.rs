@@ -7,7 +7,7 @@ use sekisho_protocol::Email;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::admin::Role;
+use crate::domain::admin::{GivenRole, Role};
 use crate::domain::error::Failure;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, BodyRefusals, Problem, ValueRefusals};
@@ -37,9 +37,13 @@ pub(super) async fn add(
     admin: SuperAdmin,
     Json(request): Json<AddAdmin>,
 ) -> Answer<(StatusCode, JsonBody<AddedAdmin>)> {
-    let (email, role) = (address(&request.email)?, request.role.unwrap_or(Role::Admin));
-    api.admins.add(email.clone(), role, admin.by()).await?;
-    let message = if role == Role::Auditor { "Auditor added successfully" } else { "Admin added successfully" };
+    let (email, given) = (address(&request.email)?, request.role.unwrap_or_default());
+    api.admins.add(email.clone(), given, admin.by()).await?;
+    let message = match given {
+        GivenRole::Auditor => "Auditor added successfully",
+        GivenRole::Admin => "Admin added successfully",
+    };
+    let role = given.into();
     Ok((StatusCode::CREATED, JsonBody(AddedAdmin { message, email: email.into(), role, added_by: admin.name() })))
 }
 
@@ -88,8 +92,8 @@ fn address(text: &str) -> Result<Email, Failure> {
 pub(super) struct AddAdmin {
     #[schema(format = Email, max_length = 254)]
     email: String,
-    /// `admin` or `auditor`; default `admin`.
-    role: Option<Role>,
+    /// Default `admin`. Only the configuration makes super administrators.
+    role: Option<GivenRole>,
 }
 
 /// Whom to remove.
