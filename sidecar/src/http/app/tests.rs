@@ -13,10 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::domain::time::UnixSeconds;
 use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
 
 mod active_users;
+mod admin_tokens;
 mod bans;
 mod cleanup;
 mod docs;
@@ -115,6 +117,12 @@ impl World {
 }
 
 impl Answer {
+    /// The whole answer, literally: nothing is missing, and nothing came in between.
+    fn is(&self, status: u16, body: &Value) {
+        assert_eq!((self.status.as_u16(), &self.body), (status, body));
+        assert_eq!(self.media_type, "application/json");
+    }
+
     fn is_problem(&self, status: u16, code: &str) {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         assert_eq!(self.media_type, "application/problem+json");
@@ -131,25 +139,60 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// What every answer to a change has.
-const EFFECT: [&str; 10] = [
-    "acknowledged",
-    "durability",
-    "elapsed_ms",
-    "epoch",
-    "fenced",
-    "fenced_workers",
-    "joining",
-    "lagging",
-    "version",
-    "workers",
-];
+/// What the gateway that Sekisho replaces has on record: tokens that are good, revoked and expired.
+async fn old_tokens(world: &World) {
+    let mut redis = world.redis.client().shared();
+    // Addresses stand there as they were typed, and an empty list is an empty object.
+    for (id, email, name, scopes, created_at, expires_at, last_used) in [
+        ("t1", ANN, "laptop", json!(["api:read", "api:write"]), 1_700_000_000, 4_000_000_000_u64, json!(1_700_000_500)),
+        ("t2", "Ann+Test@X.org", "ci", json!({}), 1_700_000_100, 4_000_000_000, Value::Null),
+        ("t3", ANN, "ended", json!(["api:read"]), 1_600_000_000, 1_600_086_400, Value::Null),
+    ] {
+        let record = json!({"token_id": id, "user_email": email, "token_name": name, "scopes": scopes,
+            "created_at": created_at, "expires_at": expires_at, "last_used": last_used});
+        let _: () = redis.set(format!("token:info:{id}"), record.to_string()).await.unwrap();
+        let _: () = redis.sadd(format!("user:tokens:{email}"), id).await.unwrap();
+    }
+    let _: () = redis.set("revoked:token:t2", 1).await.unwrap();
+}
 
-/// The members of an answer to a change, sorted: its own and those that all have.
-fn changed<'a>(own: &[&'a str]) -> Vec<&'a str> {
-    let mut all = [own, &EFFECT].concat();
-    all.sort_unstable();
-    all
+/// How lists show the good one.
+fn old_good() -> Value {
+    json!({"token_id": "t1", "user_email": ANN, "token_name": "laptop", "scopes": ["api:read", "api:write"],
+        "created_at": 1_700_000_000, "expires_at": 4_000_000_000_u64, "last_used": 1_700_000_500,
+        "is_expired": false, "is_revoked": false, "status": "active"})
+}
+
+/// How lists show the one that was revoked.
+fn old_revoked() -> Value {
+    json!({"token_id": "t2", "user_email": "Ann+Test@X.org", "token_name": "ci", "scopes": [],
+        "created_at": 1_700_000_100, "expires_at": 4_000_000_000_u64, "last_used": null,
+        "is_expired": false, "is_revoked": true, "status": "revoked"})
+}
+
+/// How lists show the one that expired.
+fn old_expired() -> Value {
+    json!({"token_id": "t3", "user_email": ANN, "token_name": "ended", "scopes": ["api:read"],
+        "created_at": 1_600_000_000, "expires_at": 1_600_086_400, "last_used": null,
+        "is_expired": true, "is_revoked": false, "status": "expired"})
+}
+
+/// The literal `own`, and how the change took effect that `body` is the answer to: no filter is there to be waited for.
+fn changed(mut own: Value, body: &Value) -> Value {
+    let (version, epoch, elapsed_ms) = (&body["version"], &body["epoch"], &body["elapsed_ms"]);
+    assert!(version.as_u64() >= Some(1) && epoch.as_str().is_some_and(|id| !id.is_empty()), "{body}");
+    assert!(elapsed_ms.as_u64().is_some_and(|elapsed_ms| elapsed_ms < 5_000), "{body}");
+    let effect = json!({"version": version, "epoch": epoch, "workers": 0, "acknowledged": 0, "joining": 0, "fenced": 0,
+        "fenced_workers": [], "lagging": [], "elapsed_ms": elapsed_ms, "durability": "memory"});
+    own.as_object_mut().unwrap().extend(effect.as_object().unwrap().clone());
+    own
+}
+
+/// A moment of an answer, which must be that of the call.
+fn just_now(moment: &Value) -> u64 {
+    let (moment, now) = (moment.as_u64().expect("Unix seconds"), UnixSeconds::now().get());
+    assert!((now - 10..=now).contains(&moment), "{moment} is not now, {now}");
+    moment
 }
 
 /// The assertion that the filter signs.
@@ -159,7 +202,7 @@ fn assertion(who: &str, scopes: &[&str]) -> String {
 
 fn sign(secret: &str, audience: &str, who: &str, scopes: &[&str], life_s: u64) -> String {
     // Somebody who signed in after whatever the test does.
-    let issued_at = crate::domain::time::UnixSeconds::now().get() + 600;
+    let issued_at = UnixSeconds::now().get() + 600;
     let own = json!({"email": who, "method": "jwt", "token_id": "t", "token_issued_at": issued_at, "scopes": scopes});
     sign_own(secret, audience, who, own, life_s)
 }
@@ -183,7 +226,7 @@ fn authenticate(key: &HS256Key, claims: JWTClaims<Value>) -> String {
 async fn health_needs_no_caller() {
     let world = World::start().await;
     let answer = world.send(Request::get("/health").body(Body::empty()).unwrap()).await;
-    assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({"status": "healthy"})));
+    answer.is(200, &json!({"status": "healthy"}));
 }
 
 #[tokio::test]

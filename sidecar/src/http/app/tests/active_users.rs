@@ -4,7 +4,6 @@ use sekisho_protocol::activity::{ActivityReport, Method as Credential, SubjectAc
 use sekisho_protocol::{PROTOCOL, ReplicaId};
 
 use super::*;
-use crate::domain::time::UnixSeconds;
 
 async fn seen(world: &World, replica: u8, who: &str, token_id: &str) {
     let report = ActivityReport {

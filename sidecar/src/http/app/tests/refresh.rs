@@ -3,7 +3,6 @@
 use super::*;
 use crate::domain::audit::{Action, Outcome, Question};
 use crate::domain::page::Window;
-use crate::domain::time::UnixSeconds;
 
 /// A call to refresh by somebody who comes with this token.
 async fn refresh(world: &World, who: &str, token_id: &str, body: Value) -> Answer {
