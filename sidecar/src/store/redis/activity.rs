@@ -64,14 +64,15 @@ impl ActivityStore for RedisActivity {
         let tokens =
             values(&mut redis, TOKEN_INFO, fresh.iter().filter_map(|seen| seen.row.token_id.as_deref())).await?;
         let people = values(&mut redis, METADATA, fresh.iter().map(|seen| seen.row.subject.as_str())).await?;
+        let in_use = note_in_use(&mut redis, &fresh).await?;
         let mut pipe = redis::pipe();
-        for seen in fresh {
+        for (seen, in_use) in fresh.into_iter().zip(in_use) {
             let token = seen.row.token_id.as_deref().and_then(|id| Some((id, tokens.get(id)?)));
             if let Some((id, token)) = token {
                 note_use(&mut pipe, id, token, seen.at);
             }
             let name = token.and_then(|(_, token)| token.get("token_name")).cloned();
-            note_person(&mut pipe, &seen, people.get(seen.row.subject.as_str()), name);
+            note_person(&mut pipe, &seen, in_use, people.get(seen.row.subject.as_str()), name);
         }
         Ok(pipe.query_async(&mut redis).await.map(|()| Taken::Applied)?)
     }
@@ -149,8 +150,29 @@ fn note_use(pipe: &mut Pipeline, id: &str, token: &Map<String, Value>, last_acce
     pipe.cmd("ZADD").arg(USED).arg("XX").arg("GT").arg(last_access).arg(id).ignore();
 }
 
-/// Somebody is active. Their keys live from the first request of a day on, not from the last.
-fn note_person(pipe: &mut Pipeline, seen: &Seen<'_>, known: Option<&Map<String, Value>>, token_name: Option<Value>) {
+/// Puts what people came with among what they use; how much each of them uses then. It lives from the first request of a
+/// day on, not from the last.
+async fn note_in_use(redis: &mut ConnectionManager, seen: &[Seen<'_>]) -> Result<Vec<usize>, StoreError> {
+    let mut pipe = redis::pipe();
+    for Seen { row, active_until, .. } in seen {
+        let key = format!("{ACTIVE_USER}{}", row.subject);
+        if let Some(id) = &row.token_id {
+            pipe.cmd("SADD").arg(&key).arg(id).ignore();
+            pipe.cmd("EXPIREAT").arg(&key).arg(active_until).arg("NX").ignore();
+        }
+        pipe.cmd("SCARD").arg(&key);
+    }
+    Ok(pipe.query_async(redis).await?)
+}
+
+/// Somebody is active. What is known of them lives as long as what they use.
+fn note_person(
+    pipe: &mut Pipeline,
+    seen: &Seen<'_>,
+    in_use: usize,
+    known: Option<&Map<String, Value>>,
+    token_name: Option<Value>,
+) {
     let Seen { row, at, active_until } = *seen;
     let email = row.subject.as_str();
     let mut metadata = known.cloned().unwrap_or_default();
@@ -161,24 +183,18 @@ fn note_person(pipe: &mut Pipeline, seen: &Seen<'_>, known: Option<&Map<String, 
         ("expire_at", json!(active_until)),
         ("expires_at", json!(active_until)),
         ("session_ttl", json!(ACTIVE_S)),
-        ("session_count", json!(1)),
     ];
     for (name, value) in defaults {
         metadata.entry(name).or_insert(value);
     }
     metadata.insert("last_access".to_owned(), json!(at.max(before)));
+    metadata.insert("session_count".to_owned(), json!(in_use));
     metadata.insert("auth_method".to_owned(), json!(row.method.as_str()));
     if let Some(name) = token_name {
         metadata.insert("token_name".to_owned(), name);
     }
-    let (members, text) = (format!("{ACTIVE_USER}{email}"), Value::Object(metadata).to_string());
-    let metadata_key = format!("{METADATA}{email}");
     pipe.cmd("SADD").arg(ACTIVE_USERS).arg(email).ignore();
-    if let Some(id) = &row.token_id {
-        pipe.cmd("SADD").arg(&members).arg(id).ignore();
-        pipe.cmd("EXPIREAT").arg(&members).arg(active_until).arg("NX").ignore();
-    }
-    pipe.cmd("SET").arg(&metadata_key).arg(text);
+    pipe.cmd("SET").arg(format!("{METADATA}{email}")).arg(Value::Object(metadata).to_string());
     if known.is_some() {
         pipe.arg("XX").arg("KEEPTTL").ignore();
     } else {

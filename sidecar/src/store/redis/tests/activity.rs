@@ -82,6 +82,32 @@ async fn a_tokens_last_use_is_kept_with_its_life_and_written_at_most_once_a_minu
 }
 
 #[tokio::test]
+async fn somebody_who_is_active_is_on_record_as_the_old_gateway_expects_it() {
+    let server = RedisServer::start().await;
+    let token = r#"{"token_id":"t1","token_name":"laptop","scopes":[],"last_used":null}"#;
+    let _: String = raw(&server, &["SET", "token:info:t1", token, "EX", "500"]).await;
+    let store = RedisActivity::new(server.client());
+    let (first, second) = (report(1, 1, "ann@x", "t1", 100), report(1, 2, "ann@x", "t2", 40));
+    let (began, last) = (first.subjects[0].last_access, second.subjects[0].last_access);
+    for (report, last_access, session_count) in [(first, began, 1), (second, last, 2)] {
+        store.take(&report).await.unwrap();
+        let ends = began + 86_400;
+        let expected = serde_json::json!({"email": "ann@x", "created_at": began, "last_access": last_access,
+            "expire_at": ends, "expires_at": ends, "session_ttl": 86_400, "session_count": session_count,
+            "auth_method": "jwt", "token_name": "laptop"});
+        assert_eq!(json(&server, "active_user_metadata:ann@x").await, expected);
+        for key in ["active_user:ann@x", "active_user_metadata:ann@x"] {
+            assert_eq!(raw::<u64>(&server, &["EXPIRETIME", key]).await, ends, "{key}: set when it begins, and kept");
+        }
+    }
+    let mut tokens = raw::<Vec<String>>(&server, &["SMEMBERS", "active_user:ann@x"]).await;
+    tokens.sort();
+    assert_eq!(tokens, ["t1", "t2"]);
+    assert_eq!(raw::<Vec<String>>(&server, &["SMEMBERS", "active_users"]).await, ["ann@x"]);
+    assert_eq!(life(&server, "active_users").await, -1);
+}
+
+#[tokio::test]
 async fn somebody_is_active_for_a_day_from_the_first_request_on() {
     let server = RedisServer::start().await;
     let store = RedisActivity::new(server.client());
