@@ -55,6 +55,8 @@ async fn a_token_is_on_record_as_the_old_gateway_expects_it() {
     assert_eq!(ends, ann.expires_at);
     let members: Vec<String> = redis.smembers("user:tokens:ann@x.org").await.unwrap();
     assert_eq!(members, ["t1"]);
+    let life: i64 = redis.ttl("user:tokens:ann@x.org").await.unwrap();
+    assert_eq!(life, -1, "a set of tokens has no end of its own");
     assert_eq!(tokens.find(&id("t1")).await.unwrap().unwrap().record, ann);
     assert_eq!(tokens.find(&id("t2")).await.unwrap(), None);
 }
