@@ -35,6 +35,35 @@ fn two_secrets_are_enough() {
 }
 
 #[test]
+fn the_old_gateways_variables_mean_what_they_meant() {
+    const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    let env = [
+        ("SEKISHO_MESH_SECRET", MESH),
+        ("JWT_SECRET", JWT),
+        ("REDIS_HOST", "redis.internal"),
+        ("REDIS_PORT", "6380"),
+        ("SUPER_ADMIN_EMAIL", "Root@x.org"),
+        ("ADMIN_EMAILS", "ann@x.org, Bob@x.org"),
+        ("ADMIN_DOMAINS", "x.org,Ops.example"),
+        ("CLEANUP_LOG_RETENTION_DAYS", "7"),
+        ("REDIS_ENCRYPTION_KEY", KEY),
+    ];
+    let settings = parse(None, &env).unwrap();
+    let addresses = |emails: &[Email]| emails.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(settings.tokens().jwt_secret.expose(), JWT.as_bytes());
+    assert_eq!(settings.redis_url().expose(), b"redis://redis.internal:6380");
+    assert_eq!(addresses(&settings.admins().super_admins), ["root@x.org"]);
+    assert_eq!(addresses(&settings.admins().emails), ["ann@x.org", "bob@x.org"]);
+    assert_eq!(settings.admins().domains, ["x.org", "ops.example"]);
+    assert_eq!(settings.cleanup().log_retention_days, 7);
+    assert_eq!(settings.encryption_key().map(Secret::expose), Some(&(0..32).collect::<Vec<u8>>()[..]));
+    let url = ("REDIS_URL", "redis://user:password@redis.internal:6381/2");
+    let with_url = parse(None, &[&env[..2], &[url]].concat()).unwrap();
+    assert_eq!(with_url.redis_url().expose(), url.1.as_bytes());
+    assert_eq!(with_url.cleanup().log_retention_days, 30);
+}
+
+#[test]
 fn a_missing_secret_is_told_with_the_command_that_makes_one() {
     let problems = told(parse(None, &[]));
     assert_eq!(
