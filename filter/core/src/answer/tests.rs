@@ -20,7 +20,7 @@ fn refusals_of_the_llm_path_keep_the_old_words() {
         (Denial::Invalid(Invalid::Expired), "Invalid or expired token: token has expired"),
     ] {
         let answer = Answer::denied(&denial, Shape::Llm, 1);
-        assert_eq!(answer.status, 401);
+        assert_eq!((answer.status, header(&answer, "content-type")), (401, Some("application/json")));
         let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(body, json!({"error": {"message": message, "type": "authentication_error"}}));
     }

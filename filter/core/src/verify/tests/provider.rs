@@ -104,6 +104,33 @@ fn rfc_8725_3_9_audiences_belong_to_the_provider() {
 }
 
 #[test]
+fn tokens_of_the_old_issuer_are_accepted_beside_those_of_the_new_one() {
+    let mut desk = Desk::new(|provider| {
+        provider["issuers"] = json!(["sekisho", "llm.example.com"]);
+        provider["audiences"] = json!(["our-api", "litellm-api"]);
+    });
+    for (issuer, audience, expected) in [
+        ("sekisho", "our-api", None),
+        ("llm.example.com", "litellm-api", None),
+        ("other.example.com", "litellm-api", Some(Invalid::Issuer)),
+        ("llm.example.com", "other-api", Some(Invalid::Audience)),
+    ] {
+        // What the old gateway's tokens claim, and nothing else.
+        let claims = json!({
+            "jti": "6e3b2f0a-8a43-4b2e-9d59-2f6f4a1c0001", "user_email": "ann@example.com", "user_id": "ann@example.com",
+            "token_name": "laptop", "scopes": ["api:read", "api:write"], "iat": NOW - 10, "nbf": NOW - 10,
+            "exp": NOW + 2_592_000, "iss": issuer, "aud": audience
+        });
+        let outcome = desk.identity(&token(&claims));
+        assert_eq!(outcome.as_ref().err(), expected.as_ref(), "{issuer}, {audience}");
+        if let Ok(identity) = outcome {
+            assert_eq!(identity.subject.as_str(), "ann@example.com");
+            assert_eq!(identity.token_id.as_deref(), Some("6e3b2f0a-8a43-4b2e-9d59-2f6f4a1c0001"));
+        }
+    }
+}
+
+#[test]
 fn rfc_8725_3_8_a_key_speaks_only_for_its_own_issuer() {
     let mut config = sound();
     let other = json!({"name": "b", "issuers": ["b"], "audiences": ["litellm-api"], "hs256_secret_env": "LLM"});
