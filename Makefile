@@ -1,7 +1,7 @@
 # Each target is one script; the scripts say what they do and why. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test test-api test-kill-switch e2e bench bench-ban fuzz wasm prove clean
+.PHONY: help up down check test test-api test-kill-switch e2e bench bench-admin bench-ban fuzz wasm prove clean
 
 help: ## list the targets
 	@scripts/help
@@ -32,6 +32,9 @@ bench: ## Sekisho beside what people use now, in one Envoy: figures and targets;
 
 bench-ban: ## how fast bans hold, and what a million of them cost: figures and targets
 	@scripts/bench-ban
+
+bench-admin: ## the sidecar with 100,000 tokens, a million audit events, 10,000 waiting workers: figures and targets
+	@scripts/bench-admin
 
 fuzz: ## ten minutes of made-up input for each part that reads what strangers write
 	@scripts/fuzz

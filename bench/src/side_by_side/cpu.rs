@@ -1,11 +1,10 @@
 //! The processor: who runs where, and how much of it each process has used.
 
-use std::fs::{read_dir, read_to_string};
 use std::ops::Sub;
-use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
+use bench::processes::{tasks, used_ns};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -81,21 +80,4 @@ fn pin(process: u32, core: usize) -> Result<()> {
         sched_setaffinity(Some(id.context("a thread without an id")?), &cores)?;
     }
     Ok(())
-}
-
-/// For how long the threads of a process have run: the first field of `schedstat`.
-fn used_ns(process: u32) -> Result<u64> {
-    let mut sum = 0;
-    for task in tasks(process)? {
-        // A thread may end in between.
-        let Ok(text) = read_to_string(task.join("schedstat")) else { continue };
-        let first = text.split(' ').next().unwrap_or_default();
-        sum += first.parse::<u64>().with_context(|| format!("no schedstat: {text:?}"))?;
-    }
-    Ok(sum)
-}
-
-fn tasks(process: u32) -> Result<Vec<PathBuf>> {
-    let entries = read_dir(format!("/proc/{process}/task")).with_context(|| format!("process {process} is gone"))?;
-    entries.map(|entry| Ok(entry?.path())).collect()
 }

@@ -1,0 +1,89 @@
+//! Long lists in Redis: how long first pages, searches and a preview of a clean-up take, whether a command holds Redis
+//! up, and how much memory the sidecar takes meanwhile.
+
+use anyhow::{Context, Result};
+use bench::figures::{Target, count, figure, ms, target, target_ms};
+use bench::processes::{memory_bytes, most_memory_bytes};
+use reqwest::Method;
+use tokio::time::{Duration, sleep};
+
+use crate::filling::{self, person};
+use crate::scene::Scene;
+
+/// A sidecar that has just started still does what only a start needs.
+const SETTLED: Duration = Duration::from_secs(5);
+/// What is done every minute is done meanwhile.
+const JOBS: Duration = Duration::from_secs(61);
+const LIMIT_PREVIEW_MS: f64 = 3_000.0;
+const LIMIT_IDLE_BYTES: f64 = 30.0 * 1_024.0 * 1_024.0;
+const LIMIT_BUSY_BYTES: f64 = 150.0 * 1_024.0 * 1_024.0;
+
+/// Name, path and the answer's list of first pages.
+const PAGES: [(&str, &str, &str); 6] = [
+    ("tokens", "/api/admin/tokens?limit=100", "tokens"),
+    ("tokens_by_last_use", "/api/admin/tokens?sort=last_used&order=desc&limit=100", "tokens"),
+    ("tokens_by_name", "/api/admin/tokens?sort=token_name&limit=100", "tokens"),
+    ("active_users", "/api/admin/sessions/active-users?limit=100", "active_users"),
+    ("bans", "/api/admin/bans?limit=100", "bans"),
+    ("bans_history", "/api/admin/bans/history", "events"),
+];
+/// The same of searches. What they look for is far behind in every order.
+const SEARCHES: [(&str, &str, &str); 4] = [
+    ("tokens_by_address", "/api/admin/tokens?q=person-49998&limit=100", "tokens"),
+    ("tokens_by_part_of_name", "/api/admin/tokens?q=laptop%20999&limit=100", "tokens"),
+    ("active_users", "/api/admin/sessions/active-users?q=49998&limit=100", "active_users"),
+    ("bans", "/api/admin/bans?q=49995&limit=100", "bans"),
+];
+
+/// Measures.
+///
+/// # Errors
+/// A part fails.
+pub(crate) async fn run() -> Result<()> {
+    let scene = Scene::start().await?;
+    let process = scene.process().await?;
+    sleep(SETTLED).await;
+    let idle = memory_bytes(process)?;
+    filling::tokens(&scene).await?;
+    filling::active_users(&scene).await?;
+    filling::bans(&scene).await?;
+    let ended = filling::leftovers(&scene).await?;
+    for (what, number) in [
+        ("tokens", filling::TOKENS),
+        ("active_users", filling::PEOPLE),
+        ("bans", filling::BANS),
+        ("ended_tokens", ended),
+    ] {
+        count(what, number);
+    }
+    scene.trail_is_written().await?;
+    crate::ask(&scene, "first_page", &PAGES).await?;
+    let of_somebody = format!("/api/admin/tokens/{}", person(1));
+    crate::ask(&scene, "first_page", &[("tokens_of_somebody", &of_somebody, "tokens")]).await?;
+    crate::ask(&scene, "search", &SEARCHES).await?;
+    clean_up(&scene).await?;
+    sleep(JOBS).await;
+    figure("memory_after", memory_bytes(process)? as f64, "bytes");
+    Target::new("memory_idle", idle as f64, LIMIT_IDLE_BYTES, "bytes").print();
+    Target::new("memory_at_most", most_memory_bytes(process)? as f64, LIMIT_BUSY_BYTES, "bytes").print();
+    let (slow, slowest, name) = scene.slow_commands().await?;
+    if slow > 0 {
+        figure(&format!("slowest_redis_command ({name})"), slowest, "ms");
+    }
+    target("redis_commands_over_10_ms", slow as u64, 0);
+    Ok(())
+}
+
+async fn clean_up(scene: &Scene) -> Result<()> {
+    let (preview, taken) = scene.call(Method::GET, "/api/admin/redis/cleanup/preview", None).await?;
+    target_ms("clean_up_preview", ms(taken), LIMIT_PREVIEW_MS);
+    let (run, taken) = scene.call(Method::POST, "/api/admin/redis/cleanup", None).await?;
+    figure("clean_up_run", ms(taken), "ms");
+    let number =
+        |answer: &serde_json::Value, pointer: &str| answer.pointer(pointer).and_then(serde_json::Value::as_u64);
+    let found = number(&preview, "/preview/total_items").or_else(|| number(&preview, "/total_items"));
+    count("clean_up_found", found.context(preview.to_string())?);
+    let deleted = number(&run, "/total_deleted").or_else(|| number(&run, "/log/total_deleted"));
+    count("clean_up_deleted", deleted.context(run.to_string())?);
+    Ok(())
+}
