@@ -16,7 +16,7 @@ use crate::domain::feed::{Mark, Stamp, revocation_end};
 use crate::domain::page::{Direction, Page, Window};
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::order::Sort;
-use crate::domain::token::{Grant, Limits, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
+use crate::domain::token::{Grant, Limits, Scopes, StoredToken, TokenId, TokenName, TokenRecord};
 use crate::failpoint::{FailPoint, reach};
 use crate::service::audit::Deed;
 use crate::service::change::{Change, Changes};
@@ -94,7 +94,7 @@ pub struct Revoked {
 /// What came of revoking all tokens of somebody.
 #[derive(Debug, Clone)]
 pub struct RevokedAll {
-    /// How many of the tokens on record could still be used.
+    /// How many of the tokens on record could still be used, as far as they could be counted.
     pub count: usize,
     /// What the change came to.
     pub change: Change,
@@ -216,10 +216,10 @@ impl Tokens {
         let deed = Deed::new(Action::TokensRevoked, by, &email);
         let this = self.clone();
         let change = async move {
-            this.index.adopt(Adopt::Now).await?;
-            let tokens = this.store.of_user(&email).await?;
-            let count = tokens.iter().filter(|token| token.status(now) == Status::Active).count();
-            let logged_out = this.logouts.invalidate(&email.into(), now).await?;
+            // What was revoked by then is not counted again.
+            let before = this.valid_since(&email).await.ok().flatten().unwrap_or(UnixSeconds(0));
+            let logged_out = this.logouts.invalidate(&email.clone().into(), now).await?;
+            let count = this.count_revoked(&email, before..logged_out.issued_before, now).await;
             Ok(RevokedAll { count, change: logged_out.change })
         };
         let tell = |revoked: &RevokedAll, event: &mut Event| {

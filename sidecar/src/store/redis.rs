@@ -21,6 +21,7 @@ pub mod notices;
 mod ranked;
 pub mod rates;
 pub mod records;
+mod scan;
 pub mod signing_keys;
 pub mod source;
 pub mod tokens;

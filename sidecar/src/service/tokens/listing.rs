@@ -2,7 +2,12 @@
 //!
 //! A page costs a bounded number of looks at records, however many tokens there are.
 
+use std::ops::Range;
+use std::time::Duration;
+
 use async_trait::async_trait;
+use sekisho_protocol::Email;
+use tokio::time::timeout;
 
 use super::Tokens;
 use crate::domain::error::Failure;
@@ -19,6 +24,9 @@ const FEW: usize = 2_000;
 const LOOKS_MAX: usize = 20_000;
 /// Tokens that one step of a walk looks at.
 const STEP: usize = 500;
+
+/// So long a revocation, which is done by then, waits for other programs' tokens to be taken in.
+const ADOPT_WAIT: Duration = Duration::from_secs(2);
 
 /// Keeps tokens in order. What it says may be a moment old; the records decide.
 #[async_trait]
@@ -38,6 +46,15 @@ pub trait TokenIndex: Send + Sync {
     /// How many tokens there are.
     async fn summary(&self, now: UnixSeconds) -> Result<Summary, StoreError>;
 
+    /// How many of somebody's tokens that were issued in this time could be used at `now`, had their owner not been logged
+    /// out.
+    async fn count_issued(
+        &self,
+        email: &Email,
+        issued: Range<UnixSeconds>,
+        now: UnixSeconds,
+    ) -> Result<usize, StoreError>;
+
     /// Takes tokens in that another program recorded.
     async fn adopt(&self, when: Adopt) -> Result<(), StoreError>;
 
@@ -51,7 +68,7 @@ pub trait TokenIndex: Send + Sync {
 /// When other programs' tokens are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adopt {
-    /// Now: what is decided must not miss one.
+    /// Now: what is counted should not miss one.
     Now,
     /// If nobody ever did: a list may miss one for a minute.
     IfNever,
@@ -121,6 +138,20 @@ impl Tokens {
             }
         }
         Ok(page(rows, after.as_ref()))
+    }
+
+    /// How many of somebody's tokens that were issued in this time their logout revoked. It did so, whether or not they can
+    /// be counted.
+    pub(super) async fn count_revoked(&self, email: &Email, issued: Range<UnixSeconds>, now: UnixSeconds) -> usize {
+        match timeout(ADOPT_WAIT, self.index.adopt(Adopt::Now)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "other programs' tokens can't be looked for"),
+            Err(_) => tracing::warn!("it takes too long to look for other programs' tokens"),
+        }
+        self.index.count_issued(email, issued, now).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the tokens that were revoked can't be counted");
+            0
+        })
     }
 
     /// How many tokens there are in all.

@@ -46,9 +46,11 @@ impl Ranked {
     }
 }
 
+/// The latest time that is a score. Up to 2^53 every whole number has its own.
+pub(super) const LATEST: u64 = 8_999_999_999_999_999;
+
 /// A score that we wrote, as the time that it is.
 pub(super) fn whole(score: f64) -> Option<u64> {
-    // Times are far below 2^53, up to which every whole number has its own score.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
     (0.0..9e15).contains(&score).then_some(score as u64)
 }

@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use redis::AsyncCommands;
-use redis::Script;
 use redis::aio::ConnectionManager;
+use redis::{AsyncCommands, Pipeline, Script};
 use sekisho_protocol::Email;
 
 use crate::domain::time::UnixSeconds;
@@ -18,7 +17,7 @@ use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::TokenStore;
 use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
-use crate::store::redis::{RedisClient, foreign, not_before};
+use crate::store::redis::{RedisClient, foreign, not_before, scan};
 
 mod index;
 mod rotation;
@@ -102,9 +101,7 @@ impl TokenStore for RedisTokens {
         let mut redis = self.client.shared();
         let (mut cursor, mut tokens) = (0_u64, Vec::new());
         loop {
-            let mut scan = redis::cmd("SSCAN");
-            scan.arg(user_key(email)).arg(cursor).arg("COUNT").arg(STEP);
-            let (next, ids): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let (next, ids) = scan::members(&mut redis, &user_key(email), cursor, STEP).await?;
             tokens.extend(read(&mut redis, &ids).await?.into_iter().flatten());
             if next == 0 {
                 break;
@@ -131,9 +128,12 @@ impl TokenStore for RedisTokens {
         let mut pipeline = redis::pipe();
         for token in self.of_user(email).await?.into_iter().filter(|token| token.is_revoked) {
             index::note_revoked(&mut pipeline, &token.record);
-            pipeline.zrem(places_key(email), &token.record.token_id).ignore();
+            pipeline.zrem(places_key(email), &token.record.token_id);
         }
-        if pipeline.is_empty() { Ok(()) } else { Ok(pipeline.exec_async(&mut self.client.shared()).await?) }
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        foreign::read(pipeline, &mut self.client.shared()).await.map(|_| ())
     }
 }
 
@@ -143,9 +143,7 @@ impl RedisTokens {
         let mut redis = self.client.shared();
         let (mut cursor, mut left) = (0_u64, 0);
         loop {
-            let mut scan = redis::cmd("SSCAN");
-            scan.arg(user_key(email)).arg(cursor).arg("COUNT").arg(STEP);
-            let (next, ids): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let (next, ids) = scan::members(&mut redis, &user_key(email), cursor, STEP).await?;
             let mut pipeline = redis::pipe();
             for id in &ids {
                 pipeline.exists(info_key(id));
@@ -162,15 +160,14 @@ impl RedisTokens {
             cursor = next;
         }
     }
+}
 
-    /// Gives a token that another program issued its place, beyond how many there are.
-    async fn note_place(&self, redis: &mut ConnectionManager, record: &TokenRecord) -> Result<(), StoreError> {
-        let Some(owner) = record.owner() else { return Ok(()) };
-        let mut call = RESERVE.key(places_key(&owner));
-        call.arg(&record.token_id).arg(record.expires_at).arg(UnixSeconds::now().get()).arg(i64::MAX);
-        let _: bool = call.invoke_async(redis).await?;
-        Ok(())
-    }
+/// Gives a token that another program issued its place, beyond how many there are. The script must be loaded.
+fn note_place(pipeline: &mut Pipeline, record: &TokenRecord) {
+    let Some(owner) = record.owner() else { return };
+    let mut call = RESERVE.key(places_key(&owner));
+    call.arg(&record.token_id).arg(record.expires_at).arg(UnixSeconds::now().get()).arg(i64::MAX);
+    pipeline.invoke_script(&call);
 }
 
 /// What is known of these tokens, in their order. One unreadable record is one token that is not

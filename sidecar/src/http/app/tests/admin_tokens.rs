@@ -100,3 +100,23 @@ async fn administrators_search_sort_and_filter_everybodys_tokens_and_see_how_man
         world.root(Method::GET, &format!("/api/admin/tokens?{bad}"), None).await.is_problem(400, "invalid_value");
     }
 }
+
+#[tokio::test]
+async fn a_users_tokens_are_revoked_whatever_other_programs_wrote() {
+    let world = World::start().await;
+    let issued = world.issue("one").await;
+    let mut redis = world.redis.client().shared();
+    let _: () = redis.set(b"token:info:\xff\xfe", "x").await.unwrap();
+    let endless = json!({"token_id": "endless", "user_email": "eve@x.org", "created_at": 5, "expires_at": i64::MAX});
+    let _: () = redis.set("token:info:endless", endless.to_string()).await.unwrap();
+    let body = json!({"user_email": ANN});
+    let answer = world.root(Method::POST, "/api/admin/tokens/revoke-user", Some(body.clone())).await;
+    assert_eq!((answer.status, &answer.body["revoked_count"]), (StatusCode::OK, &json!(1)), "{}", answer.body);
+    // What takes away the means to count does not take away the revocation.
+    let _: () = redis.del("sekisho:{tokens}:created").await.unwrap();
+    let _: () = redis.set("sekisho:{tokens}:created", "no order").await.unwrap();
+    let answer = world.root(Method::POST, "/api/admin/tokens/revoke-user", Some(body)).await;
+    assert_eq!((answer.status, &answer.body["revoked_count"]), (StatusCode::OK, &json!(0)), "{}", answer.body);
+    let since: u64 = redis.get(format!("sekisho:not_before:{ANN}")).await.unwrap();
+    assert!(since > issued["created_at"].as_u64().unwrap());
+}

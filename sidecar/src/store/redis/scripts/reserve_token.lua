@@ -6,5 +6,6 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
 end
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-redis.call('EXPIREAT', KEYS[1], last[2])
+-- Another program's token may end when no key can.
+redis.call('EXPIREAT', KEYS[1], string.format('%.0f', math.min(tonumber(last[2]), 253402300799)))
 return 1

@@ -4,22 +4,26 @@
 //! that Redis sorts by it; those by address are what a search walks over. A token's record is written before it is put in
 //! order, so one that is in order and has no record has ended.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, Pipeline, Script};
+use redis::{AsyncCommands, Pipeline, Script, ScriptInvocation};
+use sekisho_protocol::Email;
 
-use super::{RedisTokens, STEP, info_key, read, user_key};
+use super::{RESERVE, RedisTokens, STEP, info_key, note_place, parse, read, revoked_key, user_key};
 use crate::domain::page::Direction;
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::order::{Key, Position, SEPARATOR, Sort};
-use crate::domain::token::{Summary, TokenRecord};
+use crate::domain::token::{Status, StoredToken, Summary, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
-use crate::store::redis::ranked::{Ranked, escape};
+use crate::store::redis::ranked::{LATEST, Ranked, escape};
+use crate::store::redis::{foreign, scan};
 
 pub(in crate::store::redis) const CREATED: &str = "sekisho:{tokens}:created";
 const EXPIRES: &str = "sekisho:{tokens}:expires";
@@ -56,20 +60,27 @@ fn key(sort: Sort) -> &'static str {
 
 /// Puts a token in order, and into its owner's set.
 pub(super) async fn add(redis: &mut ConnectionManager, record: &TokenRecord) -> Result<(), StoreError> {
-    let member = |sort| Position::of(record, sort).to_string();
-    let mut call = INDEX.key(CREATED);
-    call.key(EXPIRES).key(USED).key(BY_EMAIL).key(BY_NAME);
-    call.arg(&record.token_id).arg(record.created_at).arg(record.expires_at).arg(record.last_used.unwrap_or(0));
-    call.arg(member(Sort::UserEmail)).arg(member(Sort::TokenName));
     if let Some(owner) = record.owner() {
         let _: () = redis.sadd(user_key(&owner), &record.token_id).await?;
     }
-    Ok(call.invoke_async(redis).await?)
+    Ok(ordering(record).invoke_async(redis).await?)
+}
+
+/// What puts a token in order.
+fn ordering(record: &TokenRecord) -> ScriptInvocation<'static> {
+    let member = |sort| Position::of(record, sort).to_string();
+    let mut call = INDEX.key(CREATED);
+    call.key(EXPIRES).key(USED).key(BY_EMAIL).key(BY_NAME).arg(&record.token_id);
+    for time in [record.created_at, record.expires_at, record.last_used.unwrap_or(0)] {
+        call.arg(time.min(LATEST));
+    }
+    call.arg(member(Sort::UserEmail)).arg(member(Sort::TokenName));
+    call
 }
 
 /// Counts a token as revoked.
 pub(super) fn note_revoked(pipeline: &mut Pipeline, record: &TokenRecord) {
-    pipeline.zadd(REVOKED, &record.token_id, record.expires_at).ignore();
+    pipeline.zadd(REVOKED, &record.token_id, record.expires_at.min(LATEST));
 }
 
 #[async_trait]
@@ -155,11 +166,9 @@ impl TokenIndex for RedisTokens {
         }
         let mut cursor = 0_u64;
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(format!("{TOKEN_INFO}*")).arg("COUNT").arg(STEP);
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let (next, keys) = scan::keys(&mut redis, &format!("{TOKEN_INFO}*"), cursor, STEP).await?;
             let ids = keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO)).map(str::to_owned).collect();
-            self.adopt_those(&mut redis, ids).await?;
+            adopt_those(&mut redis, ids).await?;
             if next == 0 {
                 break;
             }
@@ -167,6 +176,38 @@ impl TokenIndex for RedisTokens {
         }
         // Last, so that a walk that broke off is made again.
         Ok(redis.set(ADOPTED, 1).await?)
+    }
+
+    async fn count_issued(
+        &self,
+        email: &Email,
+        issued: Range<UnixSeconds>,
+        now: UnixSeconds,
+    ) -> Result<usize, StoreError> {
+        let mut redis = self.client.shared();
+        let (mut cursor, mut ids) = (0_u64, BTreeSet::new());
+        loop {
+            let (next, members) = scan::members(&mut redis, &user_key(email), cursor, STEP).await?;
+            ids.extend(members);
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        let (ids, mut count): (Vec<String>, usize) = (ids.into_iter().collect(), 0);
+        for ids in ids.chunks(STEP) {
+            let mut pipeline = redis::pipe();
+            for id in ids {
+                pipeline.get(info_key(id)).exists(revoked_key(id));
+            }
+            let answers = foreign::read(pipeline, &mut redis).await?;
+            let tokens = ids.iter().zip(answers.chunks(2)).filter_map(|(id, answer)| parse(id, answer));
+            let is_one = |token: &StoredToken| {
+                issued.contains(&UnixSeconds(token.record.created_at)) && token.status(now) == Status::Active
+            };
+            count += tokens.filter(is_one).count();
+        }
+        Ok(count)
     }
 
     async fn prune(&self, now: UnixSeconds) -> Result<(), StoreError> {
@@ -214,29 +255,34 @@ impl TokenIndex for RedisTokens {
     }
 }
 
-impl RedisTokens {
-    /// Puts those of `ids` in order that are in none yet.
-    async fn adopt_those(&self, redis: &mut ConnectionManager, ids: Vec<String>) -> Result<(), StoreError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let mut pipeline = redis::pipe();
-        for id in &ids {
-            pipeline.zscore(CREATED, id);
-        }
-        let known: Vec<Option<f64>> = pipeline.query_async(redis).await?;
-        let new: Vec<String> =
-            ids.into_iter().zip(known).filter(|(_, known)| known.is_none()).map(|(id, _)| id).collect();
-        for token in read(redis, &new).await?.into_iter().flatten() {
-            add(redis, &token.record).await?;
-            if token.is_revoked {
-                let _: () = redis.zadd(REVOKED, &token.record.token_id, token.record.expires_at).await?;
-            } else {
-                self.note_place(redis, &token.record).await?;
-            }
-        }
-        Ok(())
+/// Puts those of `ids` in order that are in none yet.
+async fn adopt_those(redis: &mut ConnectionManager, ids: Vec<String>) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
     }
+    let known: Vec<Option<f64>> = redis::cmd("ZMSCORE").arg(CREATED).arg(&ids).query_async(redis).await?;
+    let new: Vec<String> = ids.into_iter().zip(known).filter(|(_, known)| known.is_none()).map(|(id, _)| id).collect();
+    let mut pipeline = redis::pipe();
+    for token in read(redis, &new).await?.into_iter().flatten() {
+        if let Some(owner) = token.record.owner() {
+            pipeline.sadd(user_key(&owner), &token.record.token_id);
+        }
+        if token.is_revoked {
+            note_revoked(&mut pipeline, &token.record);
+        } else {
+            note_place(&mut pipeline, &token.record);
+        }
+        // Last, so that what was cut short is done again.
+        pipeline.invoke_script(&ordering(&token.record));
+    }
+    if pipeline.is_empty() {
+        return Ok(());
+    }
+    // A pipeline names scripts by their digest only.
+    INDEX.load_async(redis).await?;
+    RESERVE.load_async(redis).await?;
+    // One owner's set that is none must not keep everybody's tokens from being taken in.
+    foreign::read(pipeline, redis).await.map(|_| ())
 }
 
 /// Where a walk is.

@@ -129,3 +129,37 @@ async fn a_user_with_more_tokens_than_one_step_gets_each_once() {
     assert_eq!(found.len(), 1_203);
     assert_eq!(newest(&tokens).await.len(), 1_203);
 }
+
+#[tokio::test]
+async fn no_record_of_another_program_keeps_the_others_from_being_adopted() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    let old = |id: &str, owner: &str, expires_at: u64| {
+        json!({"token_id": id, "user_email": owner, "created_at": 5, "expires_at": expires_at}).to_string()
+    };
+    let _: () = redis.set(b"token:info:\xff\xfe", "x").await.unwrap();
+    let _: () = redis.set("token:info:endless", old("endless", "eve@x.org", i64::MAX.unsigned_abs())).await.unwrap();
+    let _: () = redis.set("token:info:odd", old("odd", "odd@x.org", 4_000_000_000)).await.unwrap();
+    let _: () = redis.set("user:tokens:odd@x.org", "no set").await.unwrap();
+    let _: () = redis.sadd("user:tokens:ann@x.org", b"\xff\xfe").await.unwrap();
+    for n in 0..700 {
+        let key = format!("token:info:t{n}");
+        let _: () = redis.set(key, old(&format!("t{n}"), "ann@x.org", 4_000_000_000)).await.unwrap();
+    }
+    tokens.adopt(Adopt::Now).await.unwrap();
+    assert_eq!(newest(&tokens).await.len(), 702);
+    assert_eq!(tokens.of_user(&email("ann@x.org")).await.unwrap().len(), 700);
+    assert_eq!(tokens.of_user(&email("odd@x.org")).await.unwrap(), []);
+    assert_eq!(redis.zcard::<_, usize>("sekisho:tokens:places:ann@x.org").await.unwrap(), 700);
+    assert!(redis.ttl::<_, i64>("sekisho:tokens:places:eve@x.org").await.unwrap() > 0, "its places end");
+    let last = tokens.walk(Sort::ExpiresAt, Direction::Desc, None, 1).await.unwrap();
+    assert_eq!(last[0].position.id, "endless");
+    let _: () = redis.set("sekisho:not_before:ann@x.org", 6).await.unwrap();
+    tokens.note_revoked(&email("ann@x.org")).await.unwrap();
+    tokens.note_revoked(&email("odd@x.org")).await.unwrap();
+    let issued = UnixSeconds(1)..UnixSeconds(6);
+    let now = UnixSeconds::now();
+    assert_eq!(tokens.count_issued(&email("ann@x.org"), issued.clone(), now).await.unwrap(), 700);
+    assert_eq!(tokens.count_issued(&email("odd@x.org"), issued, now).await.unwrap(), 0);
+    assert_eq!(tokens.count_issued(&email("ann@x.org"), UnixSeconds(6)..now, now).await.unwrap(), 0);
+}
