@@ -29,7 +29,7 @@ pub mod listing;
 pub mod refresh;
 
 use issuer::Issuer;
-use listing::{Adopt, TokenIndex};
+use listing::TokenIndex;
 use refresh::Exchanges;
 
 /// Keeps what is known of tokens; never a token itself.
@@ -175,7 +175,6 @@ impl Tokens {
     /// # Errors
     /// [`Failure::Unavailable`].
     pub async fn of_user(&self, email: &Email, window: &Window) -> Result<Page<StoredToken>, Failure> {
-        self.index.adopt(Adopt::IfNever).await?;
         listing::cut(self.store.of_user(email).await?, Sort::CreatedAt, Direction::Desc, window)
     }
 

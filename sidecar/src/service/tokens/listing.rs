@@ -70,9 +70,8 @@ pub trait TokenIndex: Send + Sync {
 pub enum Adopt {
     /// Now: what is counted should not miss one.
     Now,
-    /// If nobody ever did: a list may miss one for a minute.
-    IfNever,
-    /// If nobody did for a minute.
+    /// If nobody did for a minute. By one job for all sidecars: a list waits for no walk over everything, and may miss one
+    /// for that long.
     IfDue,
 }
 
@@ -100,7 +99,6 @@ impl Tokens {
     /// # Errors
     /// [`Failure::Invalid`] if the cursor is none of this order; [`Failure::Unavailable`].
     pub async fn list(&self, wanted: &Wanted, window: &Window, now: UnixSeconds) -> Result<Page<StoredToken>, Failure> {
-        self.index.adopt(Adopt::IfNever).await?;
         let after = window.after.as_deref().map(|cursor| Position::of_cursor(cursor, wanted.sort)).transpose()?;
         if !wanted.search.is_empty()
             && let Found::All(mut tokens) = self.index.find_all(&wanted.search, FEW).await?

@@ -120,3 +120,17 @@ async fn a_users_tokens_are_revoked_whatever_other_programs_wrote() {
     let since: u64 = redis.get(format!("sekisho:not_before:{ANN}")).await.unwrap();
     assert!(since > issued["created_at"].as_u64().unwrap());
 }
+
+#[tokio::test]
+async fn no_list_walks_over_everything_that_is_in_redis() {
+    let world = World::start().await;
+    world.issue("one").await;
+    let mut redis = world.redis.client().shared();
+    let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query_async(&mut redis).await.unwrap();
+    world.user(Method::GET, "/api/token/list", None).await;
+    for list in ["/api/admin/tokens".to_owned(), format!("/api/admin/tokens/{ANN}")] {
+        assert_eq!(world.root(Method::GET, &list, None).await.status, StatusCode::OK);
+    }
+    let commands: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+    assert!(commands.contains("cmdstat_sscan:") && !commands.contains("cmdstat_scan:"), "{commands}");
+}

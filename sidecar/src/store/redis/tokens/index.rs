@@ -34,9 +34,7 @@ const BY_NAME: &str = "sekisho:{tokens}:name";
 const REVOKED: &str = "sekisho:{tokens}:revoked";
 /// Those of which the members are ids.
 pub(in crate::store::redis) const BY_ID: [&str; 4] = [EXPIRES, USED, REVOKED, CREATED];
-/// There once other programs' tokens were looked for.
-const ADOPTED: &str = "sekisho:{tokens}:adopted";
-/// There while it is too early to look for them again.
+/// There while it is too early to look for other programs' tokens again.
 const NOT_DUE: &str = "sekisho:{tokens}:not_due";
 /// How long it is too early, in seconds.
 const DUE_EVERY_S: u64 = 60;
@@ -154,7 +152,6 @@ impl TokenIndex for RedisTokens {
         let mut redis = self.client.shared();
         let is_due = match when {
             Adopt::Now => true,
-            Adopt::IfNever => !redis.exists::<_, bool>(ADOPTED).await?,
             Adopt::IfDue => {
                 let mut set = redis::cmd("SET");
                 set.arg(NOT_DUE).arg(1).arg("NX").arg("EX").arg(DUE_EVERY_S);
@@ -170,12 +167,10 @@ impl TokenIndex for RedisTokens {
             let ids = keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO)).map(str::to_owned).collect();
             adopt_those(&mut redis, ids).await?;
             if next == 0 {
-                break;
+                return Ok(());
             }
             cursor = next;
         }
-        // Last, so that a walk that broke off is made again.
-        Ok(redis.set(ADOPTED, 1).await?)
     }
 
     async fn count_issued(
