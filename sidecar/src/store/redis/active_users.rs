@@ -13,7 +13,7 @@ use serde_json::Map;
 
 use super::keys::BAN_RECORD;
 use super::ranked::{Ranked, any_case, whole};
-use super::{RedisClient, foreign};
+use super::{RedisClient, foreign, scan};
 use crate::domain::active_user::{ACTIVE_S, ActiveUser, Place, Totals};
 use crate::domain::ban::TimeLeft;
 use crate::domain::page::Direction;
@@ -131,9 +131,7 @@ impl ActiveUserStore for RedisActiveUsers {
         let mut redis = self.redis.shared();
         let (mut cursor, mut cleaned) = (0_u64, Vec::new());
         loop {
-            let mut scan = redis::cmd("SSCAN");
-            scan.arg(ACTIVE_USERS).arg(cursor).arg("COUNT").arg(STEP);
-            let (next, names): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let (next, names) = scan::members(&mut redis, ACTIVE_USERS, cursor, STEP).await?;
             cleaned.extend(clean(&mut redis, names).await?);
             if next == 0 {
                 break;
@@ -175,9 +173,7 @@ impl RedisActiveUsers {
         let pattern = format!("*{}*", any_case(search.as_str()));
         let (mut cursor, mut found) = (0_u64, Vec::new());
         loop {
-            let mut scan = redis::cmd("ZSCAN");
-            scan.arg(SEEN).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SEARCH_STEP);
-            let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut redis).await?;
+            let (next, members) = scan::scored(&mut redis, SEEN, cursor, &pattern, SEARCH_STEP).await?;
             found.extend(
                 members.into_iter().filter_map(|(name, score)| Some(Place { last_access: whole(score)?, name })),
             );
@@ -290,9 +286,7 @@ async fn clean(redis: &mut ConnectionManager, names: Vec<String>) -> Result<Vec<
 async fn adopt(redis: &mut ConnectionManager) -> Result<(), StoreError> {
     let mut cursor = 0_u64;
     loop {
-        let mut scan = redis::cmd("SSCAN");
-        scan.arg(ACTIVE_USERS).arg(cursor).arg("COUNT").arg(STEP);
-        let (next, names): (u64, Vec<String>) = scan.query_async(redis).await?;
+        let (next, names) = scan::members(redis, ACTIVE_USERS, cursor, STEP).await?;
         if !names.is_empty() {
             let known: Vec<Option<f64>> = redis::cmd("ZMSCORE").arg(SEEN).arg(&names).query_async(redis).await?;
             let new = names.into_iter().zip(known).filter(|(_, known)| known.is_none());

@@ -11,7 +11,7 @@ use sekisho_protocol::Email;
 use crate::domain::admin::Role;
 use crate::service::admins::{ADDED_MAX, AdminStore};
 use crate::service::error::StoreError;
-use crate::store::redis::RedisClient;
+use crate::store::redis::{RedisClient, scan};
 
 const ADMINS: &str = "admin:emails";
 const AUDITORS: &str = "sekisho:auditor:emails";
@@ -46,8 +46,7 @@ impl RedisAdmins {
     async fn walk(&self, key: &str, mut is_enough: impl FnMut(Email, String) -> bool + Send) -> Result<(), StoreError> {
         let (mut redis, mut cursor) = (self.client.shared(), 0_u64);
         loop {
-            let (next, members): (u64, Vec<String>) =
-                redis::cmd("SSCAN").arg(key).arg(cursor).arg("COUNT").arg(STEP).query_async(&mut redis).await?;
+            let (next, members) = scan::members(&mut redis, key, cursor, STEP).await?;
             for member in members {
                 if Email::parse(&member).is_ok_and(|email| is_enough(email, member)) {
                     return Ok(());

@@ -11,7 +11,7 @@ use crate::service::bans::{BanStore, TURN_LIFE, Turn};
 use crate::service::error::StoreError;
 use crate::service::feed::BanEntry;
 use crate::store::redis::keys::{BAN_DETAILS, BAN_RECORD};
-use crate::store::redis::{RedisClient, foreign};
+use crate::store::redis::{RedisClient, foreign, scan};
 
 /// Keys that one step of a walk looks at.
 const STEP: usize = 1_000;
@@ -68,9 +68,7 @@ impl BanStore for RedisBans {
         let pattern = format!("{BAN_RECORD}{}", any_case(subject.as_str()));
         let (mut cursor, mut found) = (0_u64, Vec::new());
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
+            let (next, keys) = scan::keys(&mut redis, &pattern, cursor, STEP).await?;
             let names = keys.iter().filter_map(|key| key.strip_prefix(BAN_RECORD));
             found.extend(
                 names.filter(|name| **name != *subject.as_str() && is_spelling(name, subject)).map(str::to_owned),

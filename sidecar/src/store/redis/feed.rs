@@ -8,9 +8,9 @@ use redis::{AsyncCommands, Script};
 use sekisho_protocol::Epoch;
 use sekisho_protocol::feed::Kind;
 
-use super::RedisClient;
 use super::keys::{BANS, ENTRIES, EPOCH, STREAM, VERSION};
 use super::ranked::any_case;
+use super::{RedisClient, scan};
 use crate::domain::feed::position::Lineage;
 use crate::domain::feed::write::{Says, Write};
 use crate::domain::feed::{Mark, Stamp, Version, fold, kind_word};
@@ -144,9 +144,7 @@ impl Feed for RedisFeed {
         let (now, pattern) = (UnixSeconds::now().get(), format!("*{}*", any_case(search.as_str())));
         let (mut cursor, mut names) = (0_u64, Vec::new());
         loop {
-            let mut scan = redis::cmd("ZSCAN");
-            scan.arg(BANS).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SEARCH_STEP);
-            let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut self.redis.shared()).await?;
+            let (next, members) = scan::scored(&mut self.redis.shared(), BANS, cursor, &pattern, SEARCH_STEP).await?;
             names.extend(members.into_iter().map(|(name, _)| name));
             if next == 0 || names.len() >= FOUND_MAX {
                 break;

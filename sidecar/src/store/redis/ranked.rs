@@ -3,6 +3,7 @@
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, RedisResult};
 
+use super::scan::{Text, pairs};
 use crate::domain::page::Direction;
 
 /// A walk over one sorted set.
@@ -35,14 +36,33 @@ impl Ranked {
         redis: &mut ConnectionManager,
         count: usize,
     ) -> RedisResult<Vec<(u64, String)>> {
+        loop {
+            let members = self.range(redis, self.rank, count.max(1)).await?;
+            if members.is_empty() {
+                return Ok(Vec::new());
+            }
+            self.rank += members.len();
+            let members = pairs(members).into_iter();
+            let members: Vec<_> = members.filter_map(|(member, score)| Some((whole(score)?, member))).collect();
+            // None is the end: what cannot be read is not.
+            if !members.is_empty() {
+                return Ok(members);
+            }
+        }
+    }
+
+    async fn range(
+        &self,
+        redis: &mut ConnectionManager,
+        from: usize,
+        count: usize,
+    ) -> RedisResult<Vec<(Text, f64)>> {
         let mut range = redis::cmd("ZRANGE");
-        range.arg(self.key).arg(self.rank).arg(self.rank + count.max(1) - 1);
+        range.arg(self.key).arg(from).arg(from + count - 1);
         if self.direction == Direction::Desc {
             range.arg("REV");
         }
-        let members: Vec<(String, f64)> = range.arg("WITHSCORES").query_async(redis).await?;
-        self.rank += members.len();
-        Ok(members.into_iter().filter_map(|(member, score)| Some((whole(score)?, member))).collect())
+        range.arg("WITHSCORES").query_async(redis).await
     }
 }
 

@@ -10,8 +10,9 @@ use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::RedisClient;
 use super::feed::{entry, epoch};
-use super::foreign;
 use super::keys::{BAN_RECORD, BANS, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, record_prefix};
+use super::scan::{Text, pairs};
+use super::{foreign, scan};
 use crate::domain::feed::position::Position;
 use crate::domain::feed::record::Record;
 use crate::domain::time::UnixSeconds;
@@ -100,12 +101,8 @@ impl Records for RedisRecords {
 
     async fn scan(&self, kind: Kind, cursor: Option<u64>) -> Result<(Vec<FoundRecord>, Option<u64>), StoreError> {
         let Some(prefix) = record_prefix(kind) else { return Ok((Vec::new(), None)) };
-        let mut redis = self.redis.shared();
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor.unwrap_or(0)).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(SCAN_COUNT);
-        // Keys are bytes; one that is no text cannot be the name of anybody.
-        let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut redis).await?;
-        let keys: Vec<String> = keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect();
+        let (pattern, cursor) = (format!("{prefix}*"), cursor.unwrap_or(0));
+        let (next, keys) = scan::keys(&mut self.redis.shared(), &pattern, cursor, SCAN_COUNT).await?;
         let records = self.read(kind, &keys).await?;
         let named = |key: String| key.strip_prefix(prefix).map(str::to_owned);
         let found = keys.into_iter().zip(records);
@@ -117,14 +114,15 @@ impl Records for RedisRecords {
         let mut redis = self.redis.shared();
         let mut scan = redis::cmd("HSCAN");
         scan.arg(ENTRIES).arg(cursor.unwrap_or(0)).arg("COUNT").arg(SCAN_COUNT);
-        let (next, fields): (u64, Vec<(String, String)>) = scan.query_async(&mut redis).await?;
+        let (next, fields): (u64, Vec<(Text, Text)>) = scan.query_async(&mut redis).await?;
+        let fields = pairs(fields).into_iter().filter_map(|(field, value)| Some((field, value.0?)));
         let now = UnixSeconds::now().get();
         let mut forget = FORGET.key(ENTRIES);
         forget.key(BANS);
         let mut any = false;
-        for (field, value) in &fields {
+        for (field, value) in fields {
             // What cannot be read is a newer sidecar's, and not ours to remove.
-            if entry::parse(field, value).is_ok_and(|write| write.says.is_over(now)) {
+            if entry::parse(&field, &value).is_ok_and(|write| write.says.is_over(now)) {
                 forget.arg(field).arg(value);
                 any = true;
             }

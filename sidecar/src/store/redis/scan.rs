@@ -8,7 +8,7 @@ use super::foreign;
 use crate::service::error::StoreError;
 
 /// A key or a member; none if it is no text.
-pub(super) struct Text(Option<String>);
+pub(super) struct Text(pub(super) Option<String>);
 
 impl FromRedisValue for Text {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {

@@ -136,6 +136,21 @@ async fn what_points_to_nothing_is_found_and_deleted_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_no_text_keeps_nothing_from_being_found() {
+    let server = RedisServer::start().await;
+    mess(&server).await;
+    let mut redis = server.client().shared();
+    let _: () = redis.set(b"\xac\xed\x00\x05t\x00\x0buser:42", "x").await.unwrap();
+    for set in ["user:tokens:ann@x.org", "active_users"] {
+        let _: () = redis.sadd(set, b"\xff\xfe").await.unwrap();
+    }
+    let _: () = redis.zadd("sekisho:{tokens}:created", b"\xff\xfe", 1).await.unwrap();
+    let log = cleanup(&server, "off").run(root()).await.unwrap();
+    assert_eq!(log.total_deleted, 10);
+    assert_eq!(redis.scard::<_, usize>("user:tokens:ann@x.org").await.unwrap(), 2, "whose it is nobody can tell");
+}
+
+#[tokio::test]
 async fn of_two_runs_at_once_one_is_refused_and_each_keeps_a_log_of_its_own() {
     let server = RedisServer::start().await;
     mess(&server).await;

@@ -11,6 +11,7 @@ use crate::service::cleanup::{Cursor, Step};
 use crate::service::error::StoreError;
 use crate::store::redis::active_users::{ACTIVE_USERS, METADATA};
 use crate::store::redis::keys::TOKEN_INFO;
+use crate::store::redis::scan::{self, Text, texts};
 use crate::store::redis::tokens;
 
 /// Keys that one step looks at: less than a millisecond for Redis.
@@ -40,20 +41,21 @@ pub(super) async fn step(redis: &mut ConnectionManager, from: Cursor) -> Result<
     let Some(place) = PLACES.get(from.place) else { return Ok(Step { found: Vec::new(), next: None }) };
     let (next, found) = match place {
         Place::Keys => {
-            let (next, keys) = scan(redis, from.at).await?;
+            let (next, keys) = scan::keys(redis, KEYS, from.at, SCAN_STEP).await?;
+            // A walk may show one twice.
+            let keys = keys.into_iter().collect();
             let mut found = ended_tokens(redis, &keys).await?;
             found.extend(orphaned_metadata(redis, &keys).await?);
             (next, found)
         }
         Place::ActiveUsers => {
-            let (next, names) = members(redis, "SSCAN", ACTIVE_USERS, from.at).await?;
+            let (next, names) = scan::members(redis, ACTIVE_USERS, from.at, MEMBERS_STEP).await?;
             let found = inactive(redis, names).await?;
             (next, found.into_iter().map(|name| person(Kind::InactiveUser, ACTIVE_USERS.to_owned(), name)).collect())
         }
         Place::TokenOrders => {
-            let (next, members) = members(redis, "ZSCAN", tokens::CREATED, from.at).await?;
-            // A member, and its score behind it.
-            let ids: Vec<String> = members.into_iter().step_by(2).collect();
+            let (next, members) = scan::scored(redis, tokens::CREATED, from.at, "*", MEMBERS_STEP).await?;
+            let ids = members.into_iter().map(|(id, _)| id).collect();
             let item = |id| Item {
                 kind: Kind::OrphanedIndexEntry,
                 user_email: None,
@@ -71,35 +73,11 @@ fn person(kind: Kind, key: String, name: String) -> Item {
     Item { kind, user_email: Some(name), token_id: None, key }
 }
 
-/// Some keys. A walk may show one twice.
-async fn scan(redis: &mut ConnectionManager, at: u64) -> Result<(u64, BTreeSet<String>), StoreError> {
-    let mut command = redis::cmd("SCAN");
-    command.arg(at).arg("MATCH").arg(KEYS).arg("COUNT").arg(SCAN_STEP);
-    Ok(command.query_async(redis).await?)
-}
-
 /// What these keys hold of people who are not active.
 async fn orphaned_metadata(redis: &mut ConnectionManager, keys: &BTreeSet<String>) -> Result<Vec<Item>, StoreError> {
     let names = keys.iter().filter_map(|key| key.strip_prefix(METADATA)).map(str::to_owned).collect();
     let item = |name| person(Kind::OrphanedMetadata, format!("{METADATA}{name}"), name);
     Ok(inactive(redis, names).await?.into_iter().map(item).collect())
-}
-
-/// Some members of a set; none if it is something else.
-async fn members(
-    redis: &mut ConnectionManager,
-    command: &str,
-    key: &str,
-    at: u64,
-) -> Result<(u64, Vec<String>), StoreError> {
-    let mut pipe = redis::pipe();
-    pipe.cmd(command).arg(key).arg(at).arg("COUNT").arg(MEMBERS_STEP);
-    let answer = lenient(pipe, redis).await?.into_iter().next();
-    Ok(scanned(answer.unwrap_or(Value::Nil)))
-}
-
-fn scanned(answer: Value) -> (u64, Vec<String>) {
-    from_redis_value(answer).unwrap_or_default()
 }
 
 /// Those of these people who are not active.
@@ -129,7 +107,8 @@ async fn ended_tokens(redis: &mut ConnectionManager, keys: &BTreeSet<String>) ->
             }
             let (mut of, mut ids) = (Vec::new(), Vec::new());
             for ((key, _), answer) in sets.iter().zip(lenient(pipe, redis).await?) {
-                let (next, members) = scanned(answer);
+                let (next, members): (u64, Vec<Text>) = from_redis_value(answer).unwrap_or_default();
+                let members = texts(members);
                 if next != 0 {
                     still_open.push((*key, next));
                 }

@@ -201,3 +201,23 @@ async fn users_of_the_old_gateway_are_listed_and_what_expired_of_them_is_cleared
     left.sort();
     assert_eq!(left, ["ann@x", "old@x"]);
 }
+
+#[tokio::test]
+async fn a_name_that_is_no_text_is_nobodys() {
+    let server = RedisServer::start().await;
+    let users = RedisActiveUsers::new(server.client());
+    RedisActivity::new(server.client()).take(&report(1, 1, "ann@x", "t1", 5)).await.unwrap();
+    for (add, key) in [("SADD", "active_users"), ("ZADD", "sekisho:{active_users}:seen")] {
+        let mut command = redis::cmd(add);
+        command.arg(key);
+        if add == "ZADD" {
+            command.arg(UnixSeconds::now().get());
+        }
+        let _: i64 = command.arg(b"\xff\xfe").query_async(&mut server.client().shared()).await.unwrap();
+    }
+    users.tidy(UnixSeconds::now()).await.unwrap();
+    assert_eq!(users.clean().await.unwrap(), [] as [&str; 0]);
+    assert_eq!(listed(&server).await.len(), 1);
+    assert_eq!(users.list(&Search::parse(Some("ANN")).unwrap(), None, 1).await.unwrap().len(), 1);
+    assert_eq!(users.list(&Search::default(), None, 1).await.unwrap().len(), 1, "nor does it end the walk");
+}

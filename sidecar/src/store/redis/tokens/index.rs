@@ -118,9 +118,7 @@ impl TokenIndex for RedisTokens {
         let pattern = format!("*{}*{SEPARATOR}*", escape(search.as_str()));
         let (mut cursor, mut ids) = (0_u64, Vec::new());
         loop {
-            let mut scan = redis::cmd("ZSCAN");
-            scan.arg(BY_EMAIL).arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SEARCH_STEP);
-            let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut redis).await?;
+            let (next, members) = scan::scored(&mut redis, BY_EMAIL, cursor, &pattern, SEARCH_STEP).await?;
             ids.extend(members.iter().filter_map(|(member, _)| Some(member.rsplit_once(SEPARATOR)?.1.to_owned())));
             if ids.len() > most {
                 return Ok(Found::TooMany);
@@ -231,9 +229,7 @@ impl TokenIndex for RedisTokens {
 
     async fn prune_texts(&self, cursor: u64) -> Result<u64, StoreError> {
         let mut redis = self.client.shared();
-        let mut scan = redis::cmd("ZSCAN");
-        scan.arg(BY_EMAIL).arg(cursor).arg("COUNT").arg(STEP);
-        let (next, members): (u64, Vec<(String, f64)>) = scan.query_async(&mut redis).await?;
+        let (next, members) = scan::scored(&mut redis, BY_EMAIL, cursor, "*", STEP).await?;
         let emails: Vec<String> = members.into_iter().map(|(member, _)| member).collect();
         let names: Vec<String> = emails.iter().filter_map(|member| by_name(member)).collect();
         for (order, members) in [(BY_NAME, names), (BY_EMAIL, emails)] {
