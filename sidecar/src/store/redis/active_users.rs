@@ -30,6 +30,8 @@ pub(super) const ACTIVE_USER: &str = "active_user:";
 pub(super) const METADATA: &str = "active_user_metadata:";
 /// + e-mail: hash of what they did.
 pub(super) const ACTIVITY_OF: &str = "sekisho:active_user:";
+/// What of that is shown.
+const ACTIVITY_FIELDS: [&str; 6] = ["first_access", "last_access", "expires_at", "method", "requests", "address"];
 /// Sorted set: people by their last request.
 const SEEN: &str = "sekisho:{active_users}:seen";
 /// Sorted set: the same by when they count as active no more.
@@ -205,7 +207,7 @@ async fn read(redis: &mut ConnectionManager, places: &[Place]) -> Result<Vec<(Pl
     }
     let mut pipe = redis::pipe();
     for Place { name, .. } in places {
-        pipe.hgetall(format!("{ACTIVITY_OF}{name}")).get(format!("{METADATA}{name}"));
+        pipe.cmd("HMGET").arg(format!("{ACTIVITY_OF}{name}")).arg(&ACTIVITY_FIELDS).get(format!("{METADATA}{name}"));
         pipe.scard(format!("{ACTIVE_USER}{name}")).cmd("PTTL").arg(format!("{BAN_RECORD}{name}"));
     }
     let answers = foreign::read(pipe, redis).await?;
@@ -215,7 +217,9 @@ async fn read(redis: &mut ConnectionManager, places: &[Place]) -> Result<Vec<(Pl
 
 fn user(place: &Place, answer: &[Value]) -> Option<ActiveUser> {
     let [activity, metadata, in_use, ban] = answer else { return None };
-    let activity: HashMap<String, String> = from_redis_value(activity.clone()).unwrap_or_default();
+    let activity: Vec<Option<String>> = from_redis_value(activity.clone()).unwrap_or_default();
+    let activity: HashMap<&str, String> =
+        ACTIVITY_FIELDS.into_iter().zip(activity).filter_map(|(field, value)| Some((field, value?))).collect();
     let metadata: Option<String> = from_redis_value(metadata.clone()).ok().flatten();
     let metadata: Map<String, serde_json::Value> =
         metadata.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();

@@ -27,6 +27,8 @@ static TAKE_REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!
 const SEQUENCE_LIFE_S: u64 = 3_600;
 /// How seldom what is known of a token, and of its user besides the count of requests, is written anew, in seconds.
 const SELDOM_S: u64 = 60;
+/// Most fields of the hash of what somebody did: a few, and one for each token in use.
+const MOST_FIELDS: usize = 1_000;
 
 /// Activity in Redis.
 #[derive(Clone)]
@@ -56,15 +58,15 @@ impl ActivityStore for RedisActivity {
         if report.subjects.is_empty() {
             return Ok(Taken::Applied);
         }
-        let mut fresh = self.count(&mut redis, &report.subjects).await?;
-        fresh.retain(|seen| seen.active_until > 0);
+        let fresh = self.count(&mut redis, &report.subjects).await?;
         if fresh.is_empty() {
             return Ok(Taken::Applied);
         }
         let tokens =
             values(&mut redis, TOKEN_INFO, fresh.iter().filter_map(|seen| seen.row.token_id.as_deref())).await?;
-        let people = values(&mut redis, METADATA, fresh.iter().map(|seen| seen.row.subject.as_str())).await?;
         let in_use = note_in_use(&mut redis, &fresh).await?;
+        let people = fresh.iter().filter(|seen| seen.active_until.is_some()).map(|seen| seen.row.subject.as_str());
+        let people = values(&mut redis, METADATA, people).await?;
         let mut pipe = redis::pipe();
         for (seen, in_use) in fresh.into_iter().zip(in_use) {
             let token = seen.row.token_id.as_deref().and_then(|id| Some((id, tokens.get(id)?)));
@@ -74,7 +76,10 @@ impl ActivityStore for RedisActivity {
             let name = token.and_then(|(_, token)| token.get("token_name")).cloned();
             note_person(&mut pipe, &seen, in_use, people.get(seen.row.subject.as_str()), name);
         }
-        Ok(pipe.query_async(&mut redis).await.map(|()| Taken::Applied)?)
+        if !pipe.is_empty() {
+            pipe.exec_async(&mut redis).await?;
+        }
+        Ok(Taken::Applied)
     }
 }
 
@@ -83,12 +88,30 @@ struct Seen<'a> {
     row: &'a SubjectActivity,
     /// Unix seconds of the last request.
     at: u64,
-    /// When its subject counts as active no more; 0 if nothing is to be written now.
-    active_until: u64,
+    /// When its subject counts as active no more; none if only the use of the token is to be written.
+    active_until: Option<u64>,
+    /// Whether its token counts as one in use. Beyond so many of one subject they do not.
+    is_in_use: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// From the script's answer; none if nothing is to be written.
+    fn answered(row: &'a SubjectActivity, at: u64, (what, active_until): (u64, u64)) -> Option<Self> {
+        let active_until = (active_until > 0).then_some(active_until);
+        match (what, active_until) {
+            (1 | 3, Some(_)) => Some(Self { row, at, active_until, is_in_use: what == 1 }),
+            (2, _) => Some(Self { row, at, active_until: None, is_in_use: false }),
+            _ => None,
+        }
+    }
+
+    fn token_in_use(&self) -> Option<&'a str> {
+        self.row.token_id.as_deref().filter(|_| self.is_in_use)
+    }
 }
 
 impl RedisActivity {
-    /// Counts the requests of each row.
+    /// Counts the requests of each row; those as of which more is to be written.
     async fn count<'a>(
         &self,
         redis: &mut ConnectionManager,
@@ -104,12 +127,12 @@ impl RedisActivity {
             let address = row.address.map(|address| address.to_string()).unwrap_or_default();
             let mut call = NOTE_ACTIVITY.key(format!("{ACTIVITY_OF}{}", row.subject));
             call.arg(at(row)).arg(row.requests).arg(row.method.as_str()).arg(address);
-            call.arg(row.token_id.as_deref().unwrap_or_default()).arg(ACTIVE_S).arg(SELDOM_S);
+            call.arg(row.token_id.as_deref().unwrap_or_default()).arg(ACTIVE_S).arg(SELDOM_S).arg(MOST_FIELDS);
             pipe.invoke_script(&call);
         }
         let answers: Vec<(u64, u64)> = if rows.is_empty() { Vec::new() } else { pipe.query_async(redis).await? };
         let seen = rows.into_iter().zip(answers);
-        Ok(seen.map(|(row, (_, active_until))| Seen { row, at: at(row), active_until }).collect())
+        Ok(seen.filter_map(|(row, answer)| Seen::answered(row, at(row), answer)).collect())
     }
 }
 
@@ -138,9 +161,10 @@ async fn values<'a>(
     Ok(names.into_iter().zip(answers).filter_map(|(name, answer)| Some((name, object(answer)?))).collect())
 }
 
-/// A token was used. Its record keeps its life, and one that is gone stays so.
+/// A token was used, which is written once in a while. Its record keeps its life, and one that is gone stays so.
 fn note_use(pipe: &mut Pipeline, id: &str, token: &Map<String, Value>, last_access: u64) {
-    if token.get("last_used").and_then(Value::as_u64).is_some_and(|known| known >= last_access) {
+    if token.get("last_used").and_then(Value::as_u64).is_some_and(|known| known.saturating_add(SELDOM_S) > last_access)
+    {
         return;
     }
     let mut token = token.clone();
@@ -154,9 +178,9 @@ fn note_use(pipe: &mut Pipeline, id: &str, token: &Map<String, Value>, last_acce
 /// day on, not from the last.
 async fn note_in_use(redis: &mut ConnectionManager, seen: &[Seen<'_>]) -> Result<Vec<usize>, StoreError> {
     let mut pipe = redis::pipe();
-    for Seen { row, active_until, .. } in seen {
-        let key = format!("{ACTIVE_USER}{}", row.subject);
-        if let Some(id) = &row.token_id {
+    for one in seen {
+        let key = format!("{ACTIVE_USER}{}", one.row.subject);
+        if let (Some(id), Some(active_until)) = (one.token_in_use(), one.active_until) {
             pipe.cmd("SADD").arg(&key).arg(id).ignore();
             pipe.cmd("EXPIREAT").arg(&key).arg(active_until).arg("NX").ignore();
         }
@@ -173,7 +197,7 @@ fn note_person(
     known: Option<&Map<String, Value>>,
     token_name: Option<Value>,
 ) {
-    let Seen { row, at, active_until } = *seen;
+    let Seen { row, at, active_until: Some(active_until), .. } = *seen else { return };
     let email = row.subject.as_str();
     let mut metadata = known.cloned().unwrap_or_default();
     let before = metadata.get("last_access").and_then(Value::as_u64).unwrap_or(0);
@@ -200,5 +224,5 @@ fn note_person(
     } else {
         pipe.arg("EXAT").arg(active_until).ignore();
     }
-    active_users::place(pipe, email, row.token_id.as_deref(), at, active_until);
+    active_users::place(pipe, email, seen.token_in_use(), at, active_until);
 }

@@ -221,3 +221,37 @@ async fn a_name_that_is_no_text_is_nobodys() {
     assert_eq!(users.list(&Search::parse(Some("ANN")).unwrap(), None, 1).await.unwrap().len(), 1);
     assert_eq!(users.list(&Search::default(), None, 1).await.unwrap().len(), 1, "nor does it end the walk");
 }
+
+#[tokio::test]
+async fn who_comes_with_another_token_each_time_fills_no_memory() {
+    let server = RedisServer::start().await;
+    let store = RedisActivity::new(server.client());
+    let many = |sequence: u64, ago: u64| {
+        let one = |n: u64| report(1, 0, "bot@x", &format!("t{sequence}-{n}"), ago).subjects.remove(0);
+        ActivityReport { subjects: (0..800).map(one).collect(), ..report(1, sequence, "bot@x", "t", ago) }
+    };
+    for (sequence, ago) in [(1, 300), (2, 299), (3, 200)] {
+        store.take(&many(sequence, ago)).await.unwrap();
+    }
+    for (count, key) in [
+        ("HLEN", "sekisho:active_user:bot@x"),
+        ("SCARD", "active_user:bot@x"),
+        ("ZCARD", "sekisho:{active_users}:in_use"),
+    ] {
+        let count: u64 = raw(&server, &[count, key]).await;
+        assert!((900..=1_001).contains(&count), "{key}: {count}");
+    }
+    let person = json(&server, "active_user_metadata:bot@x").await;
+    assert!(person["last_access"].as_u64().unwrap() >= ago_s(202), "they are seen nonetheless: {person}");
+    // And so is a token of theirs that is on record.
+    let _: String = raw(&server, &["SET", "token:info:own", r#"{"token_id":"own","last_used":null}"#]).await;
+    for (sequence, ago, expected) in [(4, 190, 190), (5, 140, 190), (6, 100, 100)] {
+        store.take(&report(1, sequence, "bot@x", "own", ago)).await.unwrap();
+        let used = json(&server, "token:info:own").await["last_used"].as_u64().unwrap();
+        assert!(used.abs_diff(ago_s(expected)) <= 2, "at most once a minute: {used}");
+    }
+    let _: String = raw(&server, &["CONFIG", "RESETSTAT"]).await;
+    assert_eq!(listed(&server).await[0].requests, Some(3 * 2_403));
+    let commands: String = raw(&server, &["INFO", "commandstats"]).await;
+    assert!(!commands.contains("hgetall"), "{commands}");
+}
