@@ -87,8 +87,8 @@ impl ActiveUserStore for RedisActiveUsers {
         let mut redis = self.redis.shared();
         let mut users = Vec::new();
         if search.is_empty() {
-            let mut walk =
-                Ranked::start(&mut redis, SEEN, Direction::Desc, after.map(|after| after.last_access)).await?;
+            let from = after.map(|after| (after.last_access, after.name.as_str()));
+            let mut walk = Ranked::start(&mut redis, SEEN, Direction::Desc, from).await?;
             while users.len() < limit {
                 let step = walk.take(&mut redis, STEP.min(limit - users.len())).await?;
                 if step.is_empty() {

@@ -1,7 +1,7 @@
 //! Walks over sorted sets whose scores are times, page by page: behind a member of a page before, wherever that stands now.
 
+use redis::RedisResult;
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, RedisResult};
 
 use super::scan::{Text, pairs};
 use crate::domain::page::Direction;
@@ -14,20 +14,54 @@ pub(super) struct Ranked {
 }
 
 impl Ranked {
-    /// The walk that begins with the first of those with the score `after`, or at the start. Whoever stands before the end of
-    /// the page before among them is to be left out.
+    /// The walk that begins behind this member with this score, or at the start. While others change the set it may begin a
+    /// little before: whoever stands there is to be left out.
     pub(super) async fn start(
         redis: &mut ConnectionManager,
         key: &'static str,
         direction: Direction,
-        after: Option<u64>,
+        after: Option<(u64, &str)>,
     ) -> RedisResult<Self> {
-        let rank = match (after, direction) {
-            (None, _) => 0,
-            (Some(after), Direction::Asc) => redis.zcount(key, "-inf", format!("({after}")).await?,
-            (Some(after), Direction::Desc) => redis.zcount(key, format!("({after}"), "+inf").await?,
+        let mut walk = Self { key, direction, rank: 0 };
+        let Some((score, member)) = after else { return Ok(walk) };
+        let mut pipeline = redis::pipe();
+        pipeline.zscore(key, member);
+        match direction {
+            Direction::Asc => pipeline.zrank(key, member),
+            Direction::Desc => pipeline.zrevrank(key, member),
         };
-        Ok(Self { key, direction, rank })
+        let (present, rank): (Option<f64>, Option<usize>) = pipeline.query_async(redis).await?;
+        walk.rank = match rank {
+            Some(rank) if present.and_then(whole) == Some(score) => rank + 1,
+            _ => walk.seek(redis, score, member).await?,
+        };
+        Ok(walk)
+    }
+
+    /// The rank of the first one behind where this member once stood. Many may have its score, so this halves them.
+    async fn seek(&self, redis: &mut ConnectionManager, score: u64, member: &str) -> RedisResult<usize> {
+        let mut pipeline = redis::pipe();
+        match self.direction {
+            Direction::Asc => pipeline.zcount(self.key, "-inf", format!("({score}")).zcount(self.key, "-inf", score),
+            Direction::Desc => pipeline.zcount(self.key, format!("({score}"), "+inf").zcount(self.key, score, "+inf"),
+        };
+        let (mut first, mut end): (usize, usize) = pipeline.query_async(redis).await?;
+        while first < end {
+            let middle = first + (end - first) / 2;
+            let is_before = match self.range(redis, middle, 1).await?.pop() {
+                Some((Text(Some(name)), at)) => match self.direction {
+                    Direction::Asc => (whole(at), name.as_str()) <= (Some(score), member),
+                    Direction::Desc => (whole(at), name.as_str()) >= (Some(score), member),
+                },
+                _ => false,
+            };
+            if is_before {
+                first = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        Ok(first)
     }
 
     /// The next members with their scores; none at the end.
@@ -51,12 +85,7 @@ impl Ranked {
         }
     }
 
-    async fn range(
-        &self,
-        redis: &mut ConnectionManager,
-        from: usize,
-        count: usize,
-    ) -> RedisResult<Vec<(Text, f64)>> {
+    async fn range(&self, redis: &mut ConnectionManager, from: usize, count: usize) -> RedisResult<Vec<(Text, f64)>> {
         let mut range = redis::cmd("ZRANGE");
         range.arg(self.key).arg(from).arg(from + count - 1);
         if self.direction == Direction::Desc {

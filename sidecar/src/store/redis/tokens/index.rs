@@ -284,7 +284,7 @@ enum At {
     Text(String),
 }
 
-/// Where a walk behind `after` begins. Of those of the same second it begins with the first.
+/// Where a walk behind `after` begins.
 async fn start(
     redis: &mut ConnectionManager,
     sort: Sort,
@@ -298,7 +298,7 @@ async fn start(
         (Sort::UserEmail | Sort::TokenName, Some(after)) => At::Text(format!("({after}")),
         (_, after) => {
             let time = after.and_then(|after| match after.key {
-                Key::Time(time) => Some(time),
+                Key::Time(time) => Some((time, after.id.as_str())),
                 Key::Text(_) => None,
             });
             At::Time(Ranked::start(redis, key(sort), direction, time).await?)

@@ -64,6 +64,43 @@ async fn tokens_of_one_second_are_each_walked_over_once_however_many_there_are()
 }
 
 #[tokio::test]
+async fn a_page_costs_the_same_however_many_tokens_stand_in_one_place_before_it() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    for n in 0..2_000 {
+        tokens.insert(&record(&format!("t{n:04}"), "ann@x.org", 5)).await.unwrap();
+    }
+    for (direction, forget, most_ranges) in [
+        (Direction::Asc, false, 21),
+        (Direction::Desc, false, 21),
+        // The last one of a page may be gone when the next one is asked for.
+        (Direction::Asc, true, 21 * 12),
+        (Direction::Desc, true, 21 * 12),
+    ] {
+        let _: () = redis::cmd("CONFIG").arg("RESETSTAT").query_async(&mut redis).await.unwrap();
+        let (mut after, mut seen) = (None::<Position>, Vec::new());
+        loop {
+            let page = tokens.walk(Sort::LastUsed, direction, after.as_ref(), 100).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.position.clone());
+            if forget {
+                let _: () = redis.zrem("sekisho:{tokens}:used", &last.position.id).await.unwrap();
+            }
+            seen.extend(page.into_iter().map(|standing| standing.position));
+        }
+        let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+        let calls = stats.split("cmdstat_zrange:calls=").nth(1).unwrap().split(',').next().unwrap();
+        let calls: usize = calls.parse().unwrap();
+        assert!(calls <= most_ranges, "{direction:?}, {forget}: {calls}");
+        seen.sort();
+        seen.dedup();
+        // The round before took out the last one of each page.
+        let expected = if direction == Direction::Desc && forget { 1_980 } else { 2_000 };
+        assert_eq!(seen.len(), expected, "{direction:?}, {forget}");
+    }
+}
+
+#[tokio::test]
 async fn a_search_finds_addresses_and_names_whatever_stands_in_it() {
     let server = RedisServer::start().await;
     let tokens = RedisTokens::new(server.client());
