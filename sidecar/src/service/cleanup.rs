@@ -60,10 +60,11 @@ pub trait CleanupStore: Send + Sync {
     /// Logs that are kept, the newest first, those from before `before`; and how many there are in all.
     async fn logs(&self, before: Option<u64>, limit: usize, days: u64) -> Result<(Vec<Logged>, u64), StoreError>;
 
-    /// For which moment of the schedule there was a run last.
-    async fn scheduled_run(&self) -> Result<Option<UnixSeconds>, StoreError>;
+    /// For which moment of the schedule there was a run last; none if that is not possible by the store's own clock. And
+    /// whether `moment` is.
+    async fn scheduled_run(&self, moment: UnixSeconds) -> Result<(Option<UnixSeconds>, bool), StoreError>;
 
-    /// Notes that there was one for this moment, unless there was one for a later one.
+    /// Notes that there was one for this moment, unless there was one for a later one that is possible.
     async fn note_scheduled_run(&self, moment: UnixSeconds) -> Result<(), StoreError>;
 }
 
@@ -187,17 +188,19 @@ impl Cleanup {
         let Some(moment) = self.habits.schedule.as_ref().and_then(|schedule| schedule.last_until(now)) else {
             return Ok(None);
         };
-        match self.store.scheduled_run().await? {
+        match self.store.scheduled_run(moment).await? {
+            // It is this sidecar's clock that is wrong. Those that are right will run.
+            (_, false) => return Ok(None),
             // Nothing was missed before there was a schedule.
-            None => {
+            (None, true) => {
                 self.store.note_scheduled_run(moment).await?;
                 return Ok(None);
             }
-            Some(last) if last >= moment => return Ok(None),
-            Some(_) => {}
+            (Some(last), true) if last >= moment => return Ok(None),
+            (Some(_), true) => {}
         }
         let Some(turn) = self.store.take_turn(TURN_LIFE).await? else { return Ok(None) };
-        if self.store.scheduled_run().await?.is_some_and(|last| last >= moment) {
+        if self.store.scheduled_run(moment).await?.0.is_some_and(|last| last >= moment) {
             self.store.end_turn(turn).await?;
             return Ok(None);
         }

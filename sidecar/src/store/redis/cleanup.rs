@@ -31,6 +31,8 @@ const USER_TOKENS: &str = "user:tokens:";
 const TURN: &str = "sekisho:{cleanup}:turn";
 /// The moment of the schedule for which there was a run last.
 const SCHEDULED: &str = "sekisho:{cleanup}:scheduled";
+/// What lies further ahead by Redis's clock, in seconds, is from a wrong one.
+const AHEAD_S: u64 = 86_400;
 /// Keys or members that one round trip asks for.
 const STEP: usize = 500;
 
@@ -92,13 +94,17 @@ impl CleanupStore for RedisCleanup {
         logs::read(&mut self.redis.shared(), before, limit, days).await
     }
 
-    async fn scheduled_run(&self) -> Result<Option<UnixSeconds>, StoreError> {
-        let moment: Option<u64> = self.redis.shared().get(SCHEDULED).await?;
-        Ok(moment.map(UnixSeconds))
+    async fn scheduled_run(&self, moment: UnixSeconds) -> Result<(Option<UnixSeconds>, bool), StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME").get(SCHEDULED);
+        let ((now, _), last): ((u64, u64), Option<String>) = pipe.query_async(&mut self.redis.shared()).await?;
+        let is_possible = |moment: &UnixSeconds| moment.get() <= now + AHEAD_S;
+        let last = last.and_then(|last| last.parse().ok()).map(UnixSeconds);
+        Ok((last.filter(is_possible), is_possible(&moment)))
     }
 
     async fn note_scheduled_run(&self, moment: UnixSeconds) -> Result<(), StoreError> {
-        Ok(RAISE.key(SCHEDULED).arg(moment.get()).invoke_async(&mut self.redis.shared()).await?)
+        Ok(RAISE.key(SCHEDULED).arg(moment.get()).arg(AHEAD_S).invoke_async(&mut self.redis.shared()).await?)
     }
 }
 

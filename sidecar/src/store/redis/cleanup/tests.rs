@@ -185,7 +185,7 @@ async fn a_missed_run_is_caught_up_once_by_one_sidecar() {
         let ran = join_all(sidecars.iter().map(|cleanup| cleanup.run_if_due(now))).await;
         ran.into_iter().filter_map(Result::unwrap).count()
     };
-    let start = UnixSeconds(1_795_289_400);
+    let start = UnixSeconds((UnixSeconds::now().get() - 200_000) / 600 * 600);
     assert_eq!(runs(start.plus(1)).await, 0, "nothing was missed before there was a schedule");
     assert_eq!(runs(start.plus(599)).await, 0);
     assert_eq!((runs(start.plus(600)).await, runs(start.plus(601)).await), (1, 0));
@@ -199,6 +199,23 @@ async fn a_missed_run_is_caught_up_once_by_one_sidecar() {
     let (page, _) = sidecars[0].logs(&Window::choose(None, None).unwrap()).await.unwrap();
     assert!(page.rows.iter().all(|row| row.log["executed_by"] == "schedule" && row.log["manual"] == false));
     assert_eq!(page.rows.len(), 3);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_wrong_once_stops_no_schedule_and_one_that_is_wrong_runs_nothing() {
+    let server = RedisServer::start().await;
+    let cleanup = cleanup(&server, "*/10 * * * *");
+    let mut redis = server.client().shared();
+    let start = UnixSeconds(UnixSeconds::now().get() / 600 * 600 - 6_000);
+    for wrong in ["3000000000", "-1", "never"] {
+        command(&mut redis, &format!("SET sekisho:{{cleanup}}:scheduled {wrong}")).await;
+        assert!(cleanup.run_if_due(start.plus(1)).await.unwrap().is_none(), "{wrong}");
+        assert!(cleanup.run_if_due(start.plus(601)).await.unwrap().is_some(), "{wrong}");
+    }
+    assert!(cleanup.run_if_due(UnixSeconds(3_000_000_000)).await.unwrap().is_none());
+    let noted: u64 = redis.get("sekisho:{cleanup}:scheduled").await.unwrap();
+    assert_eq!(noted, start.plus(600).get());
+    assert!(cleanup.run_if_due(start.plus(1_201)).await.unwrap().is_some());
 }
 
 #[tokio::test]
