@@ -43,6 +43,10 @@ const SEARCH_STEP: usize = 2_000;
 /// So many steps of expired tokens one call prunes.
 const PRUNE_STEPS: usize = 20;
 
+/// Puts a token among those that are revoked, if it is in order. KEYS: created, revoked. ARGV: id, expires_at.
+const NOTE_REVOKED: &str =
+    "if redis.call('ZSCORE', KEYS[1], ARGV[1]) then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end";
+
 static INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/index_token.lua")));
 static FORGET_TEXTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/forget_texts.lua")));
 
@@ -76,9 +80,11 @@ fn ordering(record: &TokenRecord) -> ScriptInvocation<'static> {
     call
 }
 
-/// Counts a token as revoked.
+/// Counts a token as revoked, if it is in order: what is not would never be forgotten, and is counted once it is adopted.
 pub(super) fn note_revoked(pipeline: &mut Pipeline, record: &TokenRecord) {
-    pipeline.zadd(REVOKED, &record.token_id, record.expires_at.min(LATEST));
+    // By its text: a pipeline names scripts by their digest only.
+    pipeline.cmd("EVAL").arg(NOTE_REVOKED).arg(2).arg(CREATED).arg(REVOKED);
+    pipeline.arg(&record.token_id).arg(record.expires_at.min(LATEST));
 }
 
 #[async_trait]
@@ -231,7 +237,7 @@ impl TokenIndex for RedisTokens {
         let mut redis = self.client.shared();
         let (next, members) = scan::scored(&mut redis, BY_EMAIL, cursor, "*", STEP).await?;
         let emails: Vec<String> = members.into_iter().map(|(member, _)| member).collect();
-        let names: Vec<String> = emails.iter().filter_map(|member| by_name(member)).collect();
+        let names: Vec<String> = emails.iter().filter_map(|member| turned(member)).collect();
         for (order, members) in [(BY_NAME, names), (BY_EMAIL, emails)] {
             if !members.is_empty() {
                 let mut call = FORGET_TEXTS.key(CREATED);
@@ -258,13 +264,14 @@ async fn adopt_those(redis: &mut ConnectionManager, ids: Vec<String>) -> Result<
         if let Some(owner) = token.record.owner() {
             pipeline.sadd(user_key(&owner), &token.record.token_id);
         }
-        if token.is_revoked {
-            note_revoked(&mut pipeline, &token.record);
-        } else {
+        if !token.is_revoked {
             note_place(&mut pipeline, &token.record);
         }
-        // Last, so that what was cut short is done again.
+        // What was cut short before this is done again.
         pipeline.invoke_script(&ordering(&token.record));
+        if token.is_revoked {
+            note_revoked(&mut pipeline, &token.record);
+        }
     }
     if pipeline.is_empty() {
         return Ok(());
@@ -349,10 +356,11 @@ async fn tidy(redis: &mut ConnectionManager, found: &[Standing]) -> Result<(), S
     forget(redis, &gone).await?;
     let texts =
         found.iter().filter(|standing| standing.token.is_none() && matches!(standing.position.key, Key::Text(_)));
-    let members: Vec<String> = texts.map(|standing| standing.position.to_string()).collect();
+    let mut members: Vec<String> = texts.map(|standing| standing.position.to_string()).collect();
+    members.extend(members.iter().filter_map(|member| turned(member)).collect::<Vec<_>>());
     let mut pipeline = redis::pipe();
     if !members.is_empty() {
-        // Whichever of the two it is; it is in one of them.
+        // Each is in one of the two.
         pipeline.zrem(BY_EMAIL, &members).ignore().zrem(BY_NAME, &members).ignore();
     }
     for token in found.iter().filter_map(|standing| standing.token.as_ref()).filter(|token| token.is_revoked) {
@@ -373,9 +381,9 @@ async fn forget(redis: &mut ConnectionManager, ids: &[&str]) -> Result<(), Store
     Ok(pipeline.exec_async(redis).await?)
 }
 
-/// The member of the order by name for one of the order by address.
-fn by_name(by_email: &str) -> Option<String> {
-    let mut parts = by_email.split(SEPARATOR);
-    let (email, name, id) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(format!("{name}{SEPARATOR}{email}{SEPARATOR}{id}"))
+/// The member of the order by name for one of the order by address, and the other way round.
+fn turned(member: &str) -> Option<String> {
+    let mut parts = member.split(SEPARATOR);
+    let (one, other, id) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(format!("{other}{SEPARATOR}{one}{SEPARATOR}{id}"))
 }

@@ -139,6 +139,31 @@ async fn what_ended_is_in_no_order_any_more_once_it_was_noticed() {
 }
 
 #[tokio::test]
+async fn nothing_that_ended_stays_in_any_order_whoever_issued_revoked_or_noticed_it() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    five(&tokens).await;
+    // Revoked before it was adopted, or when it had ended: it is in no order, and never leaves one.
+    tokens.revoke(&record("foreign", "eve@x.org", 1), UnixSeconds::now().plus(9)).await.unwrap();
+    assert_eq!(redis.zcard::<_, usize>("sekisho:{tokens}:revoked").await.unwrap(), 0);
+    for (token, sort) in [("a", Sort::UserEmail), ("c", Sort::TokenName)] {
+        let _: () = redis.del(format!("token:info:{token}")).await.unwrap();
+        tokens.walk(sort, Direction::Asc, None, 10).await.unwrap();
+        for order in ["created", "email", "name"] {
+            let key = format!("sekisho:{{tokens}}:{order}");
+            let left: Vec<String> = redis.zrange(key, 0, -1).await.unwrap();
+            assert!(!left.iter().any(|member| member.ends_with(token)), "{order}: {left:?}");
+        }
+    }
+    // A revoked one of another program is counted once it is adopted.
+    let old =
+        json!({"token_id": "foreign", "user_email": "eve@x.org", "created_at": 5, "expires_at": 4_000_000_000_u64});
+    let _: () = redis.set("token:info:foreign", old.to_string()).await.unwrap();
+    tokens.adopt(Adopt::Now).await.unwrap();
+    assert_eq!(redis.zcard::<_, usize>("sekisho:{tokens}:revoked").await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn the_summary_counts_each_token_once() {
     let server = RedisServer::start().await;
     let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
