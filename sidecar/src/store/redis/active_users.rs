@@ -9,13 +9,17 @@ use async_trait::async_trait;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Pipeline, Script, Value, from_redis_value};
 use sekisho_protocol::Subject;
+use sekisho_protocol::feed::{FOREVER, Kind};
 use serde_json::Map;
 
-use super::keys::BAN_RECORD;
+use super::feed::entry;
+use super::keys::ENTRIES;
 use super::ranked::{Ranked, any_case, whole};
 use super::{RedisClient, foreign, scan};
 use crate::domain::active_user::{ACTIVE_S, ActiveUser, Place, Totals};
 use crate::domain::ban::TimeLeft;
+use crate::domain::feed::fold;
+use crate::domain::feed::write::Says;
 use crate::domain::page::Direction;
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
@@ -208,7 +212,8 @@ async fn read(redis: &mut ConnectionManager, places: &[Place]) -> Result<Vec<(Pl
     let mut pipe = redis::pipe();
     for Place { name, .. } in places {
         pipe.cmd("HMGET").arg(format!("{ACTIVITY_OF}{name}")).arg(&ACTIVITY_FIELDS).get(format!("{METADATA}{name}"));
-        pipe.scard(format!("{ACTIVE_USER}{name}")).cmd("PTTL").arg(format!("{BAN_RECORD}{name}"));
+        // Whether a ban holds is the feed's to say: other programs may spell the name of its record otherwise.
+        pipe.scard(format!("{ACTIVE_USER}{name}")).hget(ENTRIES, entry::field(Kind::Ban, &fold(Kind::Ban, name)));
     }
     let answers = foreign::read(pipe, redis).await?;
     let users = places.iter().zip(answers.chunks(4));
@@ -230,7 +235,7 @@ fn user(place: &Place, answer: &[Value]) -> Option<ActiveUser> {
     };
     let last_access = number("last_access", "last_access").map_or(UnixSeconds(place.last_access), UnixSeconds);
     let first_access = number("first_access", "created_at").map_or(last_access, UnixSeconds);
-    let left_ms: i64 = from_redis_value(ban.clone()).unwrap_or(-2);
+    let ban: Option<String> = from_redis_value(ban.clone()).ok().flatten();
     Some(ActiveUser {
         subject: Subject::try_from(place.name.clone()).ok()?,
         method: activity.get("method").cloned().or_else(|| text("auth_method")).unwrap_or_else(|| "unknown".to_owned()),
@@ -241,12 +246,20 @@ fn user(place: &Place, answer: &[Value]) -> Option<ActiveUser> {
         requests: activity.get("requests").and_then(|value| value.parse().ok()),
         address: activity.get("address").and_then(|value| value.parse().ok()),
         token_name: text("token_name"),
-        ban: match (left_ms, u64::try_from(left_ms)) {
-            (-1, _) => Some(TimeLeft::Permanent),
-            (_, Ok(left_ms)) => Some(TimeLeft::Seconds(left_ms.div_ceil(1_000))),
-            _ => None,
-        },
+        ban: ban.and_then(|ban| time_left(&place.name, &ban)),
     })
+}
+
+/// What is left of a ban, by its entry in the feed.
+fn time_left(name: &str, ban: &str) -> Option<TimeLeft> {
+    match entry::parse(&entry::field(Kind::Ban, name), ban).ok()?.says {
+        Says::Holds { until: FOREVER, .. } => Some(TimeLeft::Permanent),
+        Says::Holds { until, .. } => {
+            let left = until.saturating_sub(UnixSeconds::now().get());
+            (left > 0).then_some(TimeLeft::Seconds(left))
+        }
+        Says::Lifted { .. } => None,
+    }
 }
 
 /// Whether each of these people is active.
