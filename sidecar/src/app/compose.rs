@@ -148,12 +148,12 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,
+        active_users: ActiveUsers::new(Arc::new(RedisActiveUsers::new(redis.clone())), feed.clone(), changes.clone()),
         admins: Admins::new(rules, Arc::new(RedisAdmins::new(redis.clone())), changes),
         keysets,
         acknowledgements,
         polls,
         checks: Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown),
-        active_users: ActiveUsers::new(Arc::new(RedisActiveUsers::new(redis.clone())), feed.clone(), audit.clone()),
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
         reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone())
             .witnessed_by(Foreign::new(audit.clone(), bans.clone())),

@@ -10,7 +10,8 @@ use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
-use crate::service::audit::{Audit, Deed};
+use crate::service::audit::Deed;
+use crate::service::change::Changes;
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 
@@ -57,14 +58,14 @@ pub struct ActivePage {
 pub struct ActiveUsers {
     store: Arc<dyn ActiveUserStore>,
     feed: Arc<dyn Feed>,
-    audit: Audit,
+    changes: Changes,
 }
 
 impl ActiveUsers {
     /// Those kept by `store`; `feed` knows who is banned.
     #[must_use]
-    pub fn new(store: Arc<dyn ActiveUserStore>, feed: Arc<dyn Feed>, audit: Audit) -> Self {
-        Self { store, feed, audit }
+    pub fn new(store: Arc<dyn ActiveUserStore>, feed: Arc<dyn Feed>, changes: Changes) -> Self {
+        Self { store, feed, changes }
     }
 
     /// A part of those whose names hold `search`. Whoever came last is the first.
@@ -99,10 +100,10 @@ impl ActiveUsers {
     /// [`Failure::Unavailable`].
     pub async fn clean(&self, by: By) -> Result<Vec<String>, Failure> {
         let deed = Deed { action: Action::ActiveUsersCleaned, by, target: None };
-        let change = async { Ok(self.store.clean().await?) };
-        self.audit
-            .record(deed, change, |cleaned: &Vec<String>, event: &mut Event| event.tell("count", cleaned.len()))
-            .await
+        let store = Arc::clone(&self.store);
+        let change = async move { Ok(store.clean().await?) };
+        let tell = |cleaned: &Vec<String>, event: &mut Event| event.tell("count", cleaned.len());
+        self.changes.carry_out(deed, change, tell).await
     }
 
     /// Takes in whom other programs saw, and forgets who is active no more.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, Pipeline, Script, Value, from_redis_value};
+use redis::{Pipeline, Script, Value, from_redis_value};
 use sekisho_protocol::Subject;
 use sekisho_protocol::feed::{FOREVER, Kind};
 use serde_json::Map;
@@ -15,7 +15,7 @@ use serde_json::Map;
 use super::feed::entry;
 use super::keys::ENTRIES;
 use super::ranked::{Ranked, any_case, whole};
-use super::{RedisClient, foreign, scan};
+use super::{RedisClient, cleanup, foreign, scan};
 use crate::domain::active_user::{ACTIVE_S, ActiveUser, Place, Totals};
 use crate::domain::ban::TimeLeft;
 use crate::domain::feed::fold;
@@ -138,7 +138,7 @@ impl ActiveUserStore for RedisActiveUsers {
         let (mut cursor, mut cleaned) = (0_u64, Vec::new());
         loop {
             let (next, names) = scan::members(&mut redis, ACTIVE_USERS, cursor, STEP).await?;
-            cleaned.extend(clean(&mut redis, names).await?);
+            cleaned.extend(cleanup::forget_inactive(&mut redis, names).await?);
             if next == 0 {
                 break;
             }
@@ -262,43 +262,6 @@ fn time_left(name: &str, ban: &str) -> Option<TimeLeft> {
     }
 }
 
-/// Whether each of these people is active.
-async fn are_active(redis: &mut ConnectionManager, names: &[String]) -> Result<Vec<bool>, StoreError> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut pipe = redis::pipe();
-    for name in names {
-        pipe.exists(format!("{ACTIVITY_OF}{name}")).exists(format!("{ACTIVE_USER}{name}"));
-    }
-    let exist: Vec<bool> = pipe.query_async(redis).await?;
-    Ok(exist.chunks(2).map(|both| both.contains(&true)).collect())
-}
-
-/// Clears away those of `names` who are active no more.
-async fn clean(redis: &mut ConnectionManager, names: Vec<String>) -> Result<Vec<String>, StoreError> {
-    let active = are_active(redis, &names).await?;
-    let expired: Vec<String> =
-        names.into_iter().zip(active).filter(|(_, active)| !active).map(|(name, _)| name).collect();
-    if expired.is_empty() {
-        return Ok(expired);
-    }
-    let mut pipe = redis::pipe();
-    pipe.srem(ACTIVE_USERS, &expired).ignore();
-    for name in &expired {
-        pipe.del(format!("{METADATA}{name}")).ignore();
-    }
-    let () = pipe.query_async(redis).await?;
-    // Somebody may have come back in between; who did is put back.
-    let back = are_active(redis, &expired).await?;
-    let (back, cleaned): (Vec<_>, Vec<_>) = expired.into_iter().zip(back).partition(|(_, active)| *active);
-    let back: Vec<String> = back.into_iter().map(|(name, _)| name).collect();
-    if !back.is_empty() {
-        let _: () = redis.sadd(ACTIVE_USERS, back).await?;
-    }
-    Ok(cleaned.into_iter().map(|(name, _)| name).collect())
-}
-
 /// Puts people in order whom other programs saw.
 async fn adopt(redis: &mut ConnectionManager) -> Result<(), StoreError> {
     let mut cursor = 0_u64;
@@ -308,7 +271,8 @@ async fn adopt(redis: &mut ConnectionManager) -> Result<(), StoreError> {
             let known: Vec<Option<f64>> = redis::cmd("ZMSCORE").arg(SEEN).arg(&names).query_async(redis).await?;
             let new = names.into_iter().zip(known).filter(|(_, known)| known.is_none());
             let places: Vec<Place> = new.map(|(name, _)| Place { last_access: 0, name }).collect();
-            let active = are_active(redis, &places.iter().map(|place| place.name.clone()).collect::<Vec<_>>()).await?;
+            let names: Vec<String> = places.iter().map(|place| place.name.clone()).collect();
+            let active = cleanup::are_active(redis, &names).await?;
             let places: Vec<Place> =
                 places.into_iter().zip(active).filter(|(_, active)| *active).map(|(place, _)| place).collect();
             let mut pipe = redis::pipe();

@@ -15,8 +15,8 @@ use redis::{
 };
 
 use super::RedisClient;
-use super::active_users::{ACTIVE_USER, ACTIVITY_OF};
-use crate::domain::cleanup::{CleanupLog, Counts, Item};
+use super::active_users::{ACTIVE_USER, ACTIVE_USERS, ACTIVITY_OF, METADATA};
+use crate::domain::cleanup::{CleanupLog, Counts, Item, Kind};
 use crate::domain::time::UnixSeconds;
 use crate::service::cleanup::{CleanupStore, Cursor, Logged, Removed, Step, Turn};
 use crate::service::error::StoreError;
@@ -125,8 +125,26 @@ async fn exist(redis: &mut ConnectionManager, keys: &[String]) -> Result<Vec<boo
     Ok(all)
 }
 
+/// Clears away what is left of those of `names` who are active no more; whose it was.
+pub(super) async fn forget_inactive(
+    redis: &mut ConnectionManager,
+    names: Vec<String>,
+) -> Result<Vec<String>, StoreError> {
+    let gone = walk::inactive(redis, names).await?;
+    let item = |kind, key: &str, name: &String| walk::person(kind, key.to_owned(), name.clone());
+    let items: Vec<Item> = gone
+        .iter()
+        .flat_map(|name| {
+            let metadata = item(Kind::OrphanedMetadata, &format!("{METADATA}{name}"), name);
+            [metadata, item(Kind::InactiveUser, ACTIVE_USERS, name)]
+        })
+        .collect();
+    let removed = delete::all(redis, &items).await?.items.into_iter();
+    Ok(removed.filter(|item| item.kind == Kind::InactiveUser).filter_map(|item| item.user_email).collect())
+}
+
 /// Whether each of these people is active: with a token or a session in use, or seen by a filter.
-async fn are_active(redis: &mut ConnectionManager, names: &[String]) -> Result<Vec<bool>, StoreError> {
+pub(super) async fn are_active(redis: &mut ConnectionManager, names: &[String]) -> Result<Vec<bool>, StoreError> {
     let keys: Vec<String> =
         names.iter().flat_map(|name| [format!("{ACTIVE_USER}{name}"), format!("{ACTIVITY_OF}{name}")]).collect();
     Ok(exist(redis, &keys).await?.chunks(2).map(|both| both.contains(&true)).collect())

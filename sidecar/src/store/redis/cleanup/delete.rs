@@ -124,7 +124,8 @@ fn restore(pipe: &mut Pipeline, key: &str, value: &[Value]) {
     let [value, life] = value else { return };
     let Ok(Some(text)) = from_redis_value::<Option<String>>(value.clone()) else { return };
     pipe.cmd("SET").arg(key).arg(text).arg("NX");
-    if let Ok(life_ms) = from_redis_value::<u64>(life.clone()) {
+    // −1: it has no end.
+    if let Some(life_ms) = from_redis_value::<i64>(life.clone()).ok().filter(|life_ms| *life_ms >= 0) {
         pipe.arg("PX").arg(life_ms.max(1));
     }
 }

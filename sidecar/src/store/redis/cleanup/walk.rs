@@ -69,7 +69,7 @@ pub(super) async fn step(redis: &mut ConnectionManager, from: Cursor) -> Result<
     Ok(Step { found, next: (next.place < PLACES.len()).then_some(next) })
 }
 
-fn person(kind: Kind, key: String, name: String) -> Item {
+pub(super) fn person(kind: Kind, key: String, name: String) -> Item {
     Item { kind, user_email: Some(name), token_id: None, key }
 }
 
@@ -81,7 +81,7 @@ async fn orphaned_metadata(redis: &mut ConnectionManager, keys: &BTreeSet<String
 }
 
 /// Those of these people who are not active.
-async fn inactive(redis: &mut ConnectionManager, names: Vec<String>) -> Result<Vec<String>, StoreError> {
+pub(super) async fn inactive(redis: &mut ConnectionManager, names: Vec<String>) -> Result<Vec<String>, StoreError> {
     let active = are_active(redis, &names).await?;
     Ok(names.into_iter().zip(active).filter(|(_, active)| !active).map(|(name, _)| name).collect())
 }

@@ -212,6 +212,33 @@ async fn users_of_the_old_gateway_are_listed_and_what_expired_of_them_is_cleared
 }
 
 #[tokio::test]
+async fn nobody_who_comes_back_while_what_expired_is_cleared_away_is_forgotten() {
+    let server = RedisServer::start().await;
+    let (store, users) = (RedisActivity::new(server.client()), RedisActiveUsers::new(server.client()));
+    let names: Vec<String> = (0..300).map(|n| format!("u{n}@x")).collect();
+    for round in 0..5 {
+        let mut pipe = redis::pipe();
+        for name in &names {
+            pipe.set(format!("active_user_metadata:{name}"), "{}").sadd("active_users", name);
+            pipe.del(&[format!("active_user:{name}"), format!("sekisho:active_user:{name}")]);
+        }
+        let () = pipe.query_async(&mut server.client().shared()).await.unwrap();
+        let coming = async {
+            for (name, n) in names.iter().zip(1..) {
+                store.take(&report(1, 300 * round + n, name, "t", 0)).await.unwrap();
+            }
+        };
+        let (cleaned, ()) = tokio::join!(users.clean(), coming);
+        cleaned.unwrap();
+        for name in &names {
+            let key = format!("active_user_metadata:{name}");
+            assert_eq!(raw::<i64>(&server, &["EXISTS", &key]).await, 1, "round {round}: {name}");
+            assert_eq!(raw::<i64>(&server, &["SISMEMBER", "active_users", name]).await, 1, "round {round}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_is_no_text_is_nobodys() {
     let server = RedisServer::start().await;
     let users = RedisActiveUsers::new(server.client());
