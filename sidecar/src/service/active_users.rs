@@ -1,8 +1,10 @@
 //! Active users: who they are, how many, and clearing away what expired of them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 
 use crate::domain::active_user::{ActiveUser, Place, Totals};
 use crate::domain::audit::{Action, By, Event};
@@ -17,6 +19,8 @@ use crate::service::feed::Feed;
 
 /// Bans that one step looks at.
 const STEP: usize = 1_000;
+/// So long a count of those who are banned is good for: it takes a look at every ban.
+const COUNT_LIFE: Duration = Duration::from_secs(5);
 
 /// Keeps who is active.
 #[async_trait]
@@ -49,7 +53,7 @@ pub struct ActivePage {
     pub page: Page<ActiveUser>,
     /// How many there are in all.
     pub totals: Totals,
-    /// How many of those are banned.
+    /// How many of those are banned, as of a few seconds ago.
     pub banned: usize,
 }
 
@@ -59,13 +63,14 @@ pub struct ActiveUsers {
     store: Arc<dyn ActiveUserStore>,
     feed: Arc<dyn Feed>,
     changes: Changes,
+    counted: Arc<Mutex<Option<(Instant, usize)>>>,
 }
 
 impl ActiveUsers {
     /// Those kept by `store`; `feed` knows who is banned.
     #[must_use]
     pub fn new(store: Arc<dyn ActiveUserStore>, feed: Arc<dyn Feed>, changes: Changes) -> Self {
-        Self { store, feed, changes }
+        Self { store, feed, changes, counted: Arc::default() }
     }
 
     /// A part of those whose names hold `search`. Whoever came last is the first.
@@ -78,10 +83,26 @@ impl ActiveUsers {
         self.store.tidy(now).await?;
         let rows = self.store.list(search, after.as_ref(), window.limit.saturating_add(1)).await?;
         let page = Page::cut(rows, window, |(place, _)| place.cursor()).map(|(_, user)| user);
-        Ok(ActivePage { page, totals: self.store.totals(now).await?, banned: self.banned().await? })
+        // Who was banned since they were counted, and stands on this page, does count.
+        let seen = page.rows.iter().filter(|user| user.ban.is_some()).count();
+        let banned = self.banned().await?.max(seen);
+        Ok(ActivePage { page, totals: self.store.totals(now).await?, banned })
     }
 
+    /// How many of those who are active are banned, as of a few seconds ago. Whoever asks meanwhile waits for the same count.
     async fn banned(&self) -> Result<usize, Failure> {
+        let mut counted = self.counted.lock().await;
+        match *counted {
+            Some((at, count)) if at.elapsed() < COUNT_LIFE => Ok(count),
+            _ => {
+                let count = self.count_banned().await?;
+                *counted = Some((Instant::now(), count));
+                Ok(count)
+            }
+        }
+    }
+
+    async fn count_banned(&self) -> Result<usize, Failure> {
         let (mut count, mut after) = (0, None::<String>);
         loop {
             let bans = self.feed.bans(after.as_deref(), STEP).await?;

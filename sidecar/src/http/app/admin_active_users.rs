@@ -62,7 +62,7 @@ pub(super) struct ActiveUserList {
     active_users: Vec<ActiveUserInfo>,
     /// How many there are in all, also beyond this answer.
     total: usize,
-    /// How many of those are banned.
+    /// How many of those are banned, as of a few seconds ago.
     banned_count: usize,
     /// How many tokens and sessions they all use.
     active_sessions: usize,
