@@ -11,6 +11,7 @@ use crate::service::bans::{BanStore, TURN_LIFE, Turn};
 use crate::service::error::StoreError;
 use crate::service::feed::BanEntry;
 use crate::store::redis::keys::{BAN_DETAILS, BAN_RECORD};
+use crate::store::redis::ranked::any_case;
 use crate::store::redis::{RedisClient, foreign, scan};
 
 /// Keys that one step of a walk looks at.
@@ -142,21 +143,6 @@ impl BanStore for RedisBans {
 /// Whether `name` means `subject`. What holds an issuer is exact, and has no other spellings.
 fn is_spelling(name: &str, subject: &Subject) -> bool {
     Subject::try_from(name.to_owned()).is_ok_and(|named| named == *subject)
-}
-
-/// A glob pattern that matches `text` in every mixture of ASCII cases, and nothing else.
-fn any_case(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() * 4);
-    for c in text.chars() {
-        match c {
-            c if c.is_ascii_alphabetic() => {
-                pattern.extend(['[', c.to_ascii_lowercase(), c.to_ascii_uppercase(), ']']);
-            }
-            '*' | '?' | '[' | ']' | '\\' | '^' | '-' => pattern.extend(['\\', c]),
-            c => pattern.push(c),
-        }
-    }
-    pattern
 }
 
 fn write_details(ban: &Ban) -> Pipeline {
