@@ -204,6 +204,8 @@ async fn revoke_outdated(redis: &mut ConnectionManager, tokens: &mut [Option<Sto
 
 fn parse(id: &str, answer: &[redis::Value]) -> Option<StoredToken> {
     let [info, revoked] = answer else { return None };
+    // What is no id names no token: no call could look it up or revoke it, and no cursor goes on behind it.
+    TokenId::parse(id).ok()?;
     let json = redis::from_redis_value::<Option<String>>(info.clone()).ok()??;
     let is_revoked = redis::from_redis_value::<bool>(revoked.clone()).ok()?;
     match serde_json::from_str::<TokenRecord>(&json) {

@@ -134,3 +134,34 @@ async fn no_list_walks_over_everything_that_is_in_redis() {
     let commands: String = redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
     assert!(commands.contains("cmdstat_sscan:") && !commands.contains("cmdstat_scan:"), "{commands}");
 }
+
+#[tokio::test]
+async fn every_cursor_that_is_given_out_is_taken_whatever_other_programs_call_their_tokens() {
+    let world = World::start().await;
+    world.issue("one").await;
+    let mut redis = world.redis.client().shared();
+    let odd =
+        json!({"token_id": "a b", "user_email": ANN, "created_at": 4_000_000_000_u64, "expires_at": 4_000_000_001_u64});
+    let _: () = redis.set("token:info:a b", odd.to_string()).await.unwrap();
+    let _: () = redis.sadd(format!("user:tokens:{ANN}"), "a b").await.unwrap();
+    // As a version before this one put it in order.
+    for order in ["created", "expires"] {
+        let _: () = redis.zadd(format!("sekisho:{{tokens}}:{order}"), "a b", 4_000_000_000_u64).await.unwrap();
+    }
+    world.root(Method::POST, "/api/admin/tokens/revoke-user", Some(json!({"user_email": "bob@x.org"}))).await;
+    for (list, is_root) in [("/api/admin/tokens", true), ("/api/token/list", false)] {
+        let get = async |path: &str| match is_root {
+            true => world.root(Method::GET, path, None).await,
+            false => world.user(Method::GET, path, None).await,
+        };
+        let (mut path, mut seen) = (format!("{list}?limit=1"), 0);
+        for _ in 0..3 {
+            let page = get(&path).await;
+            assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+            seen += page.body["tokens"].as_array().unwrap().len();
+            let Some(next) = page.body["next_cursor"].as_str() else { break };
+            path = format!("{list}?limit=1&cursor={next}");
+        }
+        assert_eq!(seen, 1, "{list}");
+    }
+}

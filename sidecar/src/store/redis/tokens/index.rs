@@ -18,7 +18,7 @@ use crate::domain::page::Direction;
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::order::{Key, Position, SEPARATOR, Sort};
-use crate::domain::token::{Status, StoredToken, Summary, TokenRecord};
+use crate::domain::token::{Status, StoredToken, Summary, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
@@ -168,7 +168,8 @@ impl TokenIndex for RedisTokens {
         let mut cursor = 0_u64;
         loop {
             let (next, keys) = scan::keys(&mut redis, &format!("{TOKEN_INFO}*"), cursor, STEP).await?;
-            let ids = keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO)).map(str::to_owned).collect();
+            let ids = keys.iter().filter_map(|key| key.strip_prefix(TOKEN_INFO));
+            let ids = ids.filter(|id| TokenId::parse(id).is_ok()).map(str::to_owned).collect();
             adopt_those(&mut redis, ids).await?;
             if next == 0 {
                 return Ok(());
