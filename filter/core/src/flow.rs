@@ -29,7 +29,6 @@ use crate::route::target::Target;
 use crate::route::{Access, OnBan, OnUnavailable, Preflight, Protected, Route, RouteId};
 use crate::shared::Shared;
 use crate::time::Now;
-use crate::trace;
 use crate::upstream::{self, UpstreamCredential};
 use crate::verify::budget::Allowance;
 pub use pending::{Cache, Note, Pending};
@@ -200,11 +199,11 @@ pub fn begin(
     match besides(protected, head) {
         Ok(also) => match proof::prove(pending, Claimed { token, also }, &subject, shared, now) {
             Verdict::Ask(mut flow, ask) => {
-                flow.pending.trace = Some(trace::of(head));
+                flow.pending.remember(head);
                 Verdict::Ask(flow, ask)
             }
             Verdict::AskForKeys(mut unproven, wanted) => {
-                unproven.pending.trace = Some(trace::of(head));
+                unproven.pending.remember(head);
                 Verdict::AskForKeys(unproven, wanted)
             }
             Verdict::Allow(pending, stream) => {
@@ -357,6 +356,9 @@ fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
         Err(inability) => return pending.refuse(inability),
     };
     shared.activity.admitted(&verified, now.unix_s);
+    if pending.seen_from.is_some() {
+        shared.activity.locate(&verified, || pending.seen_from);
+    }
     let headers = Rc::clone(&protected.headers);
     pending.edits.caller = Some(Caller { verified: Rc::clone(&verified), facts, headers, assertion });
     pending.edits.upstream = upstream;

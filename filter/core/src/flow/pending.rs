@@ -14,7 +14,7 @@ use crate::identity::Edits;
 use crate::route::target::Target;
 use crate::route::{Mode, Route, RouteId};
 use crate::time::Now;
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 
 use super::Verdict;
 
@@ -31,6 +31,8 @@ pub struct Pending {
     pub sign_in: Option<String>,
     /// The trace that it belongs to, once somebody must be asked.
     pub trace: Option<Trace>,
+    /// Where it comes from, as far as that is known, once somebody must be asked.
+    pub(super) seen_from: Option<IpAddr>,
     /// What the decision was made of.
     pub note: Note,
 }
@@ -86,14 +88,28 @@ impl Pending {
             navigation::sign_in(page, head, &target.host, clean.as_deref().unwrap_or(head.path))
         });
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
-        Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, trace: None, note }
+        Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, trace: None, seen_from: None, note }
     }
 
     /// A request for which no rule could be looked for.
     pub(crate) fn of_nobody(policy: &Rc<Policy>, head: &Head<'_>) -> Self {
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
         let edits = stripped(head);
-        Self { policy: Rc::clone(policy), route: RouteId::NONE, edits, sign_in: None, trace: None, note }
+        Self {
+            policy: Rc::clone(policy),
+            route: RouteId::NONE,
+            edits,
+            sign_in: None,
+            trace: None,
+            seen_from: None,
+            note,
+        }
+    }
+
+    /// Keeps what is worth knowing of its headers: they are gone once it is decided.
+    pub(super) fn remember(&mut self, head: &Head<'_>) {
+        self.trace = Some(trace::of(head));
+        self.seen_from = seen_from(&self.policy, head);
     }
 
     /// Its rule.

@@ -139,3 +139,21 @@ fn what_happened_is_reported_by_route_outcome_and_subject() {
     outcomes.sort_unstable();
     assert_eq!(outcomes, [("llm", "allow", 2), ("llm", "token_malformed", 1)]);
 }
+
+#[test]
+fn where_somebody_is_gets_reported_also_if_a_sidecar_was_asked_first() {
+    let mut world = World::without_snapshot();
+    let mut config = sound();
+    config["client_address"] = json!("x-forwarded-for");
+    world.policy = Rc::new(Policy::parse(&config.to_string(), &environment).unwrap());
+    let (id, authorization) = (world.id(), format!("Bearer {}", ann()));
+    let target = [(":method", "GET"), (":authority", "localhost"), (":path", "/v1")];
+    let headers = [("x-forwarded-for", "192.0.2.7"), ("authorization", authorization.as_str())];
+    let step = world.send(id, &[&target[..], &headers[..]].concat());
+    let Step::Check(_, share, _) = step else { panic!("expected a check, got {step:?}") };
+    world.worker.dispatched(id, CallId(1), share);
+    assert_eq!(code(&world.answer(1, 1, CheckDecision::Allow)[0].1), "allow");
+    let now = world.now;
+    let report = world.worker.report(now).unwrap();
+    assert_eq!(report.subjects[0].address, Some("192.0.2.7".parse().unwrap()));
+}
