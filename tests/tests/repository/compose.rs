@@ -131,7 +131,8 @@ fn envoy() -> Result<Value> {
     yaml("envoy/envoy.yaml")
 }
 
-fn yaml(file: &str) -> Result<Value> {
+/// A file of the repository.
+pub(crate) fn yaml(file: &str) -> Result<Value> {
     let mut value: serde_norway::Value = serde_norway::from_str(&fs::read_to_string(repository().join(file))?)?;
     value.apply_merge()?;
     Ok(serde_norway::from_value(value)?)

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod compose;
+mod envoy;
 mod identity;
 mod secrets;
 mod source;

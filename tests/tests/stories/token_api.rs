@@ -169,7 +169,8 @@ fn the_command_line_issues_lists_and_revokes_like_the_api() {
 fn the_health_of_the_app_is_public_and_its_description_is_not_hidden() {
     story(&CALM, async |world| {
         let answer = world.raw(&RawRequest::to_host("GET", "/health", APP_HOST).bytes()).await?;
-        assert_eq!(answer.json_with(200)?["status"], "healthy");
+        assert_eq!(answer.json_with(200)?, json!({"status": "healthy"}));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
         let User { token, .. } = world.user();
         let description = world.app(Method::GET, "/api/openapi.json", &token, None).await?.json_with(200)?;
         assert!(description["paths"]["/api/token/generate"].is_object(), "{description}");
