@@ -21,6 +21,7 @@ use crate::service::activity::{ActivityStore, Taken};
 use crate::service::error::StoreError;
 
 static NOTE_ACTIVITY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/note_activity.lua")));
+static NOTE_PERSON: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/note_person.lua")));
 static TAKE_REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/take_report.lua")));
 
 /// How long the last sequence of a replica is remembered: far longer than a report is sent again.
@@ -62,19 +63,16 @@ impl ActivityStore for RedisActivity {
         if fresh.is_empty() {
             return Ok(Taken::Applied);
         }
-        let tokens =
-            values(&mut redis, TOKEN_INFO, fresh.iter().filter_map(|seen| seen.row.token_id.as_deref())).await?;
+        let tokens = records(&mut redis, fresh.iter().filter_map(|seen| seen.row.token_id.as_deref())).await?;
         let in_use = note_in_use(&mut redis, &fresh).await?;
-        let people = fresh.iter().filter(|seen| seen.active_until.is_some()).map(|seen| seen.row.subject.as_str());
-        let people = values(&mut redis, METADATA, people).await?;
+        NOTE_PERSON.load_async(&mut redis).await?;
         let mut pipe = redis::pipe();
         for (seen, in_use) in fresh.into_iter().zip(in_use) {
             let token = seen.row.token_id.as_deref().and_then(|id| Some((id, tokens.get(id)?)));
             if let Some((id, token)) = token {
                 note_use(&mut pipe, id, token, seen.at);
             }
-            let name = token.and_then(|(_, token)| token.get("token_name")).cloned();
-            note_person(&mut pipe, &seen, in_use, people.get(seen.row.subject.as_str()), name);
+            note_person(&mut pipe, &seen, in_use, token.and_then(|(_, token)| token.get("token_name")));
         }
         if !pipe.is_empty() {
             pipe.exec_async(&mut redis).await?;
@@ -136,19 +134,18 @@ impl RedisActivity {
     }
 }
 
-/// The JSON objects under these keys. What is no object is as good as nothing.
-async fn values<'a>(
+/// The records of these tokens. What is no object is as good as nothing.
+async fn records<'a>(
     redis: &mut ConnectionManager,
-    prefix: &str,
-    names: impl Iterator<Item = &'a str>,
+    ids: impl Iterator<Item = &'a str>,
 ) -> Result<BTreeMap<&'a str, Map<String, Value>>, StoreError> {
-    let names: Vec<&str> = names.collect();
-    if names.is_empty() {
+    let ids: Vec<&str> = ids.collect();
+    if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let mut pipe = redis::pipe();
-    for name in &names {
-        pipe.get(format!("{prefix}{name}"));
+    for id in &ids {
+        pipe.get(format!("{TOKEN_INFO}{id}"));
     }
     let object = |answer: redis::Value| {
         let text: Option<String> = redis::from_redis_value(answer).ok()?;
@@ -158,7 +155,7 @@ async fn values<'a>(
         }
     };
     let answers = foreign::read(pipe, redis).await?;
-    Ok(names.into_iter().zip(answers).filter_map(|(name, answer)| Some((name, object(answer)?))).collect())
+    Ok(ids.into_iter().zip(answers).filter_map(|(id, answer)| Some((id, object(answer)?))).collect())
 }
 
 /// A token was used, which is written once in a while. Its record keeps its life, and one that is gone stays so.
@@ -190,39 +187,18 @@ async fn note_in_use(redis: &mut ConnectionManager, seen: &[Seen<'_>]) -> Result
 }
 
 /// Somebody is active. What is known of them lives as long as what they use.
-fn note_person(
-    pipe: &mut Pipeline,
-    seen: &Seen<'_>,
-    in_use: usize,
-    known: Option<&Map<String, Value>>,
-    token_name: Option<Value>,
-) {
+fn note_person(pipe: &mut Pipeline, seen: &Seen<'_>, in_use: usize, token_name: Option<&Value>) {
     let Seen { row, at, active_until: Some(active_until), .. } = *seen else { return };
     let email = row.subject.as_str();
-    let mut metadata = known.cloned().unwrap_or_default();
-    let before = metadata.get("last_access").and_then(Value::as_u64).unwrap_or(0);
-    let defaults = [
-        ("email", json!(email)),
-        ("created_at", json!(at)),
-        ("expire_at", json!(active_until)),
-        ("expires_at", json!(active_until)),
-        ("session_ttl", json!(ACTIVE_S)),
-    ];
-    for (name, value) in defaults {
-        metadata.entry(name).or_insert(value);
-    }
-    metadata.insert("last_access".to_owned(), json!(at.max(before)));
-    metadata.insert("session_count".to_owned(), json!(in_use));
-    metadata.insert("auth_method".to_owned(), json!(row.method.as_str()));
-    if let Some(name) = token_name {
-        metadata.insert("token_name".to_owned(), name);
+    let unless_known = json!({"email": email, "created_at": at, "expire_at": active_until, "expires_at": active_until,
+        "session_ttl": ACTIVE_S});
+    let mut new = json!({"last_access": at, "session_count": in_use, "auth_method": row.method.as_str()});
+    if let (Some(new), Some(name)) = (new.as_object_mut(), token_name) {
+        new.insert("token_name".to_owned(), name.clone());
     }
     pipe.cmd("SADD").arg(ACTIVE_USERS).arg(email).ignore();
-    pipe.cmd("SET").arg(format!("{METADATA}{email}")).arg(Value::Object(metadata).to_string());
-    if known.is_some() {
-        pipe.arg("XX").arg("KEEPTTL").ignore();
-    } else {
-        pipe.arg("EXAT").arg(active_until).ignore();
-    }
+    let mut call = NOTE_PERSON.key(format!("{METADATA}{email}"));
+    call.arg(new.to_string()).arg(unless_known.to_string()).arg(active_until);
+    pipe.invoke_script(&call).ignore();
     active_users::place(pipe, email, seen.token_in_use(), at, active_until);
 }

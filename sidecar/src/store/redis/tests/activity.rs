@@ -110,6 +110,48 @@ async fn somebody_who_is_active_is_on_record_as_the_old_gateway_expects_it() {
 }
 
 #[tokio::test]
+async fn what_is_reported_of_one_person_at_the_same_moment_is_put_together() {
+    let server = RedisServer::start().await;
+    let token = r#"{"token_id":"named","token_name":"laptop","scopes":[],"last_used":null}"#;
+    let _: String = raw(&server, &["SET", "token:info:named", token, "EX", "500"]).await;
+    let store = RedisActivity::new(server.client());
+    let mut one = report(1, 1, "ann@x", "named", 9);
+    one.subjects.push(report(1, 1, "ann@x", "other", 9).subjects[0].clone());
+    store.take(&one).await.unwrap();
+    let named = |worker: u8| if worker == 4 { "named".to_owned() } else { format!("t{worker}") };
+    let reports: Vec<_> = (2..=9).map(|worker| report(worker, 1, "bob@x", &named(worker), worker.into())).collect();
+    for taken in futures_util::future::join_all(reports.iter().map(|report| store.take(report))).await {
+        taken.unwrap();
+    }
+    let (ann, bob) =
+        (json(&server, "active_user_metadata:ann@x").await, json(&server, "active_user_metadata:bob@x").await);
+    assert_eq!((&ann["token_name"], &ann["session_count"]), (&Value::from("laptop"), &Value::from(2)), "{ann}");
+    assert_eq!(bob["token_name"], "laptop", "{bob}");
+    assert_eq!(bob["last_access"], reports[0].subjects[0].last_access, "{bob}");
+}
+
+#[tokio::test]
+async fn what_another_program_knows_of_somebody_is_kept_and_what_is_no_object_is_replaced() {
+    let server = RedisServer::start().await;
+    let store = RedisActivity::new(server.client());
+    let theirs = r#"{"created_at":5,"picture":"ann.png","token_name":null,"last_access":null}"#;
+    let _: String = raw(&server, &["SET", "active_user_metadata:ann@x", theirs, "EX", "500"]).await;
+    store.take(&report(1, 1, "ann@x", "t1", 9)).await.unwrap();
+    let ann = json(&server, "active_user_metadata:ann@x").await;
+    assert_eq!((&ann["created_at"], &ann["picture"]), (&Value::from(5), &Value::from("ann.png")), "{ann}");
+    assert!(ann["last_access"].is_u64() && ann["token_name"].is_null(), "{ann}");
+    assert!((490..=500).contains(&life(&server, "active_user_metadata:ann@x").await));
+    for (sequence, odd) in [(2, "text"), (3, "7"), (4, "null"), (5, "\"{}\"")] {
+        let who = format!("odd{sequence}@x");
+        let key = format!("active_user_metadata:{who}");
+        let _: String = raw(&server, &["SET", &key, odd]).await;
+        store.take(&report(1, sequence, &who, "t1", 9)).await.unwrap();
+        assert_eq!(json(&server, &key).await["email"], who.as_str(), "{odd}");
+        assert!(life(&server, &key).await > 86_000, "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn somebody_is_active_for_a_day_from_the_first_request_on() {
     let server = RedisServer::start().await;
     let store = RedisActivity::new(server.client());
