@@ -213,7 +213,10 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Admin(command) => admin::run(command, &program.connect(&load()?)?.admins, output).await?,
-        Command::Audit(command) => audit::run(command, &program.connect(&load()?)?, output).await?,
+        Command::Audit(command) => {
+            let settings = load()?;
+            audit::run(command, &program.connect(&settings)?, settings.audit_retention(), output).await?;
+        }
         Command::Cleanup(command) => cleanup::run(command, &program.connect(&load()?)?.cleanup, output).await?,
         Command::Webhook(command) => webhook::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,

@@ -1,16 +1,18 @@
 //! `sekisho audit …`.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::cli::output::Output;
-use crate::domain::audit::chain::End;
+use crate::domain::audit::chain::{Break, End};
 use crate::domain::audit::{Action, Question, Recorded};
 use crate::domain::error::Failure;
 use crate::domain::page::{BOUND, Window};
 use crate::service::Services;
-use crate::service::audit::trail::AuditTrail;
+use crate::service::audit::trail::{AuditTrail, Ends};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -66,7 +68,12 @@ impl From<Wanted> for Question {
     }
 }
 
-pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
+pub(super) async fn run(
+    command: Command,
+    services: &Services,
+    retention: Duration,
+    output: &Output,
+) -> Result<(), Exit> {
     // An empty database somewhere else would look like a trail without events.
     services.database.identify().await?;
     let trail = &services.trail;
@@ -79,7 +86,7 @@ pub(super) async fn run(command: Command, services: &Services, output: &Output) 
             );
         }
         Command::Export { wanted } => export(&wanted.into(), trail, output).await?,
-        Command::Verify { head } => return verify(head, trail, output).await,
+        Command::Verify { head } => return verify(head, retention, trail, output).await,
     }
     Ok(())
 }
@@ -98,19 +105,33 @@ async fn export(question: &Question, trail: &AuditTrail, output: &Output) -> Res
     }
 }
 
-async fn verify(head: Option<End>, trail: &AuditTrail, output: &Output) -> Result<(), Exit> {
+async fn verify(
+    head: Option<End>,
+    retention: Duration,
+    trail: &AuditTrail,
+    output: &Output,
+) -> Result<(), Exit> {
     match trail.verify(head).await? {
         Ok(verified) => {
-            let (count, head) = (verified.count, verified.ends.head);
+            let (count, Ends { start, head }) = (verified.count, verified.ends);
             output.result(
-                || format!("{count} events, each as it was written; the trail ends at {head}"),
-                || json!({"whole": true, "count": count, "head": head.to_string()}),
+                || format!("{count} events, each as it was written; the trail begins after {start} and ends at {head}"),
+                || json!({"whole": true, "count": count, "start": start.to_string(), "head": head.to_string()}),
             );
+            if !verified.begins_as_it_should(retention) {
+                output.remark(&format!(
+                    "warning: the events up to {} were dropped, and no event says that they were older than the retention",
+                    start.seq
+                ));
+            }
             Ok(())
         }
         Err(found) => {
             output.result(
-                || format!("the trail was changed: {found}"),
+                || match found {
+                    Break::Dropped { .. } => found.to_string(),
+                    _ => format!("the trail was changed: {found}"),
+                },
                 || json!({"whole": false, "problem": found.to_string()}),
             );
             Err(Exit::NotReady)

@@ -137,6 +137,15 @@ pub enum Break {
         /// The last event that was written.
         expected: u64,
     },
+    /// The event that somebody remembers was dropped, with all before it. The retention does that to old ones, but so could
+    /// whoever writes to the database, and nothing that is left tells the two apart.
+    #[error("event {remembered} was dropped, as all up to event {start}: that it was there cannot be shown any more")]
+    Dropped {
+        /// The event that is remembered.
+        remembered: u64,
+        /// The last event that was dropped.
+        start: u64,
+    },
     /// The trail does not hold the event, with that hash, that somebody remembers.
     #[error("event {0} does not have the hash that was remembered")]
     Remembered(u64),

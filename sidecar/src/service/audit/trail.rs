@@ -1,6 +1,7 @@
 //! The trail of events: what it keeps, how it is asked, how it is shown to be whole, and what of it is dropped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -63,6 +64,28 @@ pub struct Verified {
     pub count: u64,
     /// Where the trail begins and ends. Who keeps the head elsewhere will notice if all of it is written anew.
     pub ends: Ends,
+    /// What the trail itself says of the pruning that it begins with; none if it says nothing.
+    pub pruning: Option<Pruning>,
+}
+
+/// What an event says of a pruning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruning {
+    /// When it was, in Unix milliseconds.
+    pub at_ms: u64,
+    /// Events that had begun before this Unix millisecond were dropped.
+    pub before_ms: u64,
+}
+
+impl Verified {
+    /// Whether the trail begins where its retention explains: at its first event, or where a pruning that dropped nothing
+    /// younger than `retention` says.
+    #[must_use]
+    pub fn begins_as_it_should(&self, retention: Duration) -> bool {
+        let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+        let is_old = |pruning: Pruning| pruning.before_ms.saturating_add(retention_ms) <= pruning.at_ms;
+        self.ends.start == End::GENESIS || self.pruning.is_some_and(is_old)
+    }
 }
 
 /// The use cases.
@@ -123,16 +146,29 @@ impl AuditTrail {
         Ok(Page::cut(rows, window, |row| format!("{}.{}", row.event.at_ms, row.end.seq)))
     }
 
-    /// Walks over all events. `remembered` is an end that was printed before, which must still be part of the chain, unless
-    /// the retention has dropped it since.
+    /// Walks over all events. `remembered` is an end that was printed before, which must still be part of the chain.
     ///
     /// # Errors
     /// The store can't be reached. A trail that is not whole is no error, but an answer.
     pub async fn verify(&self, remembered: Option<End>) -> Result<Result<Verified, Break>, Failure> {
         // The end first: what is appended meanwhile is beyond it.
-        let ends = self.trail.ends().await?;
-        let mut walk = Walk::from(ends.start);
-        let mut recalled = remembered.filter(|end| end.seq >= ends.start.seq);
+        let mut ends = self.trail.ends().await?;
+        loop {
+            let found = self.walk(ends, remembered).await?;
+            let now = self.trail.ends().await?;
+            // What was pruned meanwhile is missing, and nobody's fault.
+            if found.is_ok() || now.start == ends.start {
+                return Ok(found);
+            }
+            ends = now;
+        }
+    }
+
+    async fn walk(&self, ends: Ends, remembered: Option<End>) -> Result<Result<Verified, Break>, Failure> {
+        if let Some(end) = remembered.filter(|end| end.seq <= ends.start.seq && *end != End::GENESIS) {
+            return Ok(Err(Break::Dropped { remembered: end.seq, start: ends.start.seq }));
+        }
+        let (mut walk, mut recalled, mut pruning) = (Walk::from(ends.start), remembered, None);
         loop {
             recalled = recalled.filter(|end| *end != walk.at());
             let links = self.trail.links(walk.at().seq, STEP).await?;
@@ -145,13 +181,14 @@ impl AuditTrail {
                     return Ok(Err(found));
                 }
                 recalled = recalled.filter(|end| *end != walk.at());
+                pruning = told_of(link, ends.start).or(pruning);
             }
         }
         let count = walk.at().seq - ends.start.seq;
         Ok(match (walk.finish(ends.head), recalled) {
             (Err(found), _) => Err(found),
             (Ok(()), Some(end)) => Err(Break::Remembered(end.seq)),
-            (Ok(()), None) => Ok(Verified { count, ends }),
+            (Ok(()), None) => Ok(Verified { count, ends, pruning }),
         })
     }
 
@@ -160,10 +197,10 @@ impl AuditTrail {
     /// # Errors
     /// The store can't be reached.
     pub async fn prune(&self, before_ms: u64) -> Result<usize, StoreError> {
-        let (mut dropped, mut more) = (0, true);
+        let (mut dropped, mut more, mut start) = (0, true, None);
         while more {
             let step = self.trail.prune(before_ms, STEP).await?;
-            (dropped, more) = (dropped + step.count, step.more);
+            (dropped, more, start) = (dropped + step.count, step.more, step.start.or(start));
         }
         if dropped > 0 {
             let id = uuid::Uuid::now_v7().to_string();
@@ -171,10 +208,22 @@ impl AuditTrail {
             event.outcome = Outcome::Done;
             event.tell("count", dropped);
             event.tell("before_ms", before_ms);
+            event.tell("start", start.map(|start| start.to_string()));
             self.journal.close(&event).await?;
         }
         Ok(dropped)
     }
+}
+
+/// What the event of a link says of the pruning after which the trail begins with `start`, if it is about that.
+fn told_of(link: &Link, start: End) -> Option<Pruning> {
+    if link.columns.action != Action::AuditPruned.word() {
+        return None;
+    }
+    let event: Event = serde_json::from_str(&link.body).ok()?;
+    let is_it = event.details.get("start")?.as_str()?.parse() == Ok(start);
+    let before_ms = event.details.get("before_ms")?.as_u64()?;
+    is_it.then_some(Pruning { at_ms: event.at_ms, before_ms })
 }
 
 fn place(cursor: &str) -> Result<Place, Failure> {

@@ -1,18 +1,24 @@
 //! The trail: complete, in order, found by what its events say, and not to be changed without its showing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{Database, databases};
-use crate::domain::audit::chain::{Break, End};
-use crate::domain::audit::{Action, By, Event, Outcome, Question};
+use crate::domain::audit::chain::{Break, End, Link};
+use crate::domain::audit::{Action, By, Event, Outcome, Place, Question, Recorded};
 use crate::domain::page::Window;
-use crate::service::audit::trail::{AuditTrail, Trail as _};
+use crate::service::audit::trail::{AuditTrail, Ends, Pruned, Trail};
+use crate::service::clock::now_ms;
+use crate::service::error::StoreError;
 use crate::store::redis::RedisClient;
 use crate::store::redis::journal::RedisJournal;
 use crate::store::sql::audit::SqlTrail;
 use crate::testing::RedisServer;
-use std::sync::Arc;
 
 fn event(number: u64, action: Action, actor: &str, target: &str) -> Event {
     let id = format!("event-{number:08}");
@@ -183,10 +189,13 @@ async fn what_is_older_than_the_retention_goes_and_the_chain_of_the_rest_holds()
         assert_eq!(kept.prune(1_000_000 + 2_401).await.unwrap(), 2_400, "{}", database.name);
         let verified = kept.verify(None).await.unwrap().unwrap();
         assert_eq!((verified.count, verified.ends.start.seq, verified.ends.head), (100, 2_400, before.head));
-        // A head that somebody wrote down before its events went is no proof against the trail.
-        kept.verify(Some(End { seq: 7, hash: before.start.hash })).await.unwrap().unwrap();
+        // A head that somebody wrote down before its events went proves nothing any more, for nor against the trail.
+        for seq in [7, 2_400] {
+            let gone = kept.verify(Some(End { seq, hash: verified.ends.start.hash })).await.unwrap();
+            assert_eq!(gone, Err(Break::Dropped { remembered: seq, start: 2_400 }), "{}", database.name);
+        }
         assert_eq!(kept.prune(u64::MAX >> 1).await.unwrap(), 100, "{}", database.name);
-        let empty = kept.verify(Some(before.head)).await.unwrap().unwrap();
+        let empty = kept.verify(None).await.unwrap().unwrap();
         assert_eq!((empty.count, empty.ends.head), (0, before.head), "{}", database.name);
         kept.carry().await.unwrap();
         let told = kept.list(&Question::default(), &Window::choose(None, None).unwrap()).await.unwrap().rows;
@@ -194,6 +203,78 @@ async fn what_is_older_than_the_retention_goes_and_the_chain_of_the_rest_holds()
             told.iter().map(|row| (row.end.seq, row.event.action, &row.event.details["count"])).collect();
         let pruned = Action::AuditPruned;
         assert_eq!(told, [(2_502, pruned, &json!(100)), (2_501, pruned, &json!(2_400))], "{}", database.name);
-        assert_eq!(kept.verify(None).await.unwrap().unwrap().ends.head.seq, 2_502, "{}", database.name);
+        let verified = kept.verify(None).await.unwrap().unwrap();
+        assert_eq!(verified.ends.head.seq, 2_502, "{}", database.name);
+        assert_eq!(verified.pruning.map(|pruning| pruning.before_ms), Some(u64::MAX >> 1), "{}", database.name);
+    }
+}
+
+#[tokio::test]
+async fn a_trail_that_somebody_cut_off_at_its_beginning_does_not_pass_for_one_that_was_pruned() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    for database in databases().await {
+        let trail = filled(&database, 5).await;
+        let remembered = trail.ends().await.unwrap().head;
+        trail.append(&(6..=10).map(ban).collect::<Vec<_>>()).await.unwrap();
+        database.tamper("DELETE FROM audit_events WHERE seq <= 5").await;
+        database
+            .tamper("UPDATE audit_chain SET seq = 5 WHERE name = 'start'")
+            .await;
+        let hash = format!("UPDATE audit_chain SET hash = '{}' WHERE name = 'start'", remembered.hash);
+        database.tamper(hash.leak()).await;
+        let redis = RedisServer::start().await;
+        let trail = AuditTrail::new(Arc::new(RedisJournal::new(redis.client())), Arc::new(trail));
+        let dropped = Break::Dropped { remembered: 5, start: 5 };
+        assert_eq!(trail.verify(Some(remembered)).await.unwrap(), Err(dropped), "{}", database.name);
+        let verified = trail.verify(None).await.unwrap().unwrap();
+        assert!(!verified.begins_as_it_should(DAY), "{}: {verified:?}", database.name);
+        // What the retention drops, an event tells of; nothing that was younger than it is explained so.
+        for (before_ms, expected) in [(1_000_007, true), (now_ms(), false)] {
+            trail.prune(before_ms).await.unwrap();
+            trail.carry().await.unwrap();
+            let verified = trail.verify(None).await.unwrap().unwrap();
+            assert_eq!(verified.begins_as_it_should(DAY), expected, "{}: {verified:?}", database.name);
+        }
+    }
+}
+
+/// A trail that is pruned between two looks at it.
+struct PrunedMeanwhile(SqlTrail, AtomicBool);
+
+#[async_trait]
+impl Trail for PrunedMeanwhile {
+    async fn append(&self, events: &[Event]) -> Result<End, StoreError> {
+        self.0.append(events).await
+    }
+
+    async fn query(&self, what: &Question, after: Option<Place>, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        self.0.query(what, after, limit).await
+    }
+
+    async fn links(&self, after: u64, limit: usize) -> Result<Vec<Link>, StoreError> {
+        if !self.1.swap(true, Ordering::Relaxed) {
+            self.0.prune(1_000_004, 100).await?;
+        }
+        self.0.links(after, limit).await
+    }
+
+    async fn ends(&self) -> Result<Ends, StoreError> {
+        self.0.ends().await
+    }
+
+    async fn prune(&self, before_ms: u64, limit: usize) -> Result<Pruned, StoreError> {
+        self.0.prune(before_ms, limit).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_pruned_beside_a_walk_is_no_event_that_somebody_took_out() {
+    for database in databases().await {
+        let pruned_meanwhile = PrunedMeanwhile(filled(&database, 10).await, AtomicBool::new(false));
+        let head = pruned_meanwhile.ends().await.unwrap().head;
+        let redis = RedisJournal::new(RedisClient::open("redis://127.0.0.1:1").unwrap());
+        let trail = AuditTrail::new(Arc::new(redis), Arc::new(pruned_meanwhile));
+        let verified = trail.verify(Some(head)).await.unwrap().unwrap();
+        assert_eq!((verified.count, verified.ends.start.seq), (7, 3), "{}", database.name);
     }
 }
