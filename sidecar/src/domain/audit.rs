@@ -8,7 +8,7 @@ pub mod chain;
 pub mod quota;
 pub mod words;
 
-pub use words::{Action, Outcome, Severity};
+pub use words::{Action, ActionWord, Outcome, Severity};
 
 use chain::{Columns, End};
 
@@ -115,7 +115,7 @@ pub struct Event {
     /// When it began, in Unix milliseconds.
     pub at_ms: u64,
     /// What was done.
-    pub action: Action,
+    pub action: ActionWord,
     /// How much it matters.
     pub severity: Severity,
     /// Who did it.
@@ -129,6 +129,9 @@ pub struct Event {
     /// What else is worth knowing. Never a secret.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
+    /// What a newer Sekisho says besides: whoever carries the event must not lose it.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 impl Event {
@@ -139,12 +142,13 @@ impl Event {
         Self {
             id,
             at_ms,
-            action,
+            action: action.into(),
             severity: action.severity(),
             by,
             target,
             outcome: Outcome::Interrupted,
             details: Map::new(),
+            more: Map::new(),
         }
     }
 

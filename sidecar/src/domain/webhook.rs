@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::domain::audit::{Action, Event, Severity};
+use crate::domain::audit::{Action, ActionWord, Event, Severity};
 
 pub mod message;
 pub mod pace;
@@ -123,10 +123,10 @@ impl Pattern {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let pattern = Self(text.to_owned());
-        Action::ALL.into_iter().any(|action| pattern.fits(action)).then_some(pattern)
+        Action::ALL.into_iter().any(|action| pattern.fits(action.word())).then_some(pattern)
     }
 
-    fn fits(&self, action: Action) -> bool {
+    fn fits(&self, action: &str) -> bool {
         fits(&self.0, action)
     }
 
@@ -137,10 +137,10 @@ impl Pattern {
     }
 }
 
-fn fits(pattern: &str, action: Action) -> bool {
+fn fits(pattern: &str, action: &str) -> bool {
     match pattern.strip_suffix('*') {
-        Some(start) => (start.is_empty() || start.ends_with('.')) && action.word().starts_with(start),
-        None => action.word() == pattern,
+        Some(start) => (start.is_empty() || start.ends_with('.')) && action.starts_with(start),
+        None => action == pattern,
     }
 }
 
@@ -166,14 +166,14 @@ impl Webhook {
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
         let is_about_this = event.target.as_deref() == Some(self.name.as_str());
-        match (event.action, &self.events) {
+        match (&event.action, &self.events) {
             // A test is for one webhook, whatever else it is told of.
-            (Action::WebhookTested, _) => is_about_this,
+            (ActionWord::Known(Action::WebhookTested), _) => is_about_this,
             // It would fail like those that were given up, and be one more of them.
-            (Action::WebhookGivenUp, _) if is_about_this => false,
-            (action, Some(patterns)) => patterns.iter().any(|pattern| pattern.fits(action)),
+            (ActionWord::Known(Action::WebhookGivenUp), _) if is_about_this => false,
+            (action, Some(patterns)) => patterns.iter().any(|pattern| pattern.fits(action.word())),
             (action, None) => {
-                event.severity >= Severity::Warning || BY_DEFAULT.iter().any(|pattern| fits(pattern, action))
+                event.severity >= Severity::Warning || BY_DEFAULT.iter().any(|pattern| fits(pattern, action.word()))
             }
         }
     }

@@ -109,6 +109,6 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(carried.iter().map(|row| row.event.action).collect::<Vec<_>>(), [Action::BanGiven]);
+        assert_eq!(carried.iter().map(|row| row.event.action.clone()).collect::<Vec<_>>(), [Action::BanGiven]);
     }
 }

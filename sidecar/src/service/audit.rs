@@ -36,7 +36,7 @@ pub trait Journal: Send + Sync {
     /// Puts events that have been open since before this moment in line for the trail, as interrupted; how many.
     async fn close_abandoned(&self, begun_before_ms: u64) -> Result<usize, StoreError>;
 
-    /// At most `limit` events in line, the oldest first.
+    /// At most `limit` events in line, the oldest first. What is no event is set aside, where people find it.
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError>;
 
     /// Takes events that are in the trail out of the line.
@@ -62,8 +62,8 @@ pub struct Backlog {
 pub struct Waiting {
     /// Its place in the line.
     pub place: String,
-    /// The event; none if it can't be read.
-    pub event: Option<Event>,
+    /// The event.
+    pub event: Event,
 }
 
 /// Records what happens.

@@ -158,14 +158,14 @@ impl Webhooks {
     }
 
     async fn attempt(&self, webhook: &Webhook, letter: &Letter) -> Result<(), StoreError> {
-        let event: Option<Event> = serde_json::from_str(&letter.body).ok();
+        let event = serde_json::from_str::<Event>(&letter.body);
         let sent = match &event {
-            Some(event) => {
+            Ok(event) => {
                 let body = message::body(&webhook.format, event);
                 self.courier.deliver(webhook, Message { id: &letter.event_id, at_s: now_ms() / 1_000, body }).await
             }
-            // A newer sidecar, which wrote it, may come first the next time.
-            None => Err(Undelivered::later("the event is one that this version of Sekisho does not know")),
+            // Nothing is sent of which nobody knows what it is. It is kept among what is given up, for people.
+            Err(error) => Err(Undelivered::later(format_args!("what waits is no event: {error}"))),
         };
         if sent.is_ok() {
             reach(FailPoint::OutboxDelivered);
@@ -177,7 +177,7 @@ impl Webhooks {
         if let Settlement::GivenUp { failure } = &settlement {
             tracing::warn!(webhook = name, event.id = letter.event_id, %failure, "an event for a webhook is given up");
             // Two webhooks that both fail would tell each other of it for ever.
-            if is_settled && event.is_none_or(|event| event.action != Action::WebhookGivenUp) {
+            if is_settled && event.is_ok_and(|event| event.action != Action::WebhookGivenUp) {
                 self.tell_given_up(webhook, failure).await?;
             }
         }

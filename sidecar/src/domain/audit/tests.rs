@@ -65,6 +65,16 @@ fn an_event_is_read_back_as_it_was_written() {
 }
 
 #[test]
+fn an_event_of_a_newer_version_is_carried_on_as_it_is() {
+    let mut newer = serde_json::to_value(event()).unwrap();
+    newer["action"] = json!("moon.landed");
+    newer["crew"] = json!(["ann", "bob"]);
+    let read: Event = serde_json::from_value(newer.clone()).unwrap();
+    assert_eq!((read.columns().action.as_str(), json!(read)), ("moon.landed", newer));
+    assert_ne!(read.action, Action::BanGiven);
+}
+
+#[test]
 fn a_hash_covers_the_one_before_the_number_and_the_text() {
     let first = ChainHash::GENESIS.next(1, "a");
     for other in [ChainHash::GENESIS.next(2, "a"), ChainHash::GENESIS.next(1, "b"), first.next(1, "a")] {

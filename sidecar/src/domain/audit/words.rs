@@ -72,6 +72,40 @@ pub enum Action {
     WebhookGivenUp,
 }
 
+/// What an event says was done: an action that is known here, or one of a newer Sekisho, whose sidecars share the journal
+/// and the database with this one while they are brought up to date. It is carried, listed and told as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ActionWord {
+    /// One of ours.
+    Known(Action),
+    /// The word of another one.
+    Other(String),
+}
+
+impl ActionWord {
+    /// The word.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Known(action) => action.word(),
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<Action> for ActionWord {
+    fn from(action: Action) -> Self {
+        Self::Known(action)
+    }
+}
+
+impl PartialEq<Action> for ActionWord {
+    fn eq(&self, other: &Action) -> bool {
+        matches!(self, Self::Known(action) if action == other)
+    }
+}
+
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::audit::{Action, ActorKind, Outcome, Question, Recorded, Severity};
+use crate::domain::audit::{Action, ActionWord, ActorKind, Outcome, Question, Recorded, Severity};
 use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
 use crate::http::app::Api;
@@ -110,7 +110,9 @@ pub(crate) struct EventInfo {
     id: String,
     /// When it began, in Unix milliseconds.
     at_ms: u64,
-    action: Action,
+    /// What was done: one of the words that can be asked for, or one of a newer sidecar.
+    #[schema(value_type = String, example = "ban.given")]
+    action: ActionWord,
     severity: Severity,
     outcome: Outcome,
     /// Who did it.

@@ -112,9 +112,9 @@ impl AuditTrail {
             if waiting.is_empty() {
                 return Ok(());
             }
-            let (places, events): (Vec<String>, Vec<Option<Event>>) =
+            let (places, events): (Vec<String>, Vec<Event>) =
                 waiting.into_iter().map(|waiting| (waiting.place, waiting.event)).unzip();
-            self.trail.append(&events.into_iter().flatten().collect::<Vec<_>>()).await?;
+            self.trail.append(&events).await?;
             reach(FailPoint::AuditAppended);
             self.journal.forget(&places).await?;
         }

@@ -17,6 +17,10 @@ const OPEN: &str = "sekisho:{audit}:open";
 const LINE: &str = "sekisho:{audit}:line";
 /// Most open events: each belongs to a change that runs now, or was cut short a moment ago.
 const OPEN_MAX: u64 = 10_000;
+/// Stream: what was in line or open and is no event, for people to look at: its place, and as JSON what was there.
+const ASIDE: &str = "sekisho:{audit}:aside";
+/// Most entries that are set aside; the oldest goes for the next.
+const ASIDE_MAX: u64 = 10_000;
 
 /// `KEYS`: open, line; `ARGV`: id, event, most open, most in line. Whether there was room.
 static OPEN_EVENT: LazyLock<Script> = LazyLock::new(|| {
@@ -47,6 +51,27 @@ static CLOSE_ABANDONED: LazyLock<Script> = LazyLock::new(|| {
         "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
          redis.call('HDEL', KEYS[1], ARGV[1])
          redis.call('XADD', KEYS[2], '*', 'event', ARGV[3])
+         return 1",
+    )
+});
+
+/// `KEYS`: line, aside; `ARGV`: place, most aside.
+static SET_ASIDE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
+         if #found == 0 then return 0 end
+         redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[2], '*', 'place', ARGV[1], 'was', cjson.encode(found[1][2]))
+         redis.call('XDEL', KEYS[1], ARGV[1])
+         return 1",
+    )
+});
+
+/// `KEYS`: open, aside; `ARGV`: id, what is there, most aside.
+static SET_OPEN_ASIDE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+         redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[3], '*', 'place', ARGV[1], 'was', cjson.encode(ARGV[2]))
+         redis.call('HDEL', KEYS[1], ARGV[1])
          return 1",
     )
 });
@@ -85,13 +110,17 @@ impl Journal for RedisJournal {
 
     async fn close_abandoned(&self, begun_before_ms: u64) -> Result<usize, StoreError> {
         let mut redis = self.redis.shared();
-        let open: Vec<(String, String)> = redis.hgetall(OPEN).await?;
+        let open: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(OPEN).await?;
         let mut closed = 0;
         for (id, was) in open {
-            let Ok(mut event) = serde_json::from_str::<Event>(&was) else {
-                tracing::warn!(event.id = id, "an open audit event can't be read, and is dropped");
-                let _: () = redis.hdel(OPEN, &id).await?;
-                continue;
+            let mut event = match serde_json::from_slice::<Event>(&was) {
+                Ok(event) => event,
+                Err(error) => {
+                    let mut call = SET_OPEN_ASIDE.key(OPEN);
+                    call.key(ASIDE).arg(&id).arg(&was).arg(ASIDE_MAX).invoke_async::<()>(&mut redis).await?;
+                    tell_aside(&String::from_utf8_lossy(&id), &error);
+                    continue;
+                }
             };
             if event.at_ms >= begun_before_ms {
                 continue;
@@ -105,10 +134,27 @@ impl Journal for RedisJournal {
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        let mut command = redis::cmd("XRANGE");
-        command.arg(LINE).arg("-").arg("+").arg("COUNT").arg(limit);
-        let entries: Vec<(String, Vec<(String, String)>)> = command.query_async(&mut self.redis.shared()).await?;
-        Ok(entries.into_iter().map(waiting).collect())
+        let mut redis = self.redis.shared();
+        loop {
+            let mut command = redis::cmd("XRANGE");
+            command.arg(LINE).arg("-").arg("+").arg("COUNT").arg(limit);
+            let entries: Vec<Entry> = command.query_async(&mut redis).await?;
+            let (is_end, mut waiting) = (entries.is_empty(), Vec::new());
+            for (place, fields) in entries {
+                match event(&fields) {
+                    Ok(event) => waiting.push(Waiting { place, event }),
+                    // It must not hold up the others, and may be of use to somebody.
+                    Err(error) => {
+                        let mut call = SET_ASIDE.key(LINE);
+                        call.key(ASIDE).arg(&place).arg(ASIDE_MAX).invoke_async::<()>(&mut redis).await?;
+                        tell_aside(&place, &error);
+                    }
+                }
+            }
+            if is_end || !waiting.is_empty() {
+                return Ok(waiting);
+            }
+        }
     }
 
     async fn forget(&self, places: &[String]) -> Result<(), StoreError> {
@@ -121,7 +167,6 @@ impl Journal for RedisJournal {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        type Entry = (String, Vec<(String, String)>);
         let (open, waiting, first, (seconds, micros)): (u64, u64, Vec<Entry>, (u64, u64)) = redis::pipe()
             .hlen(OPEN)
             .xlen(LINE)
@@ -142,11 +187,14 @@ impl Journal for RedisJournal {
     }
 }
 
-/// An entry of the line. One that cannot be read is nobody's, and must not hold up the others.
-fn waiting((place, fields): (String, Vec<(String, String)>)) -> Waiting {
-    let text = fields.into_iter().find(|(name, _)| name == "event").map(|(_, text)| text);
-    let event = text.as_deref().and_then(|text| {
-        serde_json::from_str(text).inspect_err(|error| tracing::warn!(%error, "an audit event can't be read")).ok()
-    });
-    Waiting { place, event }
+/// An entry of the line, and its fields.
+type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
+
+fn event(fields: &[(Vec<u8>, Vec<u8>)]) -> Result<Event, serde_json::Error> {
+    let text = fields.iter().find(|(name, _)| name == b"event").map(|(_, text)| text.as_slice());
+    serde_json::from_slice(text.unwrap_or_default())
+}
+
+fn tell_aside(place: &str, error: &dyn std::fmt::Display) {
+    tracing::error!(place, %error, "what is in the audit journal is no event, and is set aside in {ASIDE}");
 }

@@ -22,7 +22,7 @@ fn deed() -> Deed {
 
 async fn line(journal: &RedisJournal) -> Vec<(String, Outcome)> {
     let waiting = journal.waiting(100).await.unwrap();
-    waiting.into_iter().filter_map(|waiting| waiting.event).map(|event| (event.id, event.outcome)).collect()
+    waiting.into_iter().map(|waiting| (waiting.event.id, waiting.event.outcome)).collect()
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn each_change_is_recorded_with_what_came_of_it() {
         let said = audit.record(deed(), async { result.clone() }, |number, event| event.tell("number", *number)).await;
         assert_eq!(said, result);
         let waiting = journal.waiting(100).await.unwrap();
-        let last = waiting.last().and_then(|waiting| waiting.event.clone()).unwrap();
+        let last = waiting.last().map(|waiting| waiting.event.clone()).unwrap();
         assert_eq!((last.outcome, last.target.as_deref()), (expected, Some("ann@x.org")));
         let detail = if result.is_ok() { last.details["number"] == 7 } else { last.details["code"].is_string() };
         assert!(detail, "{last:?}");
@@ -96,13 +96,26 @@ async fn nothing_is_changed_that_cannot_be_recorded() {
 async fn an_event_that_cannot_be_read_holds_up_no_other() {
     let server = RedisServer::start().await;
     let journal = RedisJournal::new(server.client());
-    let _: String = raw(&server, &["XADD", "sekisho:{audit}:line", "*", "event", "{\"of\":\"the future\"}"]).await;
+    let _: String = raw(&server, &["XADD", "sekisho:{audit}:line", "*", "event", "{\"of\":\"nobody\"}"]).await;
     let _: String = raw(&server, &["XADD", "sekisho:{audit}:line", "*", "something", "else"]).await;
+    let mut connection = server.client().dedicated().await.unwrap();
+    let mut bytes = redis::cmd("XADD");
+    bytes.arg("sekisho:{audit}:line").arg("*").arg("event").arg(&b"\xff\xfe"[..]);
+    let _: String = bytes.query_async(&mut connection).await.unwrap();
     let _: u64 = raw(&server, &["HSET", "sekisho:{audit}:open", "x", "not json"]).await;
     assert!(journal.close(&Event { outcome: Outcome::Done, ..event("a", 1) }).await.unwrap());
-    assert_eq!(journal.waiting(100).await.unwrap().len(), 3);
+    let first = journal.waiting(2).await.unwrap();
+    assert_eq!(first.iter().map(|waiting| waiting.event.id.as_str()).collect::<Vec<_>>(), ["a"]);
     assert_eq!(line(&journal).await, [("a".to_owned(), Outcome::Done)]);
     assert_eq!(journal.close_abandoned(u64::MAX).await.unwrap(), 0);
+    // It is still there for people.
+    let aside: Vec<(String, Vec<(String, Vec<u8>)>)> = raw(&server, &["XRANGE", "sekisho:{audit}:aside", "-", "+"]).await;
+    let aside: Vec<String> =
+        aside.iter().map(|(_, fields)| String::from_utf8_lossy(&fields[1].1).replace('\\', "")).collect();
+    for (found, expected) in aside.iter().zip(["{\"of\":\"nobody\"}", "something", "\u{fffd}", "not json"]) {
+        assert!(found.contains(expected), "{found}");
+    }
+    assert_eq!(aside.len(), 4);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Database, databases};
 use crate::domain::audit::chain::{Break, End, Link};
-use crate::domain::audit::{Action, By, Event, Outcome, Place, Question, Recorded};
+use crate::domain::audit::{Action, ActionWord, By, Event, Outcome, Place, Question, Recorded};
 use crate::domain::page::Window;
 use crate::service::audit::trail::{AuditTrail, Ends, Pruned, Trail};
 use crate::service::clock::now_ms;
@@ -200,9 +200,9 @@ async fn what_is_older_than_the_retention_goes_and_the_chain_of_the_rest_holds()
         kept.carry().await.unwrap();
         let told = kept.list(&Question::default(), &Window::choose(None, None).unwrap()).await.unwrap().rows;
         let told: Vec<_> =
-            told.iter().map(|row| (row.end.seq, row.event.action, &row.event.details["count"])).collect();
-        let pruned = Action::AuditPruned;
-        assert_eq!(told, [(2_502, pruned, &json!(100)), (2_501, pruned, &json!(2_400))], "{}", database.name);
+            told.iter().map(|row| (row.end.seq, row.event.action.clone(), &row.event.details["count"])).collect();
+        let pruned = ActionWord::from(Action::AuditPruned);
+        assert_eq!(told, [(2_502, pruned.clone(), &json!(100)), (2_501, pruned, &json!(2_400))], "{}", database.name);
         let verified = kept.verify(None).await.unwrap().unwrap();
         assert_eq!(verified.ends.head.seq, 2_502, "{}", database.name);
         assert_eq!(verified.pruning.map(|pruning| pruning.before_ms), Some(u64::MAX >> 1), "{}", database.name);
@@ -235,6 +235,20 @@ async fn a_trail_that_somebody_cut_off_at_its_beginning_does_not_pass_for_one_th
             let verified = trail.verify(None).await.unwrap().unwrap();
             assert_eq!(verified.begins_as_it_should(DAY), expected, "{}: {verified:?}", database.name);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_sidecar_is_in_the_trail_like_every_other() {
+    for database in databases().await {
+        let newer = Event { action: ActionWord::Other("moon.landed".into()), ..ban(2) };
+        let trail = SqlTrail::new(database.open());
+        trail.append(&[ban(1), newer.clone(), ban(3)]).await.unwrap();
+        let trail = trail_of(trail);
+        let rows = trail.list(&Question::default(), &Window::choose(None, None).unwrap()).await.unwrap().rows;
+        assert_eq!(rows.len(), 3, "{}", database.name);
+        assert_eq!(rows[1].event, newer, "{}", database.name);
+        assert_eq!(trail.verify(None).await.unwrap().unwrap().count, 3, "{}", database.name);
     }
 }
 
