@@ -168,6 +168,14 @@ impl Event {
 }
 
 impl Event {
+    /// Whether everybody may cause it as often as they like: what somebody does to what is their own, and calls that are
+    /// refused to them.
+    #[must_use]
+    pub fn is_everybodys(&self) -> bool {
+        let is_their_own = self.target.as_deref() == Some(self.by.actor.as_str());
+        self.by.kind == ActorKind::Caller && (is_their_own || self.action == Action::AccessRefused)
+    }
+
     /// What it is found by.
     #[must_use]
     pub fn columns(&self) -> Columns {

@@ -20,6 +20,7 @@ use crate::service::error::StoreError;
 pub mod trail;
 
 /// Most events that wait in the journal for SQL. Beyond, changes are refused: they would go unrecorded.
+/// What everybody may cause ([`Event::is_everybodys`]) is refused first: nobody fills it up so that they can't be banned.
 pub const WAITING_MAX: u64 = 100_000;
 /// An event that has been open for so long is nobody's any more: no change takes a tenth of it.
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(300);

@@ -43,6 +43,22 @@ fn a_text_from_outside_is_cut_and_has_nothing_that_acts_on_a_terminal() {
 }
 
 #[test]
+fn what_everybody_may_cause_is_told_apart_from_administration() {
+    let admin = By::caller("root@x.org");
+    for (action, by, target, expected) in [
+        (Action::TokenRevoked, admin.clone(), "root@x.org", true),
+        (Action::TokenRevoked, admin.clone(), "ann@x.org", false),
+        (Action::BanGiven, admin.clone(), "ann@x.org", false),
+        (Action::AccessRefused, admin, "/api/admin/bans", true),
+        (Action::TokenRevoked, By::operator("root"), "root", false),
+        (Action::TokenReused, By::system("refresh"), "ann@x.org", false),
+    ] {
+        let event = Event::begun("id".into(), 7, action, by, Some(target));
+        assert_eq!(event.is_everybodys(), expected, "{event:?}");
+    }
+}
+
+#[test]
 fn details_that_would_be_too_long_are_left_out_and_the_event_says_so() {
     let mut event = event();
     event.tell("nothing", None::<u64>);

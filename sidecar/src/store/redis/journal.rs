@@ -90,6 +90,11 @@ impl RedisJournal {
     }
 }
 
+/// How much of a bound is there for an event.
+fn share(event: &Event, bound: u64) -> u64 {
+    if event.is_everybodys() { bound / 10 * 9 } else { bound }
+}
+
 fn json(event: &Event) -> Result<String, StoreError> {
     serde_json::to_string(event).map_err(|error| StoreError::corrupt(&event.id, error))
 }
@@ -98,13 +103,13 @@ fn json(event: &Event) -> Result<String, StoreError> {
 impl Journal for RedisJournal {
     async fn open(&self, event: &Event) -> Result<bool, StoreError> {
         let mut call = OPEN_EVENT.key(OPEN);
-        call.key(LINE).arg(&event.id).arg(json(event)?).arg(OPEN_MAX).arg(WAITING_MAX);
+        call.key(LINE).arg(&event.id).arg(json(event)?).arg(share(event, OPEN_MAX)).arg(share(event, WAITING_MAX));
         Ok(call.invoke_async(&mut self.redis.shared()).await?)
     }
 
     async fn close(&self, event: &Event) -> Result<bool, StoreError> {
         let mut call = CLOSE_EVENT.key(OPEN);
-        call.key(LINE).arg(&event.id).arg(json(event)?).arg(WAITING_MAX);
+        call.key(LINE).arg(&event.id).arg(json(event)?).arg(share(event, WAITING_MAX));
         Ok(call.invoke_async(&mut self.redis.shared()).await?)
     }
 

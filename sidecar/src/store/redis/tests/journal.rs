@@ -72,18 +72,48 @@ async fn each_change_is_recorded_with_what_came_of_it() {
     }
 }
 
+/// Does `step` for each number, many at once.
+async fn many(server: &RedisServer, numbers: std::ops::Range<u64>, step: impl Fn(&mut redis::Pipeline, u64)) {
+    let mut connection = server.client().dedicated().await.unwrap();
+    for thousand in numbers.clone().step_by(1_000) {
+        let mut pipeline = redis::pipe();
+        (thousand..numbers.end.min(thousand + 1_000)).for_each(|number| step(&mut pipeline, number));
+        pipeline.exec_async(&mut connection).await.unwrap();
+    }
+}
+
+fn put_in_line(pipeline: &mut redis::Pipeline, number: u64) {
+    pipeline.cmd("XADD").arg("sekisho:{audit}:line").arg("*").arg("event").arg(number).ignore();
+}
+
+fn put_open(pipeline: &mut redis::Pipeline, number: u64) {
+    pipeline.cmd("HSET").arg("sekisho:{audit}:open").arg(number).arg(number).ignore();
+}
+
+#[tokio::test]
+async fn nobody_can_leave_an_administrator_no_room_by_what_everybody_may_do() {
+    let own = |id: &str| Event::begun(id.into(), 1, Action::TokenRevoked, By::caller("eve@x.org"), Some("eve@x.org"));
+    for (open, waiting) in [(9_000, 0), (0, 90_000)] {
+        let server = RedisServer::start().await;
+        let journal = RedisJournal::new(server.client());
+        many(&server, 0..open, put_open).await;
+        many(&server, 1..waiting, put_in_line).await;
+        let room = open == 0;
+        assert_eq!(journal.open(&own("the last one")).await.unwrap(), room);
+        many(&server, 0..u64::from(room), put_in_line).await;
+        assert!(!journal.open(&own("one more")).await.unwrap(), "{open} open, {waiting} wait");
+        assert_eq!(journal.close(&own("only seen")).await.unwrap(), !room, "{open} open, {waiting} wait");
+        assert!(journal.open(&event("a ban", 1)).await.unwrap(), "{open} open, {waiting} wait");
+        assert!(journal.close(&event("a ban", 1)).await.unwrap(), "{open} open, {waiting} wait");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_changed_that_cannot_be_recorded() {
     let server = RedisServer::start().await;
     let audit = Audit::new(Arc::new(RedisJournal::new(server.client())));
     let mut connection = server.client().dedicated().await.unwrap();
-    for _ in 0..WAITING_MAX / 1_000 {
-        let mut pipeline = redis::pipe();
-        for number in 0..1_000 {
-            pipeline.cmd("XADD").arg("sekisho:{audit}:line").arg("*").arg("event").arg(number).ignore();
-        }
-        pipeline.exec_async(&mut connection).await.unwrap();
-    }
+    many(&server, 0..WAITING_MAX, put_in_line).await;
     let journal = RedisJournal::new(server.client());
     assert!(!journal.close(&event("new", 1)).await.unwrap(), "what was only seen is left out");
     let refused = audit.record(deed(), async { panic!("it was begun") }, |(): &(), _| {}).await;
