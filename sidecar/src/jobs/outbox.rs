@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Trouble, pause, until_closing};
 use crate::domain::webhook::Webhook;
+use crate::service::clock::in_time;
 use crate::service::installation::Database;
 use crate::service::webhooks::Webhooks;
 
@@ -16,6 +17,8 @@ const EVERY: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(2);
 /// Between two looks at what may go.
 const TIDY_EVERY: Duration = Duration::from_secs(15);
+/// No round takes longer than this on top of what the receiver may take.
+const ROUND_MAX: Duration = Duration::from_secs(60);
 
 /// Delivers events to `webhook` until the sidecar closes. Each webhook has a task of its own: one that is slow holds up no
 /// other.
@@ -23,7 +26,7 @@ pub async fn run(database: Database, webhooks: Webhooks, webhook: Webhook, closi
     let mut trouble = Trouble::default();
     until_ours(&database, &mut trouble, &closing).await;
     loop {
-        let next = match until_closing(webhooks.deliver(&webhook), &closing).await {
+        let next = match until_closing(in_time(webhook.timeout + ROUND_MAX, webhooks.deliver(&webhook)), &closing).await {
             None => return,
             Some(Ok(taken)) => {
                 trouble.ends(JOB);
@@ -46,7 +49,7 @@ pub async fn tidy(database: Database, webhooks: Webhooks, closing: CancellationT
     let mut trouble = Trouble::default();
     until_ours(&database, &mut trouble, &closing).await;
     loop {
-        match until_closing(webhooks.tidy(), &closing).await {
+        match until_closing(in_time(ROUND_MAX, webhooks.tidy()), &closing).await {
             None => return,
             Some(Ok(())) => trouble.ends(JOB),
             Some(Err(error)) => trouble.begins(JOB, &error),

@@ -31,6 +31,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time to connect and to bring the tables up to date, other sidecars' turns included. What is not done by then
 /// is tried again.
 const OPENING: Duration = Duration::from_secs(30);
+/// What PostgreSQL is to end by itself, unless `DATABASE_URL` says otherwise: somebody who was stopped in the middle of a
+/// transaction must not hold up the audit of all sidecars for longer, nor one whose network is gone. What takes turns takes
+/// milliseconds for each.
+const SERVER_LIMITS: [(&str, &str); 6] = [
+    ("statement_timeout", "20s"),
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// Which database.
 #[derive(Debug, Clone)]
@@ -153,7 +164,9 @@ async fn sqlite_pool(options: SqliteConnectOptions) -> Result<SqlitePool, StoreE
 
 async fn postgres_pool(options: &PgConnectOptions) -> Result<PgPool, StoreError> {
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(PATIENCE);
-    Ok(pool.connect_with(options.clone().application_name("sekisho")).await?)
+    let said = options.get_options().unwrap_or_default();
+    let limits = SERVER_LIMITS.into_iter().filter(|(name, _)| !said.contains(name));
+    Ok(pool.connect_with(options.clone().application_name("sekisho").options(limits)).await?)
 }
 
 async fn open(address: &Address) -> Result<Pool, StoreError> {

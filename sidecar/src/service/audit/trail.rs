@@ -11,11 +11,14 @@ use crate::domain::error::Failure;
 use crate::domain::page::{Page, Window};
 use crate::failpoint::{FailPoint, reach};
 use crate::service::audit::{Backlog, Journal};
-use crate::service::clock::now_ms;
+use crate::service::clock::{in_time, now_ms};
 use crate::service::error::StoreError;
 
 /// Events that one step of a walk looks at.
 const STEP: usize = 1_000;
+
+/// No step takes longer, unless the database is gone without a word.
+const STEP_MAX: Duration = Duration::from_secs(30);
 
 /// Keeps events, in an order that nobody can change without its showing.
 #[async_trait]
@@ -114,7 +117,7 @@ impl AuditTrail {
             }
             let (places, events): (Vec<String>, Vec<Event>) =
                 waiting.into_iter().map(|waiting| (waiting.place, waiting.event)).unzip();
-            self.trail.append(&events).await?;
+            in_time(STEP_MAX, self.trail.append(&events)).await?;
             reach(FailPoint::AuditAppended);
             self.journal.forget(&places).await?;
         }
@@ -199,7 +202,7 @@ impl AuditTrail {
     pub async fn prune(&self, before_ms: u64) -> Result<usize, StoreError> {
         let (mut dropped, mut more, mut start) = (0, true, None);
         while more {
-            let step = self.trail.prune(before_ms, STEP).await?;
+            let step = in_time(STEP_MAX, self.trail.prune(before_ms, STEP)).await?;
             (dropped, more, start) = (dropped + step.count, step.more, step.start.or(start));
         }
         if dropped > 0 {
