@@ -43,7 +43,7 @@ use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::refusals::Refusals;
-use crate::service::signing_keys::SigningKeys;
+use crate::service::signing_keys::{Sealing, SigningKeys};
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::signing_keys::sealed::PrivateParts;
 use crate::service::signing_keys::vault::Vault;
@@ -108,7 +108,12 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
     let publisher = Publisher::new(keyset_store.clone(), feed.clone(), mirror.clone());
-    let (signing_keys, key_store, vault) = signing_keys(settings, redis, &publisher, feed.clone(), &mirror, &changes);
+    let installation = Arc::new(SqlInstallation::new(sql.clone()));
+    let canary = Canary::new(installation.clone(), sealing_keys(settings));
+    let announcements = Arc::new(RedisAnnouncements::new(redis.clone()));
+    let database = Database::new(installation, announcements, canary.clone());
+    let (signing_keys, key_store, vault) =
+        signing_keys(settings, redis, &publisher, feed.clone(), &mirror, &changes, database.clone());
     let (secret, issuer, audience) = (tokens.jwt_secret.expose(), &tokens.issuer, &tokens.audience);
     let issuer = Issuer::new(secret, key_store.clone(), vault, issuer, audience);
     let rules = admin_rules(admins);
@@ -120,10 +125,6 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         mirror.clone(),
         metrics.clone(),
     );
-    let installation = Arc::new(SqlInstallation::new(sql.clone()));
-    let canary = Canary::new(installation.clone(), sealing_keys(settings));
-    let announcements = Arc::new(RedisAnnouncements::new(redis.clone()));
-    let database = Database::new(installation, announcements, canary.clone());
     let private_parts = Arc::new(PrivateParts::new(key_store.clone()));
     let encryption = Encryption::new(sealing_keys(settings), canary, vec![private_parts], changes.clone());
     let polls = Polls::new(
@@ -199,12 +200,14 @@ fn signing_keys(
     feed: Arc<dyn Feed>,
     mirror: &Mirror,
     changes: &Changes,
+    database: Database,
 ) -> (SigningKeys, Arc<RedisSigningKeys>, Vault) {
     let vault = Vault::new(sealing_keys(settings));
+    let sealing = Sealing { vault: vault.clone(), database };
     let keys = Arc::new(RedisSigningKeys::new(redis.clone()));
     let (publisher, mirror, changes) = (publisher.clone(), mirror.clone(), changes.clone());
     let lifetimes = lifetimes(settings);
-    (SigningKeys::new(keys.clone(), vault.clone(), publisher, feed, mirror, changes, lifetimes), keys, vault)
+    (SigningKeys::new(keys.clone(), sealing, publisher, feed, mirror, changes, lifetimes), keys, vault)
 }
 
 /// What bounds tokens.

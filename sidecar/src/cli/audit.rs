@@ -75,7 +75,7 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<(), Exit> {
     // An empty database somewhere else would look like a trail without events.
-    services.database.identify().await?;
+    services.database.must_be_theirs().await?;
     let trail = &services.trail;
     match command {
         Command::List { wanted, limit } => {

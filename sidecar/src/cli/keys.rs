@@ -82,7 +82,7 @@ pub(super) async fn run(command: Command, services: &Services, output: &Output) 
         }
         Command::RotateEncryption { lost } => {
             // Whose canary that is must be certain.
-            services.database.identify().await?;
+            services.database.must_be_theirs().await?;
             let lost = if lost { Lost::Accept } else { Lost::Refuse };
             encryption::show(&services.encryption.rotate(lost, operator()).await?, output);
         }

@@ -35,7 +35,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
     // An empty database somewhere else would look like one in which nothing waits.
-    services.database.open().await?;
+    services.database.must_be_theirs().await?;
     let webhooks = &services.webhooks;
     match command {
         Command::List => {

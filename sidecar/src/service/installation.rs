@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::domain::error::Failure;
 use crate::domain::seal::Sealed;
 use crate::service::encryption::canary::Canary;
 use crate::service::error::StoreError;
@@ -55,6 +56,8 @@ pub enum Standing {
     Ours,
     /// It could not be opened: why.
     Closed(String),
+    /// It is none of ours, or the keys here are the wrong ones: why. Waiting makes it no better.
+    Unusable(String),
 }
 
 /// Compares what the database says of itself with what the other sidecars say.
@@ -75,6 +78,14 @@ pub struct Examined {
     pub known: Vec<i64>,
     /// The id that is announced.
     pub announced: Option<String>,
+}
+
+fn another(theirs: &str, ours: &str) -> StoreError {
+    StoreError::unusable(format_args!(
+        "the sidecars on this Redis use another database ({theirs}; this one is {ours}): give all of them the same \
+         DATABASE_URL, or on one machine the same SEKISHO_DATA_DIR. If the other database is gone for good, delete the key \
+         `sekisho:database` in Redis"
+    ))
 }
 
 impl Database {
@@ -98,26 +109,58 @@ impl Database {
             self.canary.check().await
         };
         let opened = opened.await;
-        let standing = opened.as_ref().map_or_else(|error| Standing::Closed(error.to_string()), |()| Standing::Ours);
+        let standing = match &opened {
+            Ok(()) => Standing::Ours,
+            Err(error @ StoreError::Unusable { .. }) => Standing::Unusable(error.to_string()),
+            Err(error) => Standing::Closed(error.to_string()),
+        };
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
         opened
     }
 
-    /// Opens the database, brings its tables up to date, and announces it.
-    ///
-    /// # Errors
-    /// As [`Self::open`], but for the keys.
-    pub async fn identify(&self) -> Result<(), StoreError> {
+    async fn identify(&self) -> Result<(), StoreError> {
         let ours = self.installation.id().await?;
         let theirs = self.announcements.announce(&ours).await?;
-        if theirs == ours {
+        if theirs == ours { Ok(()) } else { Err(another(&theirs, &ours)) }
+    }
+
+    /// Sees that the database is the one that the sidecars use, for commands: they make none, announce none, and change
+    /// nothing. What is there if no sidecar announced one.
+    async fn compare(&self) -> Result<Examined, StoreError> {
+        let examined = self.examine().await?;
+        match (&examined.look.id, &examined.announced) {
+            (Some(ours), Some(theirs)) if ours != theirs => Err(another(theirs, ours)),
+            (None, Some(theirs)) => Err(another(theirs, "new")),
+            _ => Ok(examined),
+        }
+    }
+
+    /// Sees that the database is there, and the one that the sidecars use. For commands that read it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`]; [`StoreError::Unavailable`] if one of the two can't be reached.
+    pub async fn must_be_theirs(&self) -> Result<(), StoreError> {
+        if self.compare().await?.look.id.is_some() {
             return Ok(());
         }
-        Err(StoreError::unusable(format_args!(
-            "the sidecars on this Redis use another database ({theirs}; this one is {ours}): give all of them the same \
-             DATABASE_URL, or on one machine the same SEKISHO_DATA_DIR. If the other database is gone for good, delete the key \
-             `sekisho:database` in Redis"
-        )))
+        Err(StoreError::unusable(
+            "there is no database yet: start `sekisho serve`, or set DATABASE_URL or SEKISHO_DATA_DIR to what the sidecars use",
+        ))
+    }
+
+    /// Sees that what is sealed here can be opened by the other sidecars. Whoever has opened the database knows that; others
+    /// look it up.
+    ///
+    /// # Errors
+    /// [`Failure::EncryptionKeyUnknown`] if no key here opens what they seal; [`Failure::Internal`] if they use another
+    /// database; [`Failure::Unavailable`] if nobody can tell.
+    pub async fn may_seal(&self) -> Result<(), Failure> {
+        if self.standing() == Standing::Ours {
+            return Ok(());
+        }
+        let canary = self.compare().await?.look.canary;
+        let complaint = self.canary.judge(canary.as_ref()).complaint();
+        complaint.map_or(Ok(()), |complaint| Err(Failure::EncryptionKeyUnknown { complaint }))
     }
 
     /// How it stands, without asking anybody.

@@ -178,17 +178,22 @@ impl Readiness {
         Finding { name: "feed", ok, required: true, detail }
     }
 
-    /// Nothing that filters need is in there.
+    /// Nothing that filters need is in there. But a sidecar with other settings than the rest is of no use.
     fn database(&self) -> Finding {
-        let (ok, detail) = match self.database.standing() {
-            Standing::Ours => (true, "it is open".to_owned()),
-            Standing::Unopened => (false, "it is not open yet; audit events wait in Redis".to_owned()),
+        let (ok, required, detail) = match self.database.standing() {
+            Standing::Ours => (true, false, "it is open"),
+            Standing::Unopened => (false, false, "it is not open yet; audit events wait in Redis"),
             Standing::Closed(why) => {
                 tracing::debug!(why, "the database is not open");
-                (false, "it can't be used, and audit events wait in Redis: see this sidecar's log".to_owned())
+                (false, false, "it can't be used, and audit events wait in Redis: see this sidecar's log")
+            }
+            // It would not have started if the database had answered then.
+            Standing::Unusable(why) => {
+                tracing::debug!(why, "the database must not be used");
+                (false, true, "it is not the other sidecars', or the encryption key is not: see this sidecar's log")
             }
         };
-        Finding { name: DATABASE, ok, required: false, detail }
+        Finding { name: DATABASE, ok, required, detail: detail.to_owned() }
     }
 
     fn notices(&self) -> Finding {

@@ -23,6 +23,7 @@ use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
+use crate::service::installation::Database;
 use crate::service::keysets::publish::Publisher;
 
 pub mod jwks;
@@ -101,11 +102,21 @@ pub struct ClosedKey {
     pub why: Closed,
 }
 
+/// What seals private parts, and what says whether the other sidecars can open them.
+#[derive(Clone)]
+pub struct Sealing {
+    /// Seals.
+    pub vault: Vault,
+    /// Says.
+    pub database: Database,
+}
+
 /// The use cases.
 #[derive(Clone)]
 pub struct SigningKeys {
     store: Arc<dyn SigningKeyStore>,
     vault: Vault,
+    database: Database,
     publisher: Publisher,
     feed: Arc<dyn Feed>,
     mirror: Mirror,
@@ -114,19 +125,19 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Keys kept by `store`, sealed by `vault`, and published by `publisher`, which sign tokens of such lives. `mirror`
+    /// Keys kept by `store`, sealed as `sealing` says, and published by `publisher`, which sign tokens of such lives. `mirror`
     /// is the copy of `feed`.
     #[must_use]
     pub fn new(
         store: Arc<dyn SigningKeyStore>,
-        vault: Vault,
+        Sealing { vault, database }: Sealing,
         publisher: Publisher,
         feed: Arc<dyn Feed>,
         mirror: Mirror,
         changes: Changes,
         lifetimes: Lifetimes,
     ) -> Self {
-        Self { store, vault, publisher, feed, mirror, changes, lifetimes }
+        Self { store, vault, database, publisher, feed, mirror, changes, lifetimes }
     }
 
     /// All keys.
@@ -147,9 +158,9 @@ impl SigningKeys {
     /// Makes a key, which is published at once and waits to sign.
     ///
     /// # Errors
-    /// [`Failure::NoEncryptionKey`], [`Failure::TooManyKeys`], [`Failure::Unavailable`].
+    /// [`Failure::NoEncryptionKey`], [`Failure::TooManyKeys`], [`Failure::Unavailable`]; those of [`Database::may_seal`].
     pub async fn add(&self, algorithm: Algorithm, by: By, now: UnixSeconds) -> Result<Announced, Failure> {
-        let (this, key) = (self.clone(), self.vault.make(algorithm, now)?);
+        let (this, key) = (self.clone(), self.make(algorithm, now).await?);
         let deed = Deed::new(Action::SigningKeyAdded, by, &key.kid);
         let change = async move {
             this.step(|ring| ring.add(key.clone())).await?;
@@ -254,6 +265,12 @@ impl SigningKeys {
         Ok(ring)
     }
 
+    /// A key whose private part the other sidecars can open, too.
+    async fn make(&self, algorithm: Algorithm, now: UnixSeconds) -> Result<SigningKey, Failure> {
+        self.database.may_seal().await?;
+        self.vault.make(algorithm, now)
+    }
+
     /// The key that is to sign next: one that waits, or a new one; none if `JWT_SECRET` is to.
     async fn choose(
         &self,
@@ -278,7 +295,7 @@ impl SigningKeys {
             let like = wanted.or(predecessor.map(|key| key.algorithm));
             let algorithm = like.ok_or_else(|| Failure::invalid("algorithm", "is missing: no key waits to sign"))?;
             // If somebody else makes one in between, that one is taken.
-            self.store.step(&ring.add(self.vault.make(algorithm, now)?)?).await?;
+            self.store.step(&ring.add(self.make(algorithm, now).await?)?).await?;
         }
         Err(Failure::KeysOvertaken)
     }

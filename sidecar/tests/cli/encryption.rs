@@ -28,6 +28,25 @@ impl Installation {
         run(self.command(keys, arguments))
     }
 
+    /// Has a sidecar with these keys open the database, and set a canary if it has one.
+    fn serve(&self, keys: &[&str]) {
+        let mut command = self.command(keys, &["serve"]);
+        for listener in ["MESH", "APP", "OPS"] {
+            command.env(format!("SEKISHO_{listener}_LISTEN"), "127.0.0.1:0");
+        }
+        let mut sidecar = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.finding(keys, "database id").0 != "ok" || self.finding(keys, "encryption").0 != "ok" {
+            assert!(Instant::now() < deadline, "the sidecar does not open the database");
+        }
+        sidecar.kill().and_then(|()| sidecar.wait()).expect("it ends");
+    }
+
+    /// Every file of the database.
+    fn files(&self) -> usize {
+        std::fs::read_dir(self.data.path()).expect("a folder").count()
+    }
+
     /// What the doctor finds of `name`.
     fn finding(&self, keys: &[&str], name: &str) -> (String, String) {
         let report = self.run(keys, &["doctor", "--json"]).json();
@@ -49,9 +68,10 @@ async fn a_key_is_rotated_and_the_doctor_follows() {
     let (old, new) = (ENCRYPTION_KEY, &*other());
     let installation = Installation::new().await;
     assert_eq!(installation.finding(&[], "database").0, "fail", "there is none");
-    assert_eq!(std::fs::read_dir(installation.data.path()).expect("a folder").count(), 0, "the doctor makes none");
+    assert_eq!(installation.files(), 0, "the doctor makes none");
     let made = installation.run(&[old], &["keys", "rotate", "--algorithm", "ES256"]);
     assert_eq!(made.code, 0, "{}", made.err);
+    installation.serve(&[old]);
     let first = installation.run(&[old], &["keys", "rotate-encryption", "--json"]).json();
     let old_id = first["present"].as_str().expect("an id").to_owned();
     assert_eq!((&first["places"][0]["resealed"], &first["unneeded"]), (&0.into(), &serde_json::json!([])));
@@ -77,6 +97,7 @@ async fn a_key_is_rotated_and_the_doctor_follows() {
 async fn the_wrong_key_is_refused_at_start_with_both_ids_and_what_to_do() {
     let (right, wrong) = (ENCRYPTION_KEY, &*other());
     let installation = Installation::new().await;
+    installation.serve(&[right]);
     let right_id = installation.run(&[right], &["keys", "rotate-encryption", "--json"]).json();
     let right_id = right_id["present"].as_str().expect("an id");
     let mut command = installation.command(&[wrong], &["serve"]);
@@ -88,8 +109,12 @@ async fn the_wrong_key_is_refused_at_start_with_both_ids_and_what_to_do() {
     for text in [right_id, "SEKISHO_OTHER_ENCRYPTION_KEYS", "keys rotate-encryption --lost"] {
         assert!(refused.err.contains(text), "{}", refused.err);
     }
-    let refused = installation.run(&[wrong], &["keys", "rotate-encryption"]);
-    assert_eq!((refused.code, refused.err.contains(right_id)), (2, true), "{}", refused.err);
+    for arguments in [&["rotate-encryption"][..], &["add", "--algorithm", "ES256"], &["rotate", "--algorithm", "ES256"]] {
+        let refused = installation.run(&[wrong], &[&["keys"], arguments].concat());
+        assert_eq!((refused.code, refused.err.contains(right_id)), (2, true), "{arguments:?}: {}", refused.err);
+    }
+    let keys = installation.run(&[right], &["keys", "list"]);
+    assert!(!keys.out.contains("ES256"), "none is sealed under the wrong key: {}", keys.out);
     assert_eq!(installation.finding(&[wrong], "encryption").0, "fail");
     let (status, detail) = installation.finding(&[], "encryption");
     assert!(status == "warn" && detail.contains(right_id), "{status} {detail}");
@@ -99,8 +124,34 @@ async fn the_wrong_key_is_refused_at_start_with_both_ids_and_what_to_do() {
 
 #[tokio::test]
 async fn a_rotation_needs_a_key() {
-    let ended = Installation::new().await.run(&[], &["keys", "rotate-encryption"]);
+    let installation = Installation::new().await;
+    installation.serve(&[]);
+    let ended = installation.run(&[], &["keys", "rotate-encryption"]);
     assert_eq!((ended.code, ended.err.contains("openssl rand -hex 32")), (2, true), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_command_makes_no_database_and_announces_none() {
+    let installation = Installation::new().await;
+    let commands = [&["audit", "list"][..], &["audit", "verify"], &["webhook", "list"], &["keys", "rotate-encryption"]];
+    for arguments in commands {
+        let ended = installation.run(&[ENCRYPTION_KEY], arguments);
+        assert_eq!((ended.code, ended.err.contains("start `sekisho serve`")), (1, true), "{arguments:?}: {}", ended.err);
+        assert_eq!(installation.files(), 0, "{arguments:?}");
+    }
+    let (status, detail) = installation.finding(&[ENCRYPTION_KEY], "database");
+    assert!(status == "fail" && detail.contains("there is none yet"), "{detail}");
+    // The sidecars have theirs somewhere else.
+    installation.serve(&[ENCRYPTION_KEY]);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    for arguments in commands {
+        let mut command = installation.command(&[ENCRYPTION_KEY], arguments);
+        command.env("SEKISHO_DATA_DIR", elsewhere.path().join("data"));
+        let ended = run(command);
+        assert_eq!((ended.code, ended.err.contains("another database")), (1, true), "{arguments:?}: {}", ended.err);
+        assert!(!elsewhere.path().join("data").exists(), "{arguments:?}");
+        assert_eq!(installation.run(&[ENCRYPTION_KEY], arguments).code, 0, "{arguments:?}");
+    }
 }
 
 /// A release build has no fail points.
@@ -114,6 +165,7 @@ async fn a_rotation_that_is_cut_off_anywhere_is_finished_by_the_next() {
     for point in [FailPoint::EncryptionBatch, FailPoint::EncryptionResealed, FailPoint::EncryptionRotated] {
         let (old, new) = (ENCRYPTION_KEY, &*other());
         let installation = Installation::new().await;
+        installation.serve(&[old]);
         assert_eq!(installation.run(&[old], &["keys", "rotate", "--algorithm", "ES256"]).code, 0);
         assert_eq!(installation.run(&[old], &["keys", "rotate-encryption"]).code, 0);
         let mut command = installation.command(&[new, old], &["keys", "rotate-encryption"]);

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::domain::seal::{KEY_BYTES, SealingKey};
 use crate::domain::signing::{Algorithm, Successor};
 use crate::domain::time::UnixSeconds;
-use crate::service::Services;
+use crate::service::{Services, readiness};
 use crate::service::signing_keys::Patience;
 use crate::testing::RedisServer;
 
@@ -120,6 +120,15 @@ async fn a_sidecar_without_the_right_key_is_told_which_one_it_lacks() {
     for keys in [&[2][..], &[3, 4]] {
         let wrong = sidecar(&redis, keys);
         let refused = wrong.database.open().await.unwrap_err();
+        // It may have started while the database was away: it is of no use, and seals nothing.
+        let report = wrong.readiness.report().await;
+        let database = report.checks.iter().find(|check| check.name == readiness::DATABASE).unwrap();
+        assert!(!database.ok && database.required && !report.ready, "{database:?}");
+        let (successor, now) = (Successor::With(Algorithm::Es256), UnixSeconds::now());
+        let sealed = wrong.signing_keys.rotate(successor, Patience::None, By::operator("cli"), now).await.map(drop);
+        assert!(matches!(sealed, Err(Failure::EncryptionKeyUnknown { .. })), "{sealed:?}");
+        let sealed = wrong.signing_keys.add(Algorithm::Es256, By::operator("cli"), now).await.map(drop);
+        assert!(matches!(sealed, Err(Failure::EncryptionKeyUnknown { .. })), "{sealed:?}");
         let (theirs, ours) = (id(1).to_string(), id(keys[0]).to_string());
         assert!(matches!(refused, StoreError::Unusable { .. }), "{refused:?}");
         for text in [&theirs, &ours, "SEKISHO_OTHER_ENCRYPTION_KEYS", "rotate-encryption --lost"] {
