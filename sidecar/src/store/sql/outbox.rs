@@ -43,13 +43,18 @@ const LIST_GIVEN_UP: &str = "SELECT event_id, attempts, given_up_at_ms, failure 
                              WHERE webhook = $1 AND given_up_at_ms > 0 ORDER BY given_up_at_ms DESC, event_id LIMIT $2";
 const RETRY: &str = "UPDATE outbox SET given_up_at_ms = 0, due_at_ms = $2, attempts = 0, first_at_ms = 0, lease = '' \
                      WHERE webhook = $1 AND given_up_at_ms > 0";
-const DROP_OLD: &str = "DELETE FROM outbox WHERE given_up_at_ms > 0 AND given_up_at_ms < $1";
+/// All of whom something is known.
+const NAMES: &str = "SELECT name FROM outbox_webhooks UNION SELECT webhook FROM outbox ORDER BY 1";
+/// Takes the row of a webhook, if it has one, and changes nothing.
+const HOLD_WEBHOOK: &str = "UPDATE outbox_webhooks SET name = name WHERE name = $1";
+const DROP_OLD: &str = "DELETE FROM outbox WHERE webhook = $1 AND given_up_at_ms > 0 AND given_up_at_ms < $2";
 const DROP_BEYOND: &str = "DELETE FROM outbox WHERE webhook = $1 AND given_up_at_ms > 0 AND event_id IN (SELECT event_id \
                            FROM outbox WHERE webhook = $1 AND given_up_at_ms > 0 \
                            ORDER BY given_up_at_ms DESC, event_id LIMIT 10000 OFFSET $2)";
-const DROP_FORGOTTEN: &str = "DELETE FROM outbox WHERE created_at_ms < $1 AND webhook NOT IN \
-                              (SELECT name FROM outbox_webhooks WHERE known_at_ms >= $1)";
-const FORGET: &str = "DELETE FROM outbox_webhooks WHERE known_at_ms < $1 AND name NOT IN (SELECT webhook FROM outbox)";
+const DROP_FORGOTTEN: &str = "DELETE FROM outbox WHERE webhook = $1 AND created_at_ms < $2 AND NOT EXISTS \
+                              (SELECT 1 FROM outbox_webhooks WHERE name = $1 AND known_at_ms >= $2)";
+const FORGET: &str = "DELETE FROM outbox_webhooks WHERE name = $1 AND known_at_ms < $2 \
+                      AND NOT EXISTS (SELECT 1 FROM outbox WHERE webhook = $1)";
 
 /// The outbox.
 #[derive(Clone)]
@@ -219,12 +224,16 @@ impl Outbox for SqlOutbox {
                 beyond.execute(&mut *transaction).await?.rows_affected()
             });
         }
-        dropped += begin_write!(pool, |transaction| {
-            let old = sqlx::query(DROP_OLD).bind(old).execute(&mut *transaction).await?.rows_affected();
-            let gone = sqlx::query(DROP_FORGOTTEN).bind(forgotten).execute(&mut *transaction).await?.rows_affected();
-            sqlx::query(FORGET).bind(forgotten).execute(&mut *transaction).await?;
-            old + gone
-        });
+        let names: Vec<(String,)> = on_pool!(pool, |pool| sqlx::query_as(NAMES).fetch_all(pool).await?);
+        for (name,) in &names {
+            dropped += begin_write!(pool, |transaction| {
+                sqlx::query(HOLD_WEBHOOK).bind(name).execute(&mut *transaction).await?;
+                let old = sqlx::query(DROP_OLD).bind(name).bind(old).execute(&mut *transaction).await?;
+                let gone = sqlx::query(DROP_FORGOTTEN).bind(name).bind(forgotten).execute(&mut *transaction).await?;
+                sqlx::query(FORGET).bind(name).bind(forgotten).execute(&mut *transaction).await?;
+                old.rows_affected() + gone.rows_affected()
+            });
+        }
         Ok(dropped)
     }
 }

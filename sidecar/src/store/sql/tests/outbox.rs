@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use url::Url;
 
+use super::super::Pool;
 use super::{Database, databases};
 use crate::domain::audit::{Action, By, Event, Outcome};
 use crate::domain::webhook::{Format, Pattern, Target, Webhook, WebhookName};
@@ -213,4 +214,30 @@ async fn what_is_for_a_webhook_that_nobody_has_any_more_goes_after_a_day() {
         assert_eq!(standings.keys().collect::<Vec<_>>(), ["kept"], "{}", database.name);
         assert_eq!(standings["kept"].waiting, 3);
     }
+}
+
+#[tokio::test]
+async fn who_tidies_takes_a_webhooks_row_before_its_events_like_everybody() {
+    let database = databases().await.remove(1);
+    trail(&database, &[webhook("a", &["*"])]).append(&bans(0..2)).await.unwrap();
+    let outbox = SqlOutbox::new(database.open());
+    outbox.tidy(&["a"], NOW_MS).await.unwrap();
+    let letters = outbox.lease("a", &lease(NOW_MS, 2)).await.unwrap();
+    for letter in &letters {
+        assert!(outbox.settle("a", letter, &Settlement::GivenUp { failure: "gone".into() }, NOW_MS).await.unwrap());
+    }
+    let sql = database.open();
+    let Pool::Postgres(pool) = sql.pool().await.unwrap() else { panic!("not PostgreSQL") };
+    let mut transaction = pool.begin().await.unwrap();
+    let take = "UPDATE outbox_webhooks SET recent = recent WHERE name = 'a'";
+    sqlx::query(take).execute(&mut *transaction).await.unwrap();
+    let tidying = tokio::spawn(async move { outbox.tidy(&[], NOW_MS + KEPT_MS + FORGOTTEN_MS).await });
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    while sqlx::query_as::<_, (i64,)>(waiting).fetch_one(pool).await.unwrap().0 == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let retry = "UPDATE outbox SET attempts = attempts WHERE webhook = 'a'";
+    assert_eq!(sqlx::query(retry).execute(&mut *transaction).await.unwrap().rows_affected(), 2, "nobody waits in a circle");
+    transaction.commit().await.unwrap();
+    assert_eq!(tidying.await.unwrap().unwrap(), 2);
 }
