@@ -16,7 +16,7 @@ use signature::SigningSecret;
 /// Longest name, in bytes.
 pub const NAME_MAX_BYTES: usize = 64;
 
-/// What somebody is told of who says nothing else, besides every warning.
+/// What somebody is told of who says nothing else, besides every warning but refused calls: strangers can cause those.
 const BY_DEFAULT: &[&str] = &[
     "ban.*",
     "tokens.revoked",
@@ -173,7 +173,8 @@ impl Webhook {
             (ActionWord::Known(Action::WebhookGivenUp), _) if is_about_this => false,
             (action, Some(patterns)) => patterns.iter().any(|pattern| pattern.fits(action.word())),
             (action, None) => {
-                event.severity >= Severity::Warning || BY_DEFAULT.iter().any(|pattern| fits(pattern, action.word()))
+                let is_warning = event.severity >= Severity::Warning && event.action != Action::AccessRefused;
+                is_warning || BY_DEFAULT.iter().any(|pattern| fits(pattern, action.word()))
             }
         }
     }
@@ -183,8 +184,22 @@ impl Webhook {
     pub fn wanted(&self) -> Vec<String> {
         match &self.events {
             Some(patterns) => patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-            None => BY_DEFAULT.iter().copied().chain(["(every warning)"]).map(str::to_owned).collect(),
+            None => BY_DEFAULT.iter().copied().chain(["(every warning but access.refused)"]).map(str::to_owned).collect(),
         }
+    }
+}
+
+/// The last turn of all ([`turn`]).
+pub const LAST_TURN: u8 = 2;
+
+/// Which turn an event takes among those that wait for a webhook: alarms first, and last what everybody can cause as often as
+/// they like, so that it delays nothing else.
+#[must_use]
+pub fn turn(event: &Event) -> u8 {
+    match event.severity {
+        Severity::Critical => 0,
+        Severity::Info => LAST_TURN,
+        Severity::Notice | Severity::Warning => if event.is_everybodys() { LAST_TURN } else { 1 },
     }
 }
 

@@ -34,7 +34,8 @@ fn a_webhook_is_told_of_what_its_patterns_name() {
         (None, Action::BanLifted, true),
         (None, Action::CleanupRun, true),
         (None, Action::TokenReused, true),
-        (None, Action::AccessRefused, true),
+        (None, Action::AccessRefused, false),
+        (Some(&["access.refused"][..]), Action::AccessRefused, true),
         (None, Action::TokenIssued, false),
         (None, Action::AuditPruned, false),
     ] {

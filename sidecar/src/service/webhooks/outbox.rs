@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use crate::service::error::StoreError;
 
-/// Most events that wait for one webhook, and most given-up ones that are kept. What is beyond is left out.
+/// Most events that wait for one webhook, and most given-up ones that are kept. What is beyond is left out; what comes last
+/// ([`crate::domain::webhook::turn`]) nine tenths before.
 pub const WAITING_MAX: u64 = 10_000;
 /// How long given-up events are kept, in milliseconds.
 pub const KEPT_MS: u64 = 7 * 86_400_000;

@@ -13,9 +13,10 @@ use sqlx::{Acquire, SqlSafeStr as _};
 use crate::service::error::StoreError;
 
 /// Every migration there ever was, in order. Never change one that was released.
-const ALL: [(i64, &str, &str); 2] = [
+const ALL: [(i64, &str, &str); 3] = [
     (1, "audit", include_str!("../../../migrations/0001_audit.sql")),
     (2, "outbox", include_str!("../../../migrations/0002_outbox.sql")),
+    (3, "outbox turn", include_str!("../../../migrations/0003_outbox_turn.sql")),
 ];
 
 /// The migrations that were run, in order.

@@ -25,7 +25,7 @@ const LEASE: &str = "UPDATE outbox SET lease = $3, due_at_ms = $4, attempts = at
                      first_at_ms = CASE WHEN first_at_ms = 0 THEN $2 ELSE first_at_ms END \
                      WHERE webhook = $1 AND given_up_at_ms = 0 AND due_at_ms <= $2 AND event_id IN \
                      (SELECT event_id FROM outbox WHERE webhook = $1 AND given_up_at_ms = 0 AND due_at_ms <= $2 \
-                     ORDER BY due_at_ms, event_id LIMIT $5) RETURNING event_id, body, attempts, first_at_ms";
+                     ORDER BY turn, due_at_ms, event_id LIMIT $5) RETURNING event_id, body, attempts, first_at_ms";
 const COUNT_ATTEMPTS: &str = "UPDATE outbox_webhooks SET recent = $2 WHERE name = $1";
 const SUCCEED: &str = "UPDATE outbox_webhooks SET last_success_at_ms = $2 WHERE name = $1";
 const FAIL: &str = "UPDATE outbox_webhooks SET last_failure_at_ms = $2, last_failure = $3, paused_until_ms = \

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::audit::Event;
-use crate::domain::webhook::{Webhook, WebhookName};
+use crate::domain::webhook::{LAST_TURN, Webhook, WebhookName};
 use crate::service::webhooks::outbox::WAITING_MAX;
 
 pub(in crate::store::sql) const COUNT: &str = "SELECT COUNT(*) FROM outbox WHERE webhook = $1 AND given_up_at_ms = 0";
 pub(in crate::store::sql) const INSERT: &str = "INSERT INTO outbox (webhook, event_id, body, created_at_ms, first_at_ms, due_at_ms, attempts, lease, given_up_at_ms, \
-     failure) VALUES ($1, $2, $3, $4, 0, $4, 0, '', 0, '') ON CONFLICT (webhook, event_id) DO NOTHING";
+     failure, turn) VALUES ($1, $2, $3, $4, 0, $4, 0, '', 0, '', $5) ON CONFLICT (webhook, event_id) DO NOTHING";
 pub(in crate::store::sql) const LEAVE_OUT: &str = "INSERT INTO outbox_webhooks (name, recent, paused_until_ms, last_success_at_ms, last_failure_at_ms, last_failure, \
      left_out, told_at_ms, known_at_ms) VALUES ($1, '', 0, 0, 0, '', $2, 0, 0) \
      ON CONFLICT (name) DO UPDATE SET left_out = outbox_webhooks.left_out + $2";
@@ -38,10 +38,9 @@ impl Filling {
         self.webhooks.iter().map(of).filter(|(_, events)| !events.is_empty())
     }
 
-    /// How many more events may wait, if so many do.
-    pub(in crate::store::sql) fn room(waiting: i64) -> usize {
-        let room = WAITING_MAX.saturating_sub(u64::try_from(waiting).unwrap_or(0));
-        usize::try_from(room).unwrap_or(usize::MAX)
+    /// Whether one more event that takes this turn may wait, if so many do. The last tenth is not for what comes last.
+    pub(in crate::store::sql) fn has_room(waiting: u64, turn: u8) -> bool {
+        waiting < if turn == LAST_TURN { WAITING_MAX / 10 * 9 } else { WAITING_MAX }
     }
 
     /// Says once that there is no room, and once that there is again.
@@ -63,12 +62,18 @@ macro_rules! fill {
             let name = webhook.name.as_str();
             let counting = sqlx::query_as($crate::store::sql::outbox::fill::COUNT).bind(name);
             let (waiting,): (i64,) = counting.fetch_one(&mut *$transaction).await?;
-            let room = $crate::store::sql::outbox::fill::Filling::room(waiting);
-            for (event, body) in events.iter().take(room) {
+            let (mut waiting, mut left_out) = (u64::try_from(waiting).unwrap_or(0), 0);
+            for (event, body) in events {
+                let turn = $crate::domain::webhook::turn(event);
+                if !$crate::store::sql::outbox::fill::Filling::has_room(waiting, turn) {
+                    left_out += 1;
+                    continue;
+                }
                 let inserting = sqlx::query($crate::store::sql::outbox::fill::INSERT).bind(name).bind(&event.id);
-                inserting.bind(body).bind(number(event.at_ms)?).execute(&mut *$transaction).await?;
+                let inserting = inserting.bind(body).bind(number(event.at_ms)?).bind(i64::from(turn));
+                inserting.execute(&mut *$transaction).await?;
+                waiting += 1;
             }
-            let left_out = events.len().saturating_sub(room);
             if left_out > 0 {
                 let leaving = sqlx::query($crate::store::sql::outbox::fill::LEAVE_OUT).bind(name);
                 leaving.bind(count(left_out)?).execute(&mut *$transaction).await?;

@@ -157,7 +157,7 @@ async fn an_outbox_is_bounded_and_counts_what_it_leaves_out() {
         assert_eq!((standings["b"].waiting, standings["b"].left_out), (1, 0));
         let letter = outbox.lease("a", &lease(NOW_MS, 1)).await.unwrap().remove(0);
         outbox.settle("a", &letter, &Settlement::Delivered, NOW_MS).await.unwrap();
-        trail.append(&[event(30_001, Action::TokenIssued)]).await.unwrap();
+        trail.append(&[event(30_001, Action::BanLifted)]).await.unwrap();
         let standings = outbox.standings().await.unwrap();
         assert_eq!((standings["a"].waiting, standings["a"].left_out), (WAITING_MAX, 91), "{}", database.name);
     }
@@ -240,4 +240,25 @@ async fn who_tidies_takes_a_webhooks_row_before_its_events_like_everybody() {
     assert_eq!(sqlx::query(retry).execute(&mut *transaction).await.unwrap().rows_affected(), 2, "nobody waits in a circle");
     transaction.commit().await.unwrap();
     assert_eq!(tidying.await.unwrap().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn what_strangers_can_cause_neither_delays_a_ban_nor_takes_its_room() {
+    for database in databases().await {
+        let trail = trail(&database, &[webhook("a", &["*"])]);
+        let outbox = SqlOutbox::new(database.open());
+        let refused = |number: u64| event(number, Action::AccessRefused);
+        for thousand in 0..9 {
+            trail.append(&(thousand * 1_000..(thousand + 1) * 1_000).map(refused).collect::<Vec<_>>()).await.unwrap();
+        }
+        trail.append(&[refused(9_000), event(9_001, Action::BanGiven), refused(9_002)]).await.unwrap();
+        let alarm = Event { by: By::system("refresh"), ..event(9_003, Action::TokenReused) };
+        trail.append(&[alarm]).await.unwrap();
+        let standing = outbox.standings().await.unwrap().remove("a").unwrap();
+        assert_eq!((standing.waiting, standing.left_out), (9_002, 2), "{}", database.name);
+        for expected in ["event-00009003", "event-00009001", "event-00000000"] {
+            let letters = outbox.lease("a", &lease(NOW_MS, 1)).await.unwrap();
+            assert_eq!(ids(&letters), [expected], "{}", database.name);
+        }
+    }
 }
