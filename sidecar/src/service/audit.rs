@@ -22,8 +22,10 @@ pub mod trail;
 /// Most events that wait in the journal for SQL. Beyond, changes are refused: they would go unrecorded.
 /// What everybody may cause ([`Event::is_everybodys`]) is refused first: nobody fills it up so that they can't be banned.
 pub const WAITING_MAX: u64 = 100_000;
-/// An event that has been open for so long is nobody's any more: no change takes a tenth of it.
+/// An event that has been open for so long, and not been touched, is nobody's any more.
 pub const ABANDONED_AFTER: Duration = Duration::from_secs(300);
+/// How often the event of a change that runs is touched: some clean-ups take longer than [`ABANDONED_AFTER`].
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps events until they are in the trail.
 #[async_trait]
@@ -31,10 +33,13 @@ pub trait Journal: Send + Sync {
     /// Keeps an event whose outcome is not known yet; false if there is no room.
     async fn open(&self, event: &Event) -> Result<bool, StoreError>;
 
+    /// Notes that the change of an event, if that is open, still runs.
+    async fn touch(&self, event: &Event, now_ms: u64) -> Result<(), StoreError>;
+
     /// Puts an event, open until now or new, in line for the trail; false if it is new and there is no room.
     async fn close(&self, event: &Event) -> Result<bool, StoreError>;
 
-    /// Puts events that have been open since before this moment in line for the trail, as interrupted; how many.
+    /// Puts events that were opened, and last touched, before this moment in line for the trail, as interrupted; how many.
     async fn close_abandoned(&self, begun_before_ms: u64) -> Result<usize, StoreError>;
 
     /// At most `limit` events in line, the oldest first. What is no event is set aside, where people find it.
@@ -114,7 +119,7 @@ impl Audit {
             return Err(Failure::AuditFull);
         }
         reach(FailPoint::AuditOpened);
-        let result = change.await;
+        let result = self.touching(&event, change).await;
         match &result {
             Ok(done) => {
                 event.outcome = Outcome::Done;
@@ -131,6 +136,19 @@ impl Audit {
             tracing::warn!(%error, event.id, "what came of a change could not be recorded");
         }
         result
+    }
+
+    /// Runs `change`, and touches its event for as long as that takes.
+    async fn touching<T>(&self, event: &Event, change: impl Future<Output = T>) -> T {
+        tokio::pin!(change);
+        loop {
+            tokio::select! {
+                done = &mut change => return done,
+                () = tokio::time::sleep(TOUCH_EVERY) => if let Err(error) = self.journal.touch(event, now_ms()).await {
+                    tracing::warn!(%error, event.id, "it could not be noted that a change still runs");
+                },
+            }
+        }
     }
 
     /// Records what was seen, not done. It is left out, with a line in the log, if it cannot be recorded.

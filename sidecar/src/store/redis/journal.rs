@@ -33,6 +33,11 @@ static OPEN_EVENT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// `KEYS`: open; `ARGV`: id, event as it is touched. What is open no more stays so.
+static TOUCH_EVENT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end")
+});
+
 /// `KEYS`: open, line; `ARGV`: id, event, most in line. Whether there was room, which an event that was open has. Closing
 /// twice is no harm: the id is the same.
 static CLOSE_EVENT: LazyLock<Script> = LazyLock::new(|| {
@@ -95,6 +100,16 @@ fn share(event: &Event, bound: u64) -> u64 {
     if event.is_everybodys() { bound / 10 * 9 } else { bound }
 }
 
+/// An open event.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Open {
+    /// When its change was last seen to run, in Unix milliseconds; 0 if that was when it began.
+    #[serde(default)]
+    touched_ms: u64,
+    #[serde(flatten)]
+    event: Event,
+}
+
 fn json(event: &Event) -> Result<String, StoreError> {
     serde_json::to_string(event).map_err(|error| StoreError::corrupt(&event.id, error))
 }
@@ -105,6 +120,13 @@ impl Journal for RedisJournal {
         let mut call = OPEN_EVENT.key(OPEN);
         call.key(LINE).arg(&event.id).arg(json(event)?).arg(share(event, OPEN_MAX)).arg(share(event, WAITING_MAX));
         Ok(call.invoke_async(&mut self.redis.shared()).await?)
+    }
+
+    async fn touch(&self, event: &Event, now_ms: u64) -> Result<(), StoreError> {
+        let open = Open { touched_ms: now_ms, event: event.clone() };
+        let open = serde_json::to_string(&open).map_err(|error| StoreError::corrupt(&event.id, error))?;
+        let mut call = TOUCH_EVENT.key(OPEN);
+        Ok(call.arg(&event.id).arg(open).invoke_async(&mut self.redis.shared()).await?)
     }
 
     async fn close(&self, event: &Event) -> Result<bool, StoreError> {
@@ -118,8 +140,8 @@ impl Journal for RedisJournal {
         let open: Vec<(Vec<u8>, Vec<u8>)> = redis.hgetall(OPEN).await?;
         let mut closed = 0;
         for (id, was) in open {
-            let mut event = match serde_json::from_slice::<Event>(&was) {
-                Ok(event) => event,
+            let Open { touched_ms, mut event } = match serde_json::from_slice(&was) {
+                Ok(open) => open,
                 Err(error) => {
                     let mut call = SET_OPEN_ASIDE.key(OPEN);
                     call.key(ASIDE).arg(&id).arg(&was).arg(ASIDE_MAX).invoke_async::<()>(&mut redis).await?;
@@ -127,7 +149,7 @@ impl Journal for RedisJournal {
                     continue;
                 }
             };
-            if event.at_ms >= begun_before_ms {
+            if event.at_ms.max(touched_ms) >= begun_before_ms {
                 continue;
             }
             event.outcome = Outcome::Interrupted;

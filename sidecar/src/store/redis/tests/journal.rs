@@ -52,6 +52,26 @@ async fn what_was_cut_short_is_closed_once_as_interrupted_and_what_runs_is_left_
 }
 
 #[tokio::test]
+async fn a_change_that_takes_long_is_not_taken_for_one_that_was_cut_short() {
+    let server = RedisServer::start().await;
+    let journal = RedisJournal::new(server.client());
+    let begun = event("long", 1_000);
+    assert!(journal.open(&begun).await.unwrap());
+    journal.touch(&begun, 400_000).await.unwrap();
+    assert_eq!(journal.close_abandoned(400_000).await.unwrap(), 0);
+    assert!(journal.close(&Event { outcome: Outcome::Done, ..begun.clone() }).await.unwrap());
+    journal.touch(&begun, 500_000).await.unwrap();
+    assert_eq!(journal.close_abandoned(u64::MAX).await.unwrap(), 0, "what is closed is not opened again");
+    assert_eq!(line(&journal).await, [("long".to_owned(), Outcome::Done)]);
+    // Whoever touched it may end, too.
+    assert!(journal.open(&event("cut short", 2_000)).await.unwrap());
+    journal.touch(&event("cut short", 2_000), 3_000).await.unwrap();
+    assert_eq!(journal.close_abandoned(3_001).await.unwrap(), 1);
+    let closed = journal.waiting(9).await.unwrap().pop().unwrap().event;
+    assert_eq!(closed, event("cut short", 2_000), "nothing of the journal's own is in it");
+}
+
+#[tokio::test]
 async fn each_change_is_recorded_with_what_came_of_it() {
     let server = RedisServer::start().await;
     let journal = RedisJournal::new(server.client());
