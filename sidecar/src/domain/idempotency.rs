@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::domain::admin::Role;
 use crate::domain::caller::Caller;
 use crate::domain::error::Failure;
 
@@ -73,14 +74,15 @@ pub fn digest_of(name: &str) -> String {
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Of a call to `target` (path and query) with `body`. What the caller's credential may do counts, too: an answer
-    /// that a stronger one got is not for a weaker one.
+    /// Of a call to `target` (path and query) with `body`. What the caller's credential may do counts, too, and the `role` for
+    /// which they may make the call: an answer that somebody stronger got is not for somebody weaker.
     #[must_use]
-    pub fn of(caller: &Caller, method: &str, target: &str, body: &[u8]) -> Self {
+    pub fn of(caller: &Caller, role: Option<Role>, method: &str, target: &str, body: &[u8]) -> Self {
         let mut scopes: Vec<&str> = caller.scopes().iter().map(String::as_str).collect();
         scopes.sort_unstable();
         let scopes = scopes.join("\n");
-        Self(hex(&[method.as_bytes(), target.as_bytes(), scopes.as_bytes(), body]))
+        let role = role.map_or("", Role::word);
+        Self(hex(&[method.as_bytes(), target.as_bytes(), scopes.as_bytes(), role.as_bytes(), body]))
     }
 
     /// As text.
@@ -133,10 +135,11 @@ struct Written {
 }
 
 impl KeptAnswer {
-    /// Whether an answer is worth keeping: one to a call that failed, or that may be made again later, is not.
+    /// Whether an answer is worth keeping: one to a call that failed, that may be made again later, or that the caller was
+    /// not let in with, is not. Who may do what changes.
     #[must_use]
     pub fn is_final(status: u16, says_when_to_retry: bool) -> bool {
-        status < 500 && !says_when_to_retry
+        status < 500 && !matches!(status, 401 | 403) && !says_when_to_retry
     }
 
     /// The bytes to seal.
@@ -204,9 +207,15 @@ mod tests {
 
     #[test]
     fn what_failed_or_says_when_to_retry_is_not_kept() {
-        for (status, says_when, expected) in
-            [(200, false, true), (202, false, true), (404, false, true), (429, true, false), (500, false, false)]
-        {
+        for (status, says_when, expected) in [
+            (200, false, true),
+            (202, false, true),
+            (404, false, true),
+            (401, false, false),
+            (403, false, false),
+            (429, true, false),
+            (500, false, false),
+        ] {
             assert_eq!(KeptAnswer::is_final(status, says_when), expected, "{status}");
         }
     }

@@ -2,7 +2,7 @@
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
 //! It counts for POST; the other methods that the API takes are idempotent by themselves (RFC 9110 §9.2.2). A caller whom nobody
-//! vouches for is refused by the handler, so nothing is remembered.
+//! vouches for, or who may make no admin call, is refused by the handler, so nothing is remembered, nor told again.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State};
@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
+use crate::domain::admin::Role;
 use crate::domain::caller::Caller;
 use crate::domain::error::Failure;
 use crate::domain::idempotency::{Fingerprint, IdempotencyKey, KeptAnswer, Slot};
@@ -24,21 +25,39 @@ pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says of an answer that it was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// Whose calls need a role, which is looked up for each: an answer is told again to those only who still have it.
+const FOR_ADMINS: &str = "/api/admin/";
+
 /// Carries a call out, or tells its answer again.
 pub async fn once(State(api): State<Api>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
     let Ok(caller) = api.verifier.verify(request.headers(), api.now()) else { return next.run(request).await };
-    carried_out(&api, &caller, request, next).await.unwrap_or_else(|failure| Refused(failure).into_response())
+    let is_for_admins = request.uri().path().starts_with(FOR_ADMINS);
+    let role = if is_for_admins { Some(api.admins.authorize(&caller, Role::Auditor).await) } else { None };
+    match role.transpose() {
+        Ok(role) => carried_out(&api, &caller, role, request, next)
+            .await
+            .unwrap_or_else(|failure| Refused(failure).into_response()),
+        // Nothing is done without a memory of it, and nobody is told what they may not know any more.
+        Err(failure) if failure.status() >= 500 => Refused(failure).into_response(),
+        Err(_) => next.run(request).await,
+    }
 }
 
-async fn carried_out(api: &Api, caller: &Caller, request: Request, next: Next) -> Result<Response, Failure> {
+async fn carried_out(
+    api: &Api,
+    caller: &Caller,
+    role: Option<Role>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     let key = only_key(request.headers())?;
     let (parts, body) = request.into_parts();
     let body = read(Request::from_parts(parts.clone(), body)).await?;
     let target = parts.uri.path_and_query().map_or(parts.uri.path(), |target| target.as_str());
-    let fingerprint = Fingerprint::of(caller, parts.method.as_str(), target, &body);
+    let fingerprint = Fingerprint::of(caller, role, parts.method.as_str(), target, &body);
     let request = Request::from_parts(parts, Body::from(body));
     let (calls, slot) = (api.idempotency.clone(), Slot::new(caller, &key));
     // A client that goes away while it waits is one that will send the call again: it runs to its end.

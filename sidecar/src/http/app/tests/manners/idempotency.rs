@@ -102,6 +102,30 @@ async fn a_refusal_is_kept_and_a_failure_is_not() {
 }
 
 #[tokio::test]
+async fn who_may_make_an_admin_call_is_looked_up_again_before_its_answer_is_told_again() {
+    let world = World::start().await;
+    let mut redis = world.redis.client().shared();
+    let ban = || {
+        let request = Request::post("/api/admin/sessions/revoke-user");
+        let request = request.header("x-sekisho-identity", assertion("new@x.org", &["admin"]));
+        let request = request.header(header::CONTENT_TYPE, "application/json").header("idempotency-key", "k");
+        with(request, &json!({"user_email": ANN}))
+    };
+    let refused = world.send(ban()).await;
+    assert_eq!((refused.status, is_replayed(&refused)), (StatusCode::FORBIDDEN, false));
+    let _: () = redis.sadd("admin:emails", "new@x.org").await.unwrap();
+    for replayed in [false, true] {
+        let banned = world.send(ban()).await;
+        assert_eq!((banned.status, is_replayed(&banned)), (StatusCode::OK, replayed), "{}", banned.body);
+    }
+    let _: () = redis.srem("admin:emails", "new@x.org").await.unwrap();
+    let _: () = redis.sadd("sekisho:auditor:emails", "new@x.org").await.unwrap();
+    world.send(ban()).await.is_problem(422, "idempotency_key_reused");
+    let _: () = redis.srem("sekisho:auditor:emails", "new@x.org").await.unwrap();
+    assert_eq!(world.send(ban()).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn redis_never_sees_a_token_that_it_keeps() {
     let world = World::start().await;
     let answer = world.send(with(keyed("k"), &named("n"))).await;
