@@ -31,6 +31,7 @@ mod keys;
 mod logout;
 mod mesh;
 mod output;
+mod shown;
 mod token;
 mod webhook;
 

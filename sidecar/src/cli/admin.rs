@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli::output::Output;
 use crate::cli::{Exit, operator};
+use crate::cli::shown::safe;
 use crate::domain::admin::{GivenRole, Role};
 use crate::domain::page::Window;
 use crate::service::admins::{Admins, Listed};
@@ -73,7 +74,7 @@ async fn list(admins: &Admins, output: &Output) -> Result<(), Exit> {
     output.result(
         || {
             let people = roster.page.rows.iter();
-            let people = people.map(|one| format!("{}  {}  {}", one.email, one.role.word(), one.source.word()));
+            let people = people.map(|one| format!("{}  {}  {}", safe(one.email.to_string()), one.role.word(), one.source.word()));
             let domains = roster.domains.iter().map(|domain| format!("@{domain}  admin  environment"));
             people.chain(domains).collect::<Vec<_>>().join("\n")
         },

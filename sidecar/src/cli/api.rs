@@ -1,13 +1,14 @@
 //! `sekisho api …`: calls of the HTTP API, through the gateway, as any program makes them. Which calls there are and
 //! what they take is in the API's description, which is part of this program.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::cli::output::Output;
+use crate::cli::shown::{safe, safe_lines};
 use crate::config::Problem;
 use crate::service::gateway::Gateway;
 
@@ -71,8 +72,10 @@ pub(super) async fn run(
     let caller = Caller::new(&arguments, ready.operation.is_public(), gateway, output)?;
     let answer = if arguments.paginate { pages::all(&caller, &ready).await? } else { caller.call(&ready).await? };
     match answer {
+        // What is no JSON is the caller's to judge, unless a terminal would act on it.
+        Some(Value::String(text)) if std::io::stdout().is_terminal() => output.raw(&format!("{}\n", safe_lines(&text))),
         Some(Value::String(text)) => output.raw(&format!("{text}\n")),
-        Some(value) => output.raw(&format!("{value:#}\n")),
+        Some(value) => output.json(&value),
         None => {}
     }
     Ok(())
@@ -107,7 +110,7 @@ fn ready<'a>(arguments: &Arguments, description: &'a Description) -> Result<Read
     let queries: Vec<&str> = [query, &filled.query].into_iter().filter(|part| !part.is_empty()).collect();
     let target = if queries.is_empty() { filled.path } else { format!("{}?{}", filled.path, queries.join("&")) };
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(wrong(target.escape_debug().to_string(), "must be percent-encoded"));
+        return Err(wrong(safe(&target), "must be percent-encoded"));
     }
     let body = match &arguments.data {
         Some(data) => Some(read(data)?),
@@ -128,7 +131,7 @@ fn choose<'a>(
     if found.is_empty() {
         let nearest = description.nearest(path).join(", ");
         return Err(wrong(
-            path.escape_debug().to_string(),
+            safe(path),
             format!("is no path of the API; similar ones are {nearest}"),
         ));
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Exit;
 use crate::cli::output::Output;
+use crate::cli::shown::safe;
 use crate::domain::audit::chain::{Break, End};
 use crate::domain::audit::{Action, Question, Recorded};
 use crate::domain::error::Failure;
@@ -96,7 +97,7 @@ async fn export(question: &Question, trail: &AuditTrail, output: &Output) -> Res
     loop {
         let page = trail.list(question, &Window::choose(Some(BOUND), after)?).await?;
         for row in &page.rows {
-            output.raw(&format!("{}\n", event_json(row)));
+            output.json_line(&event_json(row));
         }
         after = page.next;
         if after.is_none() {
@@ -142,10 +143,10 @@ async fn verify(
 /// An event in a line. What it says comes from outside, so nothing in it may act on a terminal.
 fn line(row: &Recorded) -> String {
     let event = &row.event;
-    let target = event.target.as_deref().map(|target| format!(" {}", target.escape_debug())).unwrap_or_default();
-    let address = event.by.address.as_deref().map(|from| format!(" from {}", from.escape_debug())).unwrap_or_default();
+    let target = event.target.as_deref().map(|target| format!(" {}", safe(target))).unwrap_or_default();
+    let address = event.by.address.as_deref().map(|from| format!(" from {}", safe(from))).unwrap_or_default();
     let (seq, at_s, millis) = (row.end.seq, event.at_ms / 1_000, event.at_ms % 1_000);
-    let (action, outcome, actor) = (event.action.word(), event.outcome.word(), event.by.actor.escape_debug());
+    let (action, outcome, actor) = (safe(event.action.word()), event.outcome.word(), safe(&event.by.actor));
     format!("{seq}  {at_s}.{millis:03}  {action}{target}: {outcome}, by {actor}{address}")
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
 use crate::cli::{Exit, duration, operator};
+use crate::cli::shown::safe;
 use crate::domain::ban::{Ban, Length, Order, Reason, TimeLeft};
 use crate::domain::page::{BOUND, Page, Window};
 use crate::domain::search::Search;
@@ -49,7 +50,7 @@ pub(super) async fn run(command: Command, bans: &Bans, output: &Output) -> Resul
             let (ban, change) = (&banned.ban, &banned.change);
             output.lagging(change);
             output.result(
-                || format!("{} is banned {}: {}", ban.subject, span(ban.left(now)), change_text(change)),
+                || format!("{} is banned {}: {}", safe(ban.subject.to_string()), span(ban.left(now)), change_text(change)),
                 || with_change(ban_json(ban, now), change),
             );
         }
@@ -57,7 +58,7 @@ pub(super) async fn run(command: Command, bans: &Bans, output: &Output) -> Resul
             let change = bans.lift(subject.clone(), operator()).await?;
             output.lagging(&change);
             output.result(
-                || format!("{subject} is not banned any more: {}", change_text(&change)),
+                || format!("{} is not banned any more: {}", safe(subject.to_string()), change_text(&change)),
                 || with_change(json!({"user_email": subject}), &change),
             );
         }
@@ -92,10 +93,11 @@ fn list(bans: &[Ban], now: UnixSeconds, output: &Output) {
     );
 }
 
+/// A ban in a line. Another program may have written it.
 fn line(ban: &Ban, now: UnixSeconds) -> String {
-    let by = ban.by.as_deref().map(|by| format!("  by {by}")).unwrap_or_default();
-    let reason = ban.reason.as_ref().map(|reason| format!("  ({})", reason.as_str())).unwrap_or_default();
-    format!("{}  {}{by}{reason}", ban.subject, span(ban.left(now)))
+    let by = ban.by.as_deref().map(|by| format!("  by {}", safe(by))).unwrap_or_default();
+    let reason = ban.reason.as_ref().map(|reason| format!("  ({})", safe(reason.as_str()))).unwrap_or_default();
+    format!("{}  {}{by}{reason}", safe(ban.subject.to_string()), span(ban.left(now)))
 }
 
 fn span(left: TimeLeft) -> String {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::Output;
 use crate::cli::{Exit, operator};
+use crate::cli::shown::safe;
 use crate::domain::cleanup::{Counts, Results};
 use crate::domain::page::Window;
 use crate::service::cleanup::Cleanup;
@@ -86,7 +87,7 @@ fn counts_json(counts: Counts) -> Value {
 
 /// A run in a line. Other programs may have written it: nothing in it may act on a terminal.
 fn line(log: &Value) -> String {
-    let text = |name: &str| log.get(name).and_then(Value::as_str).unwrap_or("?").escape_debug().to_string();
+    let text = |name: &str| safe(log.get(name).and_then(Value::as_str).unwrap_or("?"));
     let number = |name: &str| log.get(name).and_then(Value::as_u64).unwrap_or(0);
     let (id, by) = (text("cleanup_id"), text("executed_by"));
     let (deleted, freed, took) = (number("total_deleted"), number("freed_memory"), number("duration_ms"));

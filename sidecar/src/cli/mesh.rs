@@ -8,6 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cli::Exit;
 use crate::cli::output::Output;
+use crate::cli::shown::safe;
 use crate::domain::page::{BOUND, Window};
 use crate::service::mesh::{Mesh, Overview, Seen};
 
@@ -70,7 +71,7 @@ fn cells(seen: &Seen) -> [String; 11] {
         |number: Option<u64>, unit: &str| number.map_or_else(|| "-".to_owned(), |number| format!("{number}{unit}"));
     [
         // Names come from outside: nothing in them may act on a terminal.
-        presence.node.escape_debug().to_string(),
+        safe(&presence.node),
         presence.worker.to_string(),
         seen.condition.word().to_owned(),
         or_dash(presence.holds.as_ref().map(|holds| holds.version.get()), ""),
@@ -80,7 +81,7 @@ fn cells(seen: &Seen) -> [String; 11] {
         format!("{} ms ago", seen.seen_ms),
         format!("{:.1} MiB", mebibytes(presence.memory_bytes)),
         presence.entries.to_string(),
-        presence.sidecar.escape_debug().to_string(),
+        safe(&presence.sidecar),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use crate::cli::Exit;
+use crate::cli::shown::{safe, safe_json, safe_lines};
 use crate::config::Problem;
 use crate::service::acknowledgement::Straggler;
 use crate::service::change::Change;
@@ -22,13 +23,23 @@ impl Output {
     /// Prints a result: one of the two.
     pub(super) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) {
         if self.json {
-            self.raw(&format!("{:#}\n", json()));
+            self.json(&json());
         } else {
-            self.raw(&format!("{}\n", text()));
+            self.raw(&format!("{}\n", safe_lines(&text())));
         }
     }
 
-    /// Prints a text as it is.
+    /// Prints JSON.
+    pub(super) fn json(&self, value: &Value) {
+        self.raw(&format!("{}\n", safe_json(&format!("{value:#}"))));
+    }
+
+    /// Prints JSON in a line.
+    pub(super) fn json_line(&self, value: &Value) {
+        self.raw(&format!("{}\n", safe_json(&value.to_string())));
+    }
+
+    /// Prints a text as it is: our own, or what nobody looks at.
     pub(super) fn raw(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -36,7 +47,7 @@ impl Output {
 
     /// Prints a remark that is no result.
     pub(super) fn remark(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", safe_lines(text));
     }
 
     /// Prints why a command did not end well.
@@ -44,24 +55,21 @@ impl Output {
         match exit {
             Exit::NotReady => {}
             Exit::Failed(failure) if self.json => {
-                self.raw(&format!(
-                    "{:#}\n",
-                    json!({"error": {"code": failure.code(), "message": failure.to_string()}})
-                ));
+                self.json(&json!({"error": {"code": failure.code(), "message": failure.to_string()}}));
             }
             Exit::Failed(failure) => self.remark(&format!("error: {failure}")),
             Exit::Broken(error) if self.json => {
-                self.raw(&format!("{:#}\n", json!({"error": {"code": "internal", "message": format!("{error:#}")}})));
+                self.json(&json!({"error": {"code": "internal", "message": format!("{error:#}")}}));
             }
             Exit::Broken(error) => self.remark(&format!("error: {error:#}")),
             Exit::Refused { status, code, message } if self.json => {
-                self.raw(&format!("{:#}\n", json!({"error": {"code": code, "message": message, "status": status}})));
+                self.json(&json!({"error": {"code": code, "message": message, "status": status}}));
             }
             Exit::Refused { status, code, message } => {
                 self.remark(&format!("error: {message} ({status} {code})"));
             }
             Exit::Misconfigured(problems) if self.json => {
-                self.raw(&format!("{:#}\n", json!({"ok": false, "problems": problems_json(problems)})));
+                self.json(&json!({"ok": false, "problems": problems_json(problems)}));
             }
             Exit::Misconfigured(problems) => {
                 for problem in problems {
@@ -90,7 +98,7 @@ fn problems_json(problems: &[Problem]) -> Value {
 
 /// A worker as people find it. The node's name comes from outside, so nothing in it may act on a terminal.
 pub(super) fn worker_text(node: &str, worker: u32) -> String {
-    format!("worker {worker} of {}", node.escape_debug())
+    format!("worker {worker} of {}", safe(node))
 }
 
 /// A change in words.

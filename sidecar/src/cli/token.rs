@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
 use crate::cli::{Exit, operator};
+use crate::cli::shown::safe;
 use crate::domain::page::Window;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{Status, StoredToken, TokenId};
@@ -54,7 +55,7 @@ pub(super) async fn run(command: Command, tokens: &Tokens, output: &Output) -> R
             let revoked = tokens.revoke(&TokenId::parse(&id)?, operator()).await?;
             output.lagging(&revoked.change);
             output.result(
-                || format!("revoked {id} of {}: {}", revoked.record.user_email, change_text(&revoked.change)),
+                || format!("revoked {id} of {}: {}", safe(&revoked.record.user_email), change_text(&revoked.change)),
                 || with_change(json!({"token_id": id, "user_email": revoked.record.user_email}), &revoked.change),
             );
         }
@@ -80,6 +81,7 @@ async fn list(tokens: &Tokens, email: &Email, now: UnixSeconds, output: &Output)
     Ok(())
 }
 
+/// A token in a line. Another program may have written its record.
 fn line(token: &StoredToken, now: UnixSeconds) -> String {
     let record = &token.record;
     let status = match token.status(now) {
@@ -88,7 +90,8 @@ fn line(token: &StoredToken, now: UnixSeconds) -> String {
         Status::Revoked => "revoked",
     };
     let days = UnixSeconds(record.expires_at).since(now) / 86_400;
-    format!("{}  {status}  {days:>3} days left  {}  [{}]", record.token_id, record.token_name, record.scopes.join(" "))
+    let (id, name, scopes) = (safe(&record.token_id), safe(&record.token_name), safe(record.scopes.join(" ")));
+    format!("{id}  {status}  {days:>3} days left  {name}  [{scopes}]")
 }
 
 fn issued_json(issued: &Issued) -> Value {

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::cli::output::Output;
+use crate::cli::shown::safe;
 use crate::cli::{Exit, operator};
 use crate::service::Services;
 use crate::service::webhooks::Overview;
@@ -75,7 +76,7 @@ fn line(Overview { webhook, standing }: &Overview) -> String {
     let (name, host, format) = (&webhook.name, webhook.target.host(), webhook.format.word());
     let (waiting, given_up, left_out) = (standing.waiting, standing.given_up, standing.left_out);
     let failure = match (&standing.last_failure, standing.last_failure_at_ms > standing.last_success_at_ms) {
-        (Some(failure), true) => format!("; failing: {}", failure.escape_debug()),
+        (Some(failure), true) => format!("; failing: {}", safe(failure)),
         _ => String::new(),
     };
     format!("{name}  {host}  {format}  {waiting} wait, {given_up} given up, {left_out} left out{failure}")
@@ -84,7 +85,7 @@ fn line(Overview { webhook, standing }: &Overview) -> String {
 fn details(overview: &Overview, given_up: &[GivenUp]) -> String {
     let told = format!("  told of {}", overview.webhook.wanted().join(", "));
     let row = |one: &GivenUp| {
-        let (at_s, attempts, failure) = (one.given_up_at_ms / 1_000, one.attempts, one.failure.escape_debug());
+        let (at_s, attempts, failure) = (one.given_up_at_ms / 1_000, one.attempts, safe(&one.failure));
         format!("  given up at {at_s}: {} after {attempts} attempts: {failure}", one.event_id)
     };
     let rows = given_up.iter().map(row);

@@ -155,3 +155,31 @@ async fn administrators_are_added_listed_and_removed() {
         assert_eq!(run(arguments).code, 2);
     }
 }
+
+#[tokio::test]
+async fn what_another_program_wrote_does_nothing_to_the_terminal() {
+    let redis = RedisServer::start().await;
+    let run = |arguments: &[&str]| run(on(&redis.url(), arguments));
+    assert_eq!(run(&["ban", "add", "ann@x.org"]).code, 0);
+    assert_eq!(run(&["token", "issue", "--email", "ann@x.org", "--name", "mine"]).code, 0);
+    let hostile = "\u{1b}]0;mine\u{7}\u{9b}2J\u{202e}";
+    let mut others = redis.client().shared();
+    for field in ["reason", "by"] {
+        let _: () = redis::AsyncCommands::hset(&mut others, "sekisho:ban:ann@x.org", field, hostile).await.expect("Redis");
+    }
+    let keys: Vec<String> = redis::AsyncCommands::keys(&mut others, "token:info:*").await.expect("Redis");
+    let record: String = redis::AsyncCommands::get(&mut others, &keys[0]).await.expect("Redis");
+    let mut record: Value = serde_json::from_str(&record).expect("a record");
+    record["token_name"] = hostile.into();
+    record["scopes"] = serde_json::json!([hostile]);
+    let _: () = redis::AsyncCommands::set(&mut others, &keys[0], record.to_string()).await.expect("Redis");
+    for arguments in [&["ban", "list"][..], &["token", "list", "--email", "ann@x.org"]] {
+        let listed = run(arguments);
+        assert!(listed.out.contains("\\u{9b}2J\\u{202e}"), "{arguments:?}: {}", listed.out);
+        let as_json = run(&[arguments, &["--json"]].concat());
+        assert!(as_json.json().to_string().contains("\u{9b}2J\u{202e}"), "the same value: {}", as_json.out);
+        for acts in ['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}'] {
+            assert!(!listed.out.contains(acts) && !as_json.out.contains(acts), "{arguments:?}: {acts:?}");
+        }
+    }
+}

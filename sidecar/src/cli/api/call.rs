@@ -8,6 +8,7 @@ use url::{Host, Url};
 use super::{Arguments, Ready, wrong};
 use crate::cli::Exit;
 use crate::cli::output::Output;
+use crate::cli::shown::safe;
 use crate::service::gateway::{Gateway, Incoming, Outgoing};
 
 /// A call that was cut off may still be under way when it is sent again: it is asked for so many times.
@@ -140,13 +141,13 @@ fn judged(answer: Incoming) -> Result<Option<Value>, Exit> {
         .find_map(|place| body.pointer(place).and_then(Value::as_str))
         .unwrap_or("the answer says no more");
     let code = code(&answer.body).unwrap_or_else(|| format!("http_{}", answer.status));
-    Err(Exit::Refused { status: answer.status, code, message: message.escape_debug().to_string() })
+    Err(Exit::Refused { status: answer.status, code, message: safe(message) })
 }
 
 fn code(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     let code = body.get("code").or_else(|| body.pointer("/error/code"))?;
-    code.as_str().map(|code| code.escape_debug().to_string())
+    code.as_str().map(safe)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, PathItem, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
+use crate::domain::audit::Action;
 use crate::domain::page::Direction;
 use crate::domain::token::order::Sort;
 use crate::http::app::answer::{AdminOnly, Problem};
@@ -26,7 +27,7 @@ pub const PATH: &str = "/api/openapi.json";
     ),
     modifiers(&Bearer),
     // What refusals consist of, and words of queries, are not collected from the handlers.
-    components(schemas(AdminOnly, Problem, Sort, Direction)),
+    components(schemas(Action, AdminOnly, Problem, Sort, Direction)),
     security(("bearer" = [])),
     tags(
         (name = "tokens", description = "A caller's own tokens"),
