@@ -13,6 +13,7 @@ use crate::config::Problem;
 use crate::service::gateway::Gateway;
 
 mod call;
+mod lines;
 mod operations;
 mod pages;
 mod values;
@@ -70,6 +71,9 @@ pub(super) async fn run(
     }
     let ready = ready(&arguments, &description)?;
     let caller = Caller::new(&arguments, ready.operation.is_public(), gateway, output)?;
+    if ready.operation.is_of_lines() {
+        return lines::print(&caller, &ready, output).await;
+    }
     let answer = if arguments.paginate { pages::all(&caller, &ready).await? } else { caller.call(&ready).await? };
     match answer {
         // What is no JSON is the caller's to judge, unless a terminal would act on it.

@@ -42,4 +42,14 @@ pub trait Gateway: Send + Sync {
     /// # Errors
     /// None came; says why.
     async fn send(&self, call: &Outgoing) -> Result<Incoming, String>;
+
+    /// The same; but the body of a good answer (2xx) goes to `into`, piece by piece, and is left empty.
+    ///
+    /// # Errors
+    /// None came, or not the whole of it; says why.
+    async fn stream(
+        &self,
+        call: &Outgoing,
+        into: &mut (dyn for<'p> FnMut(&'p [u8]) + Send),
+    ) -> Result<Incoming, String>;
 }

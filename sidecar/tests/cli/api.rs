@@ -201,3 +201,22 @@ fn a_body_comes_from_a_file_from_standard_input_or_as_it_is() {
         assert!(serving.join().expect("the server")[0].ends_with(body), "{data}");
     }
 }
+
+#[test]
+fn an_answer_of_many_lines_is_printed_as_it_comes_and_one_that_breaks_off_fails() {
+    let lines = "{\"seq\":2}\n{\"seq\":1}\n";
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\nconnection: close\r\n";
+    let whole = format!("{head}content-length: {}\r\n\r\n{lines}", lines.len());
+    let broken = format!("{head}content-length: 9999\r\n\r\n{lines}");
+    for (answered, expected) in [(whole, 0), (broken, 1)] {
+        let (url, serving) = server(vec![Some(answered)]);
+        let ended = api(&url, &["/api/admin/audit/export"]);
+        assert_eq!((ended.code, ended.out.as_str()), (expected, lines), "{}", ended.err);
+        assert_eq!(serving.join().expect("asked once").len(), 1);
+    }
+    let refusal = r#"{"code": "admin_only", "detail": "no"}"#;
+    let (url, serving) = server(vec![answer("403 Forbidden", refusal)]);
+    let refused = api(&url, &["/api/admin/audit/export"]);
+    assert!(refused.code != 0 && refused.err.contains("admin_only") && refused.out.is_empty(), "{}", refused.err);
+    drop(serving);
+}

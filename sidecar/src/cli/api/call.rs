@@ -54,6 +54,21 @@ impl<'a> Caller<'a> {
 
     /// The same, at another target.
     pub(super) async fn at(&self, ready: &Ready<'_>, target: &str) -> Result<Option<Value>, Exit> {
+        judged(self.send(&self.outgoing(ready, target)).await?)
+    }
+
+    /// Makes the call once, and gives the body of a good answer to `into`, piece by piece.
+    pub(super) async fn stream(
+        &self,
+        ready: &Ready<'_>,
+        into: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<(), Exit> {
+        let answer = self.gateway.stream(&self.outgoing(ready, &ready.target), into).await;
+        let answer = answer.map_err(|reason| anyhow::anyhow!("no whole answer from {}: {reason}", self.base))?;
+        judged(answer).map(drop)
+    }
+
+    fn outgoing(&self, ready: &Ready<'_>, target: &str) -> Outgoing {
         let mut headers = self.headers.clone();
         if ready.operation.method == "POST" {
             // New for each call, the same for each time that it is sent.
@@ -63,8 +78,7 @@ impl<'a> Caller<'a> {
             headers.push(("content-type", "application/json".to_owned()));
         }
         let (method, url) = (ready.operation.method.clone(), format!("{}{target}", self.base));
-        let answer = self.send(&Outgoing { method, url, headers, body: ready.body.clone() }).await?;
-        judged(answer)
+        Outgoing { method, url, headers, body: ready.body.clone() }
     }
 
     async fn send(&self, call: &Outgoing) -> Result<Incoming, Exit> {

@@ -105,6 +105,11 @@ impl<'a> Operation<'a> {
         self.description.resolve(schema)
     }
 
+    /// Whether its good answer is JSON, a line each, of any length.
+    pub(super) fn is_of_lines(&self) -> bool {
+        self.value.pointer("/responses/200/content/application~1x-ndjson").is_some()
+    }
+
     /// Whether its answers come in pages.
     pub(super) fn is_paged(&self) -> bool {
         self.method == "GET" && self.parameters().iter().any(|parameter| parameter.name == "cursor")
