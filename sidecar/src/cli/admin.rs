@@ -5,7 +5,6 @@ use sekisho_protocol::Email;
 use serde_json::json;
 
 use crate::cli::output::Output;
-use crate::cli::{Exit, operator};
 use crate::cli::shown::safe;
 use crate::domain::admin::{GivenRole, Role};
 use crate::domain::page::Window;
@@ -74,7 +73,8 @@ async fn list(admins: &Admins, output: &Output) -> Result<(), Exit> {
     output.result(
         || {
             let people = roster.page.rows.iter();
-            let people = people.map(|one| format!("{}  {}  {}", safe(one.email.to_string()), one.role.word(), one.source.word()));
+            let people = people
+                .map(|one| format!("{}  {}  {}", safe(one.email.to_string()), one.role.word(), one.source.word()));
             let domains = roster.domains.iter().map(|domain| format!("@{domain}  admin  environment"));
             people.chain(domains).collect::<Vec<_>>().join("\n")
         },

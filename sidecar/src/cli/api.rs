@@ -134,10 +134,7 @@ fn choose<'a>(
     let mut found = description.at(path);
     if found.is_empty() {
         let nearest = description.nearest(path).join(", ");
-        return Err(wrong(
-            safe(path),
-            format!("is no path of the API; similar ones are {nearest}"),
-        ));
+        return Err(wrong(safe(path), format!("is no path of the API; similar ones are {nearest}")));
     }
     let methods: Vec<String> = found.iter().map(|operation| operation.method.clone()).collect();
     let has_values = !arguments.fields.is_empty() || arguments.data.is_some();

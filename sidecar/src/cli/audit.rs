@@ -106,12 +106,7 @@ async fn export(question: &Question, trail: &AuditTrail, output: &Output) -> Res
     }
 }
 
-async fn verify(
-    head: Option<End>,
-    retention: Duration,
-    trail: &AuditTrail,
-    output: &Output,
-) -> Result<(), Exit> {
+async fn verify(head: Option<End>, retention: Duration, trail: &AuditTrail, output: &Output) -> Result<(), Exit> {
     match trail.verify(head).await? {
         Ok(verified) => {
             let (count, Ends { start, head }) = (verified.count, verified.ends);

@@ -5,8 +5,8 @@ use sekisho_protocol::{Email, Subject};
 use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
-use crate::cli::{Exit, duration, operator};
 use crate::cli::shown::safe;
+use crate::cli::{Exit, duration, operator};
 use crate::domain::ban::{Ban, Length, Order, Reason, TimeLeft};
 use crate::domain::page::{BOUND, Page, Window};
 use crate::domain::search::Search;
@@ -50,7 +50,14 @@ pub(super) async fn run(command: Command, bans: &Bans, output: &Output) -> Resul
             let (ban, change) = (&banned.ban, &banned.change);
             output.lagging(change);
             output.result(
-                || format!("{} is banned {}: {}", safe(ban.subject.to_string()), span(ban.left(now)), change_text(change)),
+                || {
+                    format!(
+                        "{} is banned {}: {}",
+                        safe(ban.subject.to_string()),
+                        span(ban.left(now)),
+                        change_text(change)
+                    )
+                },
                 || with_change(ban_json(ban, now), change),
             );
         }

@@ -4,8 +4,8 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::cli::output::Output;
-use crate::cli::{Exit, operator};
 use crate::cli::shown::safe;
+use crate::cli::{Exit, operator};
 use crate::domain::cleanup::{Counts, Results};
 use crate::domain::page::Window;
 use crate::service::cleanup::Cleanup;

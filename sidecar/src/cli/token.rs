@@ -5,8 +5,8 @@ use sekisho_protocol::Email;
 use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
-use crate::cli::{Exit, operator};
 use crate::cli::shown::safe;
+use crate::cli::{Exit, operator};
 use crate::domain::page::Window;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{Status, StoredToken, TokenId};

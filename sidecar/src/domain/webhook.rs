@@ -184,7 +184,9 @@ impl Webhook {
     pub fn wanted(&self) -> Vec<String> {
         match &self.events {
             Some(patterns) => patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-            None => BY_DEFAULT.iter().copied().chain(["(every warning but access.refused)"]).map(str::to_owned).collect(),
+            None => {
+                BY_DEFAULT.iter().copied().chain(["(every warning but access.refused)"]).map(str::to_owned).collect()
+            }
         }
     }
 }
@@ -199,7 +201,13 @@ pub fn turn(event: &Event) -> u8 {
     match event.severity {
         Severity::Critical => 0,
         Severity::Info => LAST_TURN,
-        Severity::Notice | Severity::Warning => if event.is_everybodys() { LAST_TURN } else { 1 },
+        Severity::Notice | Severity::Warning => {
+            if event.is_everybodys() {
+                LAST_TURN
+            } else {
+                1
+            }
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub async fn run(database: Database, webhooks: Webhooks, webhook: Webhook, closi
     let mut trouble = Trouble::default();
     until_ours(&database, &mut trouble, &closing).await;
     loop {
-        let next = match until_closing(in_time(webhook.timeout + ROUND_MAX, webhooks.deliver(&webhook)), &closing).await {
+        let next = match until_closing(in_time(webhook.timeout + ROUND_MAX, webhooks.deliver(&webhook)), &closing).await
+        {
             None => return,
             Some(Ok(taken)) => {
                 trouble.ends(JOB);

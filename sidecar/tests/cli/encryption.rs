@@ -109,7 +109,8 @@ async fn the_wrong_key_is_refused_at_start_with_both_ids_and_what_to_do() {
     for text in [right_id, "SEKISHO_OTHER_ENCRYPTION_KEYS", "keys rotate-encryption --lost"] {
         assert!(refused.err.contains(text), "{}", refused.err);
     }
-    for arguments in [&["rotate-encryption"][..], &["add", "--algorithm", "ES256"], &["rotate", "--algorithm", "ES256"]] {
+    for arguments in [&["rotate-encryption"][..], &["add", "--algorithm", "ES256"], &["rotate", "--algorithm", "ES256"]]
+    {
         let refused = installation.run(&[wrong], &[&["keys"], arguments].concat());
         assert_eq!((refused.code, refused.err.contains(right_id)), (2, true), "{arguments:?}: {}", refused.err);
     }
@@ -136,7 +137,12 @@ async fn a_command_makes_no_database_and_announces_none() {
     let commands = [&["audit", "list"][..], &["audit", "verify"], &["webhook", "list"], &["keys", "rotate-encryption"]];
     for arguments in commands {
         let ended = installation.run(&[ENCRYPTION_KEY], arguments);
-        assert_eq!((ended.code, ended.err.contains("start `sekisho serve`")), (1, true), "{arguments:?}: {}", ended.err);
+        assert_eq!(
+            (ended.code, ended.err.contains("start `sekisho serve`")),
+            (1, true),
+            "{arguments:?}: {}",
+            ended.err
+        );
         assert_eq!(installation.files(), 0, "{arguments:?}");
     }
     let (status, detail) = installation.finding(&[ENCRYPTION_KEY], "database");

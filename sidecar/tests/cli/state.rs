@@ -165,7 +165,8 @@ async fn what_another_program_wrote_does_nothing_to_the_terminal() {
     let hostile = "\u{1b}]0;mine\u{7}\u{9b}2J\u{202e}";
     let mut others = redis.client().shared();
     for field in ["reason", "by"] {
-        let _: () = redis::AsyncCommands::hset(&mut others, "sekisho:ban:ann@x.org", field, hostile).await.expect("Redis");
+        let _: () =
+            redis::AsyncCommands::hset(&mut others, "sekisho:ban:ann@x.org", field, hostile).await.expect("Redis");
     }
     let keys: Vec<String> = redis::AsyncCommands::keys(&mut others, "token:info:*").await.expect("Redis");
     let record: String = redis::AsyncCommands::get(&mut others, &keys[0]).await.expect("Redis");

@@ -58,11 +58,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Makes the call once, and gives the body of a good answer to `into`, piece by piece.
-    pub(super) async fn stream(
-        &self,
-        ready: &Ready<'_>,
-        into: &mut (dyn FnMut(&[u8]) + Send),
-    ) -> Result<(), Exit> {
+    pub(super) async fn stream(&self, ready: &Ready<'_>, into: &mut (dyn FnMut(&[u8]) + Send)) -> Result<(), Exit> {
         let answer = self.gateway.stream(&self.outgoing(ready, &ready.target), into).await;
         let answer = answer.map_err(|reason| anyhow::anyhow!("no whole answer from {}: {reason}", self.base))?;
         judged(answer).map(drop)

@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::domain::seal::{KEY_BYTES, SealingKey};
 use crate::domain::signing::{Algorithm, Successor};
 use crate::domain::time::UnixSeconds;
-use crate::service::{Services, readiness};
 use crate::service::signing_keys::Patience;
+use crate::service::{Services, readiness};
 use crate::testing::RedisServer;
 
 /// An encryption key for tests, as hex.

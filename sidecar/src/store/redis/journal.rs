@@ -35,7 +35,9 @@ static OPEN_EVENT: LazyLock<Script> = LazyLock::new(|| {
 
 /// `KEYS`: open; `ARGV`: id, event as it is touched. What is open no more stays so.
 static TOUCH_EVENT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end")
+    Script::new(
+        "if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end",
+    )
 });
 
 /// `KEYS`: open, line; `ARGV`: id, event, most in line. Whether there was room, which an event that was open has. Closing

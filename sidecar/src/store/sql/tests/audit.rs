@@ -217,9 +217,7 @@ async fn a_trail_that_somebody_cut_off_at_its_beginning_does_not_pass_for_one_th
         let remembered = trail.ends().await.unwrap().head;
         trail.append(&(6..=10).map(ban).collect::<Vec<_>>()).await.unwrap();
         database.tamper("DELETE FROM audit_events WHERE seq <= 5").await;
-        database
-            .tamper("UPDATE audit_chain SET seq = 5 WHERE name = 'start'")
-            .await;
+        database.tamper("UPDATE audit_chain SET seq = 5 WHERE name = 'start'").await;
         let hash = format!("UPDATE audit_chain SET hash = '{}' WHERE name = 'start'", remembered.hash);
         database.tamper(hash.leak()).await;
         let redis = RedisServer::start().await;

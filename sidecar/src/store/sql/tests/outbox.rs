@@ -232,12 +232,17 @@ async fn who_tidies_takes_a_webhooks_row_before_its_events_like_everybody() {
     let take = "UPDATE outbox_webhooks SET recent = recent WHERE name = 'a'";
     sqlx::query(take).execute(&mut *transaction).await.unwrap();
     let tidying = tokio::spawn(async move { outbox.tidy(&[], NOW_MS + KEPT_MS + FORGOTTEN_MS).await });
-    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waiting =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
     while sqlx::query_as::<_, (i64,)>(waiting).fetch_one(pool).await.unwrap().0 == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let retry = "UPDATE outbox SET attempts = attempts WHERE webhook = 'a'";
-    assert_eq!(sqlx::query(retry).execute(&mut *transaction).await.unwrap().rows_affected(), 2, "nobody waits in a circle");
+    assert_eq!(
+        sqlx::query(retry).execute(&mut *transaction).await.unwrap().rows_affected(),
+        2,
+        "nobody waits in a circle"
+    );
     transaction.commit().await.unwrap();
     assert_eq!(tidying.await.unwrap().unwrap(), 2);
 }
