@@ -2,13 +2,18 @@
 //! are sealed. Otherwise each would keep half of the audit trail, and what one seals the others could not open.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::error::Failure;
 use crate::domain::seal::Sealed;
+use crate::service::clock::in_time;
 use crate::service::encryption::canary::Canary;
 use crate::service::error::StoreError;
+
+/// Longest time to open the database: longer than to bring its tables up to date.
+const OPENING_MAX: Duration = Duration::from_secs(45);
 
 /// Knows the database as a whole.
 #[async_trait]
@@ -108,7 +113,7 @@ impl Database {
             self.identify().await?;
             self.canary.check().await
         };
-        let opened = opened.await;
+        let opened = in_time(OPENING_MAX, opened).await;
         let standing = match &opened {
             Ok(()) => Standing::Ours,
             Err(error @ StoreError::Unusable { .. }) => Standing::Unusable(error.to_string()),
