@@ -36,7 +36,7 @@ impl Installation {
         }
         let mut sidecar = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
         let deadline = Instant::now() + Duration::from_secs(10);
-        while self.finding(keys, "database id").0 != "ok" || self.finding(keys, "encryption").0 != "ok" {
+        while ["database", "database id", "encryption"].iter().any(|name| !self.is_ok(keys, name)) {
             assert!(Instant::now() < deadline, "the sidecar does not open the database");
         }
         sidecar.kill().and_then(|()| sidecar.wait()).expect("it ends");
@@ -49,12 +49,19 @@ impl Installation {
 
     /// What the doctor finds of `name`.
     fn finding(&self, keys: &[&str], name: &str) -> (String, String) {
+        self.look(keys, name).expect("a verdict")
+    }
+
+    fn is_ok(&self, keys: &[&str], name: &str) -> bool {
+        self.look(keys, name).is_some_and(|(status, _)| status == "ok")
+    }
+
+    fn look(&self, keys: &[&str], name: &str) -> Option<(String, String)> {
         let report = self.run(keys, &["doctor", "--json"]).json();
         let checks = report.get("checks").and_then(Value::as_array).expect("checks");
-        let is_wanted = |check: &&Value| check.get("name").is_some_and(|found| found == name);
-        let found = checks.iter().find(is_wanted).expect("a verdict");
+        let found = checks.iter().find(|check| check.get("name").is_some_and(|found| found == name))?;
         let text = |field: &str| found.get(field).and_then(Value::as_str).expect("a text").to_owned();
-        (text("status"), text("detail"))
+        Some((text("status"), text("detail")))
     }
 }
 

@@ -112,7 +112,9 @@ async fn p8_a_retired_key_whose_announcement_crashed_is_announced_by_the_next_si
         assert!(Instant::now() < deadline, "nobody is told");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Its database goes with it.
     drop(sidecar);
+    let _: () = redis.client().shared().del("sekisho:database").await.expect("Redis");
     rotate();
     crash(&redis, FailPoint::KeysetEntered, &["keys", "retire", &second, "--now"]);
     let (revision, text) = recorded().await;

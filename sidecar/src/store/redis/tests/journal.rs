@@ -159,8 +159,8 @@ async fn an_event_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(line(&journal).await, [("a".to_owned(), Outcome::Done)]);
     assert_eq!(journal.close_abandoned(u64::MAX).await.unwrap(), 0);
     // It is still there for people.
-    let aside: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        raw(&server, &["XRANGE", "sekisho:{audit}:aside", "-", "+"]).await;
+    type Entry = (String, Vec<(String, Vec<u8>)>);
+    let aside: Vec<Entry> = raw(&server, &["XRANGE", "sekisho:{audit}:aside", "-", "+"]).await;
     let aside: Vec<String> =
         aside.iter().map(|(_, fields)| String::from_utf8_lossy(&fields[1].1).replace('\\', "")).collect();
     for (found, expected) in aside.iter().zip(["{\"of\":\"nobody\"}", "something", "\u{fffd}", "not json"]) {
