@@ -6,6 +6,8 @@ use serde_json::json;
 
 use crate::cli::output::Output;
 use crate::cli::shown::safe;
+use crate::cli::{Exit, operator};
+use crate::cli::shown::safe;
 use crate::domain::admin::{GivenRole, Role};
 use crate::domain::page::Window;
 use crate::service::admins::{Admins, Listed};
