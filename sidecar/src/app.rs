@@ -113,6 +113,7 @@ impl App {
             running.spawn(jobs::keysets::run(services.keysets.clone(), source.clone(), self.closing.clone()));
         }
         running.spawn(jobs::tokens::run(services.tokens.clone(), self.closing.clone()));
+        running.spawn(jobs::tokens::tidy(services.tokens.clone(), self.closing.clone()));
         running.spawn(jobs::tokens::watch(services.tokens.clone(), services.shown.clone(), self.closing.clone()));
         running.spawn(jobs::active_users::run(services.active_users.clone(), self.closing.clone()));
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));

@@ -61,7 +61,7 @@ use signing_keys::SigningKeys;
 use signing_keys::jwks::Jwks;
 use throttle::Throttle;
 use tokens::Tokens;
-use tokens::refresh::Shown;
+use tokens::family::Shown;
 use webhooks::Webhooks;
 
 /// Everything that can be asked for. Clones share their state.

@@ -120,6 +120,26 @@ impl RedisServer {
         RedisClient::open(&self.url()).expect("a URL")
     }
 
+    /// Lets all that is remembered of exchanges have happened so many seconds earlier.
+    pub(crate) async fn age_exchanges(&self, seconds: u64) {
+        let script = redis::Script::new(
+            "for _, line in ipairs({'retiring', 'cases', 'revoking'}) do
+               local key = 'sekisho:{tokens}:' .. line
+               for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+                 redis.call('ZINCRBY', key, -ARGV[1], member)
+               end
+             end
+             for _, key in ipairs(redis.call('KEYS', 'sekisho:token:exchange:*')) do
+               redis.call('HINCRBY', key, 'good_until', -ARGV[1])
+             end",
+        );
+        if seconds == 0 {
+            return;
+        }
+        let aged = script.arg(seconds).invoke_async(&mut self.client().shared()).await;
+        let () = aged.expect("a script that runs");
+    }
+
     /// Settings of a sidecar on it; `more` are environment variables.
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
         let (url, data) = (self.url(), self.folder.path().join("data").display().to_string());

@@ -5,7 +5,6 @@ use sekisho_protocol::Email;
 use serde_json::json;
 
 use crate::cli::output::Output;
-use crate::cli::shown::safe;
 use crate::cli::{Exit, operator};
 use crate::cli::shown::safe;
 use crate::domain::admin::{GivenRole, Role};

@@ -90,9 +90,7 @@ pub enum Failure {
         scope: String,
     },
     /// As many tokens as somebody may have.
-    #[error(
-        "you have {most} tokens that can be used, or ten times as many on record; revoke some, or wait until they expire"
-    )]
+    #[error("you have {most} tokens that can be used; revoke some, or wait until they expire")]
     TooManyTokens {
         /// How many somebody may have.
         most: usize,

@@ -128,6 +128,8 @@ pub struct Grant {
     pub expires_at: UnixSeconds,
     /// From which token it descends, if it was got by exchanging one.
     pub family: Option<Family>,
+    /// See [`TokenRecord::minted_by`].
+    pub minted_by: Vec<String>,
 }
 
 /// What tokens have in common that descend from one by exchanges.
@@ -140,6 +142,9 @@ pub struct Family {
     #[serde(rename = "family_since")]
     pub since: u64,
 }
+
+/// Most families by which a token counts as minted. What is generated with one that has so many is of its family.
+pub const MINTED_BY_MAX: usize = 8;
 
 /// What bounds tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +172,7 @@ impl Grant {
             expires_at: self.expires_at.get(),
             last_used: None,
             family: self.family.clone(),
+            minted_by: self.minted_by.clone(),
         }
     }
 
@@ -203,6 +209,9 @@ pub struct TokenRecord {
     /// From which token it descends, if it was got by exchanging one.
     #[serde(flatten)]
     pub family: Option<Family>,
+    /// If it was generated with a token: that one's family, behind those by which that one was minted.
+    #[serde(default, deserialize_with = "strings_or_nothing", skip_serializing_if = "Vec::is_empty")]
+    pub minted_by: Vec<String>,
 }
 
 fn strings_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -223,6 +232,19 @@ impl TokenRecord {
     #[must_use]
     pub fn family(&self) -> Family {
         self.family.clone().unwrap_or_else(|| Family { id: self.token_id.clone(), since: self.created_at })
+    }
+
+    /// What a token that is generated with this one at `issued_at` is part of: its family, and by which ones it was minted.
+    #[must_use]
+    pub fn descent(&self, issued_at: UnixSeconds) -> (Option<Family>, Vec<String>) {
+        let Family { id, .. } = self.family();
+        if self.minted_by.len() >= MINTED_BY_MAX {
+            // None of those may be forgotten, or a thief would only have to go on for long enough.
+            return (Some(Family { id, since: issued_at.get() }), self.minted_by.clone());
+        }
+        let mut minted_by = self.minted_by.clone();
+        minted_by.push(id);
+        (None, minted_by)
     }
 
     /// Whether the token belongs to `email`, whatever the case in which it was once recorded.

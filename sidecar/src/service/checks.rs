@@ -21,7 +21,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::keysets::publish::announced;
 use crate::service::metrics::{CheckOutcome, Metrics};
-use crate::service::tokens::refresh::Shown;
+use crate::service::tokens::family::Shown;
 
 /// What the records say about a subject and a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

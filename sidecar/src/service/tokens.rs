@@ -4,6 +4,7 @@
 //! learn of it), in this order (rule P8). Both outlive the token (rule P10). Nothing unrevokes one.
 //! All tokens of somebody are revoked by logging them out: see [`crate::service::logout`].
 
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::logout::Logouts;
 
+pub mod family;
 pub mod issuer;
 pub mod listing;
 pub mod refresh;
@@ -35,22 +37,21 @@ use refresh::Exchanges;
 /// Keeps what is known of tokens; never a token itself.
 #[async_trait]
 pub trait TokenStore: Send + Sync {
-    /// Takes one of so many `places` that somebody has for tokens that can be used, until `until`; false if all are
-    /// taken. A place is free again when its token ends or is revoked.
-    async fn reserve(
-        &self,
-        email: &Email,
-        id: &TokenId,
-        until: UnixSeconds,
-        now: UnixSeconds,
-        places: usize,
-    ) -> Result<bool, StoreError>;
+    /// Takes one of so many `places` that somebody has for tokens that can be used, for the short while in which a token
+    /// is made; false if all are taken. A place is free again when its token ends or is revoked.
+    async fn reserve(&self, email: &Email, id: &TokenId, places: usize) -> Result<bool, StoreError>;
 
-    /// Keeps the record of a new token, for as long as the token lives.
+    /// Frees the place of a token that was not made.
+    async fn release(&self, email: &Email, id: &TokenId) -> Result<(), StoreError>;
+
+    /// Keeps the record of a new token and its place, for as long as the token lives.
     async fn insert(&self, record: &TokenRecord) -> Result<(), StoreError>;
 
     /// What is known of a token; none once it has expired.
     async fn find(&self, id: &TokenId) -> Result<Option<StoredToken>, StoreError>;
+
+    /// What is known of these tokens, but of those that have expired.
+    async fn find_each(&self, ids: &[String]) -> Result<Vec<StoredToken>, StoreError>;
 
     /// Every token of somebody, in no order.
     async fn of_user(&self, email: &Email) -> Result<Vec<StoredToken>, StoreError>;
@@ -145,9 +146,12 @@ impl Tokens {
     /// [`Failure::Unauthenticated`] if the caller's own token was revoked since the filter let it pass.
     pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let (email, scopes) = (caller.email()?, Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?);
-        let issued_at = self.still_valid(caller, email, now).await?;
+        let origin = self.come_with(caller).await?;
+        let issued_at = self.still_valid(caller, email, origin.as_ref(), now).await?;
         let grant = self.grant(email.clone(), scopes, wish, issued_at)?;
-        self.mint(grant, self.limits.places, caller.by().clone()).await
+        let origin = origin.map(|token| token.record);
+        let (family, minted_by) = origin.as_ref().map(|origin| origin.descent(issued_at)).unwrap_or_default();
+        self.mint(Grant { family, minted_by, ..grant }, origin, self.limits.places, caller.by().clone()).await
     }
 
     /// Issues a token to anybody, on the order of who operates this sidecar, for whom there are always places.
@@ -158,7 +162,7 @@ impl Tokens {
         let scopes = Scopes::granted_by_operator(wish.scopes.as_deref())?;
         let valid_since = self.valid_since(&email).await?;
         let grant = self.grant(email, scopes, wish, earliest(valid_since, now))?;
-        self.mint(grant, usize::MAX, by).await
+        self.mint(grant, None, usize::MAX, by).await
     }
 
     /// A caller's own token.
@@ -187,7 +191,7 @@ impl Tokens {
         self.revoke(id, caller.by().clone()).await
     }
 
-    /// Revokes anybody's token. Once more does no harm.
+    /// Revokes anybody's token, and what came of it by exchanges. Once more does no harm.
     ///
     /// # Errors
     /// [`Failure::TokenNotFound`], [`Failure::Unavailable`].
@@ -195,15 +199,18 @@ impl Tokens {
         let (this, record) = (self.clone(), self.find(id).await?.record);
         let deed = Deed::new(Action::TokenRevoked, by, &record.user_email);
         let change = async move {
-            let stamp = this.write_revocation(record.clone()).await?;
-            Ok(Revoked { record, change: this.changes.follow(stamp).await })
+            let (stamp, successors) = this.revoke_with_successors(record.clone()).await?;
+            Ok((Revoked { record, change: this.changes.follow(stamp).await }, successors))
         };
-        let tell = |revoked: &Revoked, event: &mut Event| {
+        let tell = |(revoked, successors): &(Revoked, usize), event: &mut Event| {
             event.tell("token_id", revoked.record.token_id.as_str());
             event.tell("token_name", revoked.record.token_name.as_str());
+            if *successors > 0 {
+                event.tell("successors", *successors);
+            }
             revoked.change.tell(event);
         };
-        self.changes.carry_out(deed, change, tell).await
+        self.changes.carry_out(deed, change, tell).await.map(|(revoked, _)| revoked)
     }
 
     /// Revokes every token of somebody, also those that nobody has on record: other issuers' tokens, and
@@ -241,17 +248,25 @@ impl Tokens {
         self.logouts.issued_before(&email.clone().into()).await
     }
 
-    /// Whether the caller came with a token that is on record as revoked: filters may not have heard yet.
-    async fn has_revoked_token(&self, caller: &Caller) -> Result<bool, Failure> {
-        let Some(Ok(id)) = caller.token_id().map(TokenId::parse) else { return Ok(false) };
-        Ok(self.store.find(&id).await?.is_some_and(|token| token.is_revoked))
+    /// The token with which the caller comes, if it is on record as theirs.
+    async fn come_with(&self, caller: &Caller) -> Result<Option<StoredToken>, Failure> {
+        let Some(Ok(id)) = caller.token_id().map(TokenId::parse) else { return Ok(None) };
+        let email = caller.email()?;
+        Ok(self.store.find(&id).await?.filter(|token| token.record.belongs_to(email)))
     }
 
-    /// When a token that this caller asks for now is issued. Filters may not have heard yet that the caller's own is
+    /// When a token that this caller asks for now is issued. Filters may not have heard yet that the caller's `own` is
     /// not valid any more; if the caller is logged out after this look, the new token is older than that, too.
-    async fn still_valid(&self, caller: &Caller, email: &Email, now: UnixSeconds) -> Result<UnixSeconds, Failure> {
+    async fn still_valid(
+        &self,
+        caller: &Caller,
+        email: &Email,
+        own: Option<&StoredToken>,
+        now: UnixSeconds,
+    ) -> Result<UnixSeconds, Failure> {
         let valid_since = self.valid_since(email).await?;
-        if valid_since.is_some_and(|moment| !caller.is_from(moment)) || self.has_revoked_token(caller).await? {
+        let is_old = valid_since.is_some_and(|moment| !caller.is_from(moment));
+        if is_old || own.is_some_and(|token| token.is_revoked) {
             return Err(Failure::Unauthenticated);
         }
         Ok(earliest(valid_since, now))
@@ -266,30 +281,51 @@ impl Tokens {
             issued_at,
             expires_at: issued_at.plus(self.limits.lifetimes.choose(wish.expires_in)?),
             family: None,
+            minted_by: Vec::new(),
         })
     }
 
-    async fn mint(&self, grant: Grant, places: usize, by: By) -> Result<Issued, Failure> {
+    /// Makes a token; `origin` is the one with which it was asked for.
+    async fn mint(&self, grant: Grant, origin: Option<TokenRecord>, places: usize, by: By) -> Result<Issued, Failure> {
         let this = self.clone();
         let deed = Deed::new(Action::TokenIssued, by, &grant.email);
         let change = async move {
-            this.reserve(&grant, places).await?;
-            let token = this.issuer.sign(&grant).await?;
-            // A token that nobody could list or revoke must never leave.
-            this.store.insert(&grant.record()).await?;
-            reach(FailPoint::TokenInserted);
+            let made = async {
+                let token = this.issuer.sign(&grant).await?;
+                let record = grant.record();
+                // A token that nobody could list or revoke must never leave.
+                this.store.insert(&record).await?;
+                reach(FailPoint::TokenInserted);
+                match &origin {
+                    Some(origin) => this.tie(&record, origin, Failure::Unauthenticated).await?,
+                    None => {}
+                }
+                Ok(token)
+            };
+            let token = this.in_a_place(&grant, places, made).await?;
             Ok(Issued { token, grant })
         };
         self.changes.carry_out(deed, change, |issued: &Issued, event| issued.grant.tell(event)).await
     }
 
-    async fn reserve(&self, grant: &Grant, places: usize) -> Result<(), Failure> {
-        let (now, until) = (UnixSeconds::now(), grant.expires_at);
-        if self.store.reserve(&grant.email, &grant.id, until, now, places).await? {
-            reach(FailPoint::TokenReserved);
-            return Ok(());
+    /// Makes a token in one of so many places, which is free again if that fails.
+    async fn in_a_place<T>(
+        &self,
+        grant: &Grant,
+        places: usize,
+        made: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        if !self.store.reserve(&grant.email, &grant.id, places).await? {
+            return Err(Failure::TooManyTokens { most: places });
         }
-        Err(Failure::TooManyTokens { most: places })
+        reach(FailPoint::TokenReserved);
+        let result = made.await;
+        if result.is_err()
+            && let Err(error) = self.store.release(&grant.email, &grant.id).await
+        {
+            tracing::debug!(%error, "the place of a token that was not made is free a little later");
+        }
+        result
     }
 
     async fn write_revocation(&self, record: TokenRecord) -> Result<Stamp, Failure> {

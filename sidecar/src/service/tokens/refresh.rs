@@ -5,62 +5,105 @@
 //! revoked. Who still comes with it has a copy that its owner replaced: one of the two is a thief, and nobody can tell
 //! which. So all tokens that descend from the same first one are revoked, and it is reported.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use tokio::sync::{Mutex, mpsc};
 
 use super::Tokens;
-use crate::domain::audit::{Action, By, Event};
+use crate::domain::audit::{Action, Event};
 use crate::domain::caller::Caller;
 use crate::domain::error::Failure;
 use crate::domain::feed::revocation_end;
 use crate::domain::time::UnixSeconds;
-use crate::domain::token::{Grant, Scopes, Status, StoredToken, TokenId, TokenName};
+use crate::domain::token::{Grant, Scopes, Status, StoredToken, TokenId, TokenName, TokenRecord};
 use crate::failpoint::{FailPoint, reach};
 use crate::service::audit::Deed;
-use crate::service::change::Change;
 use crate::service::error::StoreError;
 
 /// How often a token can be exchanged: answers get lost, but not so many.
 pub const EXCHANGES_MAX: usize = 5;
-/// Most that one step looks after.
-const STEP: usize = 100;
-/// Most that wait to be looked at. What is beyond is left out: it will be shown again.
-const SHOWN_MAX: usize = 1_024;
 
-/// Keeps which tokens were exchanged, and what is still to be done about it.
+/// Keeps which tokens were exchanged, and what is still to be done about it. It has a clock of its own.
 #[async_trait]
 pub trait Exchanges: Send + Sync {
     /// Notes that a token is exchanged once more, if it may be; until when it is good then.
     async fn note(&self, exchange: &Exchange) -> Result<Option<UnixSeconds>, StoreError>;
 
-    /// Lets both tokens join their family, unless it is sealed; whether they did.
-    async fn join(&self, exchange: &Exchange) -> Result<bool, StoreError>;
+    /// What became of each of these tokens; none if it was never exchanged.
+    async fn exchanged(&self, ids: &[String]) -> Result<Vec<Option<Exchanged>>, StoreError>;
+
+    /// Lets tokens join a family, unless it is sealed for such; whether they did.
+    async fn join(&self, family: &str, tie: Tie, members: &[Member]) -> Result<bool, StoreError>;
 
     /// Has a token revoked at `at`, unless it is to be revoked already.
     async fn retire_at(&self, id: &str, at: UnixSeconds) -> Result<(), StoreError>;
 
     /// At most `limit` tokens that are to be revoked now. Nobody else gets them for a few seconds.
-    async fn to_retire(&self, now: UnixSeconds, limit: usize) -> Result<Vec<String>, StoreError>;
+    async fn to_retire(&self, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// A token is revoked now, because it was exchanged: whoever is shown it from here on knows.
+    async fn mark_retired(&self, id: &str) -> Result<(), StoreError>;
 
     /// A token was revoked, or has ended.
     async fn retired(&self, id: &str) -> Result<(), StoreError>;
 
-    /// The family of a token that was revoked because it had been exchanged.
-    async fn family_of_retired(&self, id: &str) -> Result<Option<String>, StoreError>;
-
     /// Opens a case of a family of which such a token was shown, unless there was one; whether this is new.
-    async fn open_case(&self, family: &str, now: UnixSeconds) -> Result<bool, StoreError>;
+    async fn open_case(&self, family: &str) -> Result<bool, StoreError>;
 
     /// At most `limit` families whose cases are open. Nobody else gets them for a few seconds.
-    async fn open_cases(&self, now: UnixSeconds, limit: usize) -> Result<Vec<String>, StoreError>;
+    async fn open_cases(&self, limit: usize) -> Result<Vec<String>, StoreError>;
 
-    /// Lets no token join a family from now on; all that ever did.
-    async fn seal_family(&self, family: &str) -> Result<Vec<String>, StoreError>;
+    /// Lets no token join a family by these ties from now on.
+    async fn seal(&self, family: &str, ties: &[Tie]) -> Result<(), StoreError>;
+
+    /// Whether no token can join a family by this tie.
+    async fn is_sealed(&self, family: &str, tie: Tie) -> Result<bool, StoreError>;
+
+    /// A step of a walk over the tokens that have these ties to a family, but for those that ended: their ids, and where to go on. One may
+    /// come twice.
+    async fn members(&self, family: &str, ties: &[Tie], cursor: u64) -> Result<(Vec<String>, Option<u64>), StoreError>;
+
+    /// Whether a family's case was seen to.
+    async fn is_closed(&self, family: &str) -> Result<bool, StoreError>;
 
     /// A case was seen to.
     async fn close_case(&self, family: &str) -> Result<(), StoreError>;
+
+    /// Somebody begins to revoke a token and what came of it. If they have not come to an end of it soon, others see to it.
+    async fn begin_revocation(&self, id: &str) -> Result<(), StoreError>;
+
+    /// At most `limit` tokens of which that is so. Nobody else gets them for a few seconds.
+    async fn begun_revocations(&self, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// They came to an end of it.
+    async fn end_revocation(&self, id: &str) -> Result<(), StoreError>;
+}
+
+/// How a token belongs to a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// It is the first, or comes from that by exchanges.
+    Exchanged,
+    /// It was generated with one of those, or comes from one that was.
+    Generated,
+}
+
+impl Tie {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Exchanged, Self::Generated];
+}
+
+/// A token of a family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// Until when it must be remembered.
+    pub until: UnixSeconds,
+}
+
+impl From<&TokenRecord> for Member {
+    fn from(record: &TokenRecord) -> Self {
+        Self { id: record.token_id.clone(), until: UnixSeconds(revocation_end(record.expires_at)) }
+    }
 }
 
 /// An exchange of a token.
@@ -68,16 +111,23 @@ pub trait Exchanges: Send + Sync {
 pub struct Exchange {
     /// The old one.
     pub old: String,
-    /// The new one.
-    pub new: String,
     /// Their family.
     pub family: String,
-    /// Until when the old one is good, unless an exchange before said so.
-    pub good_until: UnixSeconds,
-    /// The moment of the exchange.
-    pub now: UnixSeconds,
+    /// For how many seconds the old one is good from now on, unless an exchange before said something else.
+    pub grace_s: u64,
+    /// When the old one ends at the latest.
+    pub old_ends: UnixSeconds,
     /// Until when it must be remembered.
     pub until: UnixSeconds,
+}
+
+/// What became of a token that was exchanged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchanged {
+    /// Its family.
+    pub family: String,
+    /// Whether it was revoked for that.
+    pub is_retired: bool,
 }
 
 /// A token that was exchanged.
@@ -91,32 +141,6 @@ pub struct Refreshed {
     pub previous_id: TokenId,
     /// Until when the old one is good.
     pub previous_until: UnixSeconds,
-}
-
-/// Takes notice of revoked tokens that somebody came with. The filters are not to wait for what follows from that.
-#[derive(Clone)]
-pub struct Shown {
-    sender: mpsc::Sender<String>,
-    receiver: Arc<Mutex<mpsc::Receiver<String>>>,
-}
-
-impl Default for Shown {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(SHOWN_MAX);
-        Self { sender, receiver: Arc::new(Mutex::new(receiver)) }
-    }
-}
-
-impl Shown {
-    /// The next one, once there is one.
-    pub async fn next(&self) -> Option<String> {
-        self.receiver.lock().await.recv().await
-    }
-
-    /// A revoked token was shown.
-    pub fn notice(&self, token_id: &str) {
-        let _ = self.sender.try_send(token_id.to_owned());
-    }
 }
 
 impl Tokens {
@@ -135,11 +159,11 @@ impl Tokens {
         if old.status(now) != Status::Active {
             return Err(Failure::Unauthenticated);
         }
-        let issued_at = self.still_valid(caller, caller.email()?, now).await?;
+        let issued_at = self.still_valid(caller, caller.email()?, Some(&old), now).await?;
         let grant = self.successor(caller, &old, expires_in, issued_at)?;
         let (this, deed) = (self.clone(), Deed::new(Action::TokenRefreshed, caller.by().clone(), &grant.email));
         let previous_id = TokenId::parse(&old.record.token_id)?;
-        let change = async move { this.exchange(previous_id, old, grant, now).await };
+        let change = async move { this.exchange(previous_id, old.record, grant).await };
         let tell = |refreshed: &Refreshed, event: &mut Event| {
             refreshed.grant.tell(event);
             event.tell("previous_token_id", refreshed.previous_id.as_str());
@@ -183,118 +207,71 @@ impl Tokens {
             issued_at,
             expires_at,
             family: Some(family),
+            minted_by: record.minted_by.clone(),
         })
     }
 
-    async fn exchange(
-        &self,
-        previous_id: TokenId,
-        old: StoredToken,
-        grant: Grant,
-        now: UnixSeconds,
-    ) -> Result<Refreshed, Failure> {
+    async fn exchange(&self, previous_id: TokenId, old: TokenRecord, grant: Grant) -> Result<Refreshed, Failure> {
         // The old one keeps its place until it is revoked.
-        self.reserve(&grant, self.limits.places.saturating_add(EXCHANGES_MAX)).await?;
-        let token = self.issuer.sign(&grant).await?;
-        let family = old.record.family();
-        let last_end = grant.expires_at.get().max(old.record.expires_at);
+        let places = self.limits.places.saturating_add(EXCHANGES_MAX);
+        let (token, previous_until) = self.in_a_place(&grant, places, self.make_successor(&old, &grant)).await?;
+        Ok(Refreshed { token, grant, previous_id, previous_until })
+    }
+
+    /// The new token, and until when the old one is good.
+    async fn make_successor(&self, old: &TokenRecord, grant: &Grant) -> Result<(String, UnixSeconds), Failure> {
+        let token = self.issuer.sign(grant).await?;
+        let last_end = grant.expires_at.get().max(old.expires_at);
         let exchange = Exchange {
-            old: old.record.token_id.clone(),
-            new: grant.id.to_string(),
-            family: family.id,
-            good_until: now.plus(self.limits.grace_s).min(UnixSeconds(old.record.expires_at)),
-            now,
+            old: old.token_id.clone(),
+            family: old.family().id,
+            grace_s: self.limits.grace_s,
+            old_ends: UnixSeconds(old.expires_at),
             until: UnixSeconds(revocation_end(last_end)),
         };
         let previous_until = self.exchanges.note(&exchange).await?.ok_or(Failure::AlreadyExchanged)?;
         reach(FailPoint::ExchangeNoted);
         let record = grant.record();
         self.store.insert(&record).await?;
-        // On record first: whoever seals the family from here on finds the new token, and revokes it, too.
-        if !self.exchanges.join(&exchange).await? {
-            self.store.revoke(&record, UnixSeconds(revocation_end(record.expires_at))).await?;
-            return Err(Failure::AlreadyExchanged);
-        }
+        self.tie(&record, old, Failure::AlreadyExchanged).await?;
         reach(FailPoint::ExchangeJoined);
         // Last: a caller who gets no answer keeps a token that is good, and exchanges it again.
         self.exchanges.retire_at(&exchange.old, previous_until).await?;
-        Ok(Refreshed { token, grant, previous_id, previous_until })
+        Ok((token, previous_until))
     }
 
-    /// Revokes tokens whose grace time is over; how many.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`]; the others are tried again.
-    pub async fn retire_exchanged(&self, now: UnixSeconds) -> Result<usize, Failure> {
-        let ids = self.exchanges.to_retire(now, STEP).await?;
-        for id in &ids {
-            let found = self.store.find(&TokenId::parse(id)?).await?;
-            if let Some(token) = found.filter(|token| !token.is_revoked) {
-                self.write_revocation(token.record).await?;
-            }
-            self.exchanges.retired(id).await?;
-        }
-        Ok(ids.len())
+    /// Ties a new token, which is on record and which nobody has seen, to the one from which it comes. If that one was revoked meanwhile, or
+    /// its family, so is the new one, and its caller is `refused`.
+    pub(super) async fn tie(&self, new: &TokenRecord, origin: &TokenRecord, refused: Failure) -> Result<(), Failure> {
+        // On record first, and in its families next: whoever revokes one of them from here on finds the new token there.
+        let refused = if !self.join_families(new, origin).await? {
+            refused
+        } else if !self.is_good(origin).await? {
+            // Whoever revoked it before this look may not have seen that something comes of it.
+            Failure::Unauthenticated
+        } else {
+            return Ok(());
+        };
+        self.store.revoke(new, UnixSeconds(revocation_end(new.expires_at))).await?;
+        Err(refused)
     }
 
-    /// Somebody came with a revoked token: opens a case if it had been exchanged.
-    ///
-    /// # Errors
-    /// The store can't be reached.
-    pub async fn shown(&self, token_id: &str, now: UnixSeconds) -> Result<(), StoreError> {
-        if let Some(family) = self.exchanges.family_of_retired(token_id).await?
-            && self.exchanges.open_case(&family, now).await?
+    async fn join_families(&self, new: &TokenRecord, origin: &TokenRecord) -> Result<bool, StoreError> {
+        if let Some(family) = &new.family
+            && !self.exchanges.join(&family.id, Tie::Exchanged, &[origin.into(), new.into()]).await?
         {
-            tracing::warn!(token.id = token_id, family, "a token was shown after its exchange");
+            return Ok(false);
         }
-        Ok(())
+        for family in &new.minted_by {
+            if !self.exchanges.join(family, Tie::Generated, &[new.into()]).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
-    /// Revokes the families whose cases are open; how many.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`]; the others are tried again.
-    pub async fn close_cases(&self, now: UnixSeconds) -> Result<usize, Failure> {
-        let families = self.exchanges.open_cases(now, STEP).await?;
-        for family in &families {
-            self.revoke_family(family, now).await?;
-            self.exchanges.close_case(family).await?;
-        }
-        Ok(families.len())
-    }
-
-    async fn revoke_family(&self, family: &str, now: UnixSeconds) -> Result<(), Failure> {
-        let members = self.exchanges.seal_family(family).await?;
-        reach(FailPoint::FamilyMarked);
-        let (mut alive, mut target) = (Vec::new(), None);
-        for id in &members {
-            let Some(token) = self.store.find(&TokenId::parse(id)?).await? else { continue };
-            target = Some(token.record.user_email.clone());
-            if token.status(now) == Status::Active {
-                alive.push(token.record);
-            }
-        }
-        let deed = Deed { action: Action::TokenReused, by: By::system("refresh"), target };
-        let (this, family) = (self.clone(), family.to_owned());
-        let change = async move {
-            let (count, mut stamp) = (alive.len(), None);
-            for record in alive {
-                stamp = Some(this.write_revocation(record).await?);
-            }
-            reach(FailPoint::FamilyRevoked);
-            let change = match stamp {
-                Some(stamp) => Some(this.changes.follow(stamp).await),
-                None => None,
-            };
-            Ok((count, change))
-        };
-        let tell = move |(count, change): &(usize, Option<Change>), event: &mut Event| {
-            event.tell("family", family.as_str());
-            event.tell("count", *count);
-            if let Some(change) = change {
-                change.tell(event);
-            }
-        };
-        self.changes.carry_out(deed, change, tell).await.map(|_| ())
+    async fn is_good(&self, record: &TokenRecord) -> Result<bool, Failure> {
+        let found = self.store.find(&TokenId::parse(&record.token_id)?).await?;
+        Ok(found.is_some_and(|token| !token.is_revoked))
     }
 }

@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, Pipeline, Script};
+use redis::{AsyncCommands, Script, ScriptInvocation};
 use sekisho_protocol::Email;
+use sekisho_protocol::feed::FOREVER;
 
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{StoredToken, TokenId, TokenRecord};
@@ -26,12 +27,15 @@ pub(super) use index::{BY_ID, CREATED, USED};
 
 /// + e-mail: a sorted set of the ids of somebody's tokens that can be used, by their ends. What is in it takes a place.
 const PLACES: &str = "sekisho:tokens:places:";
-/// So many tokens that can't be used any more are kept on record for each that can.
+/// How long a place is kept for a token that is being made, in seconds: if nothing comes of it, the place is free again.
+const RESERVED_S: u64 = 60;
+/// So many tokens are kept on record for each that can be used.
 const RECORDS_PER_PLACE: usize = 10;
 /// Keys or members that one round trip asks for.
 const STEP: usize = 500;
 
 static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reserve_token.lua")));
+static HOLD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/hold_place.lua")));
 
 /// The records, in Redis.
 #[derive(Clone)]
@@ -65,22 +69,19 @@ fn places_key(email: &Email) -> String {
 
 #[async_trait]
 impl TokenStore for RedisTokens {
-    async fn reserve(
-        &self,
-        email: &Email,
-        id: &TokenId,
-        until: UnixSeconds,
-        now: UnixSeconds,
-        places: usize,
-    ) -> Result<bool, StoreError> {
+    async fn reserve(&self, email: &Email, id: &TokenId, places: usize) -> Result<bool, StoreError> {
         let mut redis = self.client.shared();
         let records = places.saturating_mul(RECORDS_PER_PLACE);
-        if redis.scard::<_, usize>(user_key(email)).await? >= records && self.sweep(email).await? >= records {
-            return Ok(false);
+        if redis.scard::<_, usize>(user_key(email)).await? >= records {
+            self.make_room(email, records).await?;
         }
         let mut call = RESERVE.key(places_key(email));
-        call.arg(id.as_str()).arg(until.get()).arg(now.get()).arg(places);
+        call.arg(id.as_str()).arg(RESERVED_S).arg(places);
         Ok(call.invoke_async(&mut redis).await?)
+    }
+
+    async fn release(&self, email: &Email, id: &TokenId) -> Result<(), StoreError> {
+        Ok(self.client.shared().zrem(places_key(email), id.as_str()).await?)
     }
 
     async fn insert(&self, record: &TokenRecord) -> Result<(), StoreError> {
@@ -89,12 +90,18 @@ impl TokenStore for RedisTokens {
         let mut redis = self.client.shared();
         // The record first: what is in order or in a set and has no record counts as ended.
         redis::cmd("SET").arg(&key).arg(json).arg("EXAT").arg(record.expires_at).exec_async(&mut redis).await?;
+        if let Some(call) = place_held(record) {
+            call.invoke_async::<()>(&mut redis).await?;
+        }
         index::add(&mut redis, record).await
     }
 
     async fn find(&self, id: &TokenId) -> Result<Option<StoredToken>, StoreError> {
-        let found = read(&mut self.client.shared(), &[id.to_string()]).await?;
-        Ok(found.into_iter().flatten().next())
+        Ok(self.find_each(&[id.to_string()]).await?.into_iter().next())
+    }
+
+    async fn find_each(&self, ids: &[String]) -> Result<Vec<StoredToken>, StoreError> {
+        Ok(read(&mut self.client.shared(), ids).await?.into_iter().flatten().collect())
     }
 
     async fn of_user(&self, email: &Email) -> Result<Vec<StoredToken>, StoreError> {
@@ -138,6 +145,32 @@ impl TokenStore for RedisTokens {
 }
 
 impl RedisTokens {
+    /// Lets somebody have fewer than so many records: forgets tokens that ended and, if that does not do, the oldest of those
+    /// that are revoked. What revokes them stays.
+    async fn make_room(&self, email: &Email, records: usize) -> Result<(), StoreError> {
+        let left = self.sweep(email).await?;
+        if left < records {
+            return Ok(());
+        }
+        let mut revoked: Vec<TokenRecord> =
+            self.of_user(email).await?.into_iter().filter(|token| token.is_revoked).map(|token| token.record).collect();
+        revoked.sort_by_key(|record| record.created_at);
+        // A few more than is needed, so that not each new token makes for such a walk.
+        revoked.truncate(left - records + 1 + records / RECORDS_PER_PLACE);
+        let mut redis = self.client.shared();
+        for step in revoked.chunks(STEP) {
+            let ids: Vec<&str> = step.iter().map(|record| record.token_id.as_str()).collect();
+            let mut pipeline = redis::pipe();
+            for id in &ids {
+                pipeline.del(info_key(id)).ignore();
+            }
+            pipeline.srem(user_key(email), &ids).ignore();
+            pipeline.exec_async(&mut redis).await?;
+            index::forget(&mut redis, &ids).await?;
+        }
+        Ok(())
+    }
+
     /// Takes the ids of tokens that ended out of somebody's set; how many are left.
     async fn sweep(&self, email: &Email) -> Result<usize, StoreError> {
         let mut redis = self.client.shared();
@@ -162,12 +195,13 @@ impl RedisTokens {
     }
 }
 
-/// Gives a token that another program issued its place, beyond how many there are. The script must be loaded.
-fn note_place(pipeline: &mut Pipeline, record: &TokenRecord) {
-    let Some(owner) = record.owner() else { return };
-    let mut call = RESERVE.key(places_key(&owner));
-    call.arg(&record.token_id).arg(record.expires_at).arg(UnixSeconds::now().get()).arg(i64::MAX);
-    pipeline.invoke_script(&call);
+/// Gives a token its place until it ends, be it beyond how many there are; none to a token that is nobody's.
+fn place_held(record: &TokenRecord) -> Option<ScriptInvocation<'static>> {
+    // Another program may have recorded an end that no clock can reach.
+    let ends = record.expires_at.min(FOREVER);
+    let mut call = HOLD.key(places_key(&record.owner()?));
+    call.arg(&record.token_id).arg(ends);
+    Some(call)
 }
 
 /// What is known of these tokens, in their order. One unreadable record is one token that is not

@@ -1,15 +1,20 @@
 //! Exchanging tokens: what the caller gets, how long the old one is good, and what comes of showing it after that.
 
 use super::*;
-use crate::domain::audit::{Action, Outcome, Question};
+use crate::domain::audit::{Action, Event, Outcome, Question};
 use crate::domain::page::Window;
 
 /// A call to refresh by somebody who comes with this token.
 async fn refresh(world: &World, who: &str, token_id: &str, body: Value) -> Answer {
+    call_with(world, who, token_id, "/api/token/refresh", body).await
+}
+
+/// A call by somebody who comes with this token.
+async fn call_with(world: &World, who: &str, token_id: &str, path: &str, body: Value) -> Answer {
     let issued_at = UnixSeconds::now().get() + 600;
     let own = json!({"email": who, "method": "jwt", "token_id": token_id, "token_issued_at": issued_at,
         "scopes": ["api:read", "api:write"]});
-    let request = Request::post("/api/token/refresh")
+    let request = Request::post(path)
         .header("x-sekisho-identity", sign_own(MESH_SECRET, APP_AUDIENCE, who, own, 30))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))
@@ -28,9 +33,40 @@ async fn status(world: &World, token_id: &str) -> Value {
 
 /// What the job does, in so many seconds.
 async fn later(world: &World, seconds: u64) {
-    let now = UnixSeconds::now().plus(seconds);
-    world.services.tokens.retire_exchanged(now).await.unwrap();
-    world.services.tokens.close_cases(now).await.unwrap();
+    world.redis.age_exchanges(seconds).await;
+    world.services.tokens.retire_exchanged().await.unwrap();
+    world.services.tokens.close_cases().await.unwrap();
+    world.services.tokens.finish_revocations().await.unwrap();
+}
+
+/// Somebody comes with these tokens, and the job sees to it.
+async fn shown(world: &World, ids: &[&str]) {
+    let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    world.services.tokens.shown(&ids).await.unwrap();
+    later(world, 0).await;
+}
+
+/// A token that Ann makes with this one.
+async fn generate_with(world: &World, token_id: &str) -> String {
+    let answer = call_with(world, ANN, token_id, "/api/token/generate", json!({"token_name": "ci"})).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    id(&answer.body)
+}
+
+async fn statuses(world: &World, ids: &[&str]) -> Vec<Value> {
+    let mut all = Vec::new();
+    for id in ids {
+        all.push(status(world, id).await);
+    }
+    all
+}
+
+/// The events of this kind in the trail.
+async fn events(world: &World, action: Action) -> Vec<Event> {
+    world.services.trail.carry().await.unwrap();
+    let question = Question { actions: vec![action], ..Question::default() };
+    let rows = world.services.trail.list(&question, &Window::choose(None, None).unwrap()).await.unwrap().rows;
+    rows.into_iter().map(|row| row.event).collect()
 }
 
 #[tokio::test]
@@ -52,7 +88,7 @@ async fn a_token_is_exchanged_for_one_like_it_and_the_old_one_is_good_for_a_grac
     assert!((55..=60).contains(&(until - UnixSeconds::now().get())), "{until}");
     later(&world, 30).await;
     assert_eq!(status(&world, &id(&old)).await, "active");
-    later(&world, 61).await;
+    later(&world, 31).await;
     assert_eq!(status(&world, &id(&old)).await, "revoked");
     assert_eq!(status(&world, &id(&new)).await, "active");
 }
@@ -87,22 +123,18 @@ async fn who_comes_with_an_exchanged_token_after_its_grace_time_ends_its_whole_f
     let (first, other) = (id(&world.issue("n").await), id(&world.issue("other").await));
     let second = id(&refresh(&world, ANN, &first, json!({})).await.body);
     let third = id(&refresh(&world, ANN, &second, json!({})).await.body);
-    world.services.tokens.shown(&first, UnixSeconds::now()).await.unwrap();
-    later(&world, 0).await;
+    shown(&world, &[&first]).await;
     assert_eq!(status(&world, &third).await, "active", "within the grace time nobody is a thief");
     later(&world, 301).await;
     for _ in 0..2 {
-        world.services.tokens.shown(&first, UnixSeconds::now()).await.unwrap();
-        later(&world, 301).await;
+        shown(&world, &[&first]).await;
     }
     assert_eq!(status(&world, &third).await, "revoked");
     assert_eq!(status(&world, &other).await, "active", "another family");
     refresh(&world, ANN, &third, json!({})).await.is_problem(401, "unauthenticated");
-    world.services.trail.carry().await.unwrap();
-    let question = Question { actions: vec![Action::TokenReused], ..Question::default() };
-    let events = world.services.trail.list(&question, &Window::choose(None, None).unwrap()).await.unwrap().rows;
+    let events = events(&world, Action::TokenReused).await;
     assert_eq!(events.len(), 1, "reported once, however often it is shown");
-    let event = &events[0].event;
+    let event = &events[0];
     assert_eq!((event.outcome, event.target.as_deref()), (Outcome::Done, Some(ANN)));
     assert_eq!((&event.details["family"], &event.details["count"]), (&json!(first), &json!(1)));
 }
@@ -113,7 +145,8 @@ async fn a_token_that_joins_its_family_while_that_is_being_revoked_is_not_good_e
     let first = id(&world.issue("n").await);
     let second = id(&refresh(&world, ANN, &first, json!({})).await.body);
     // The family is sealed, and none of it is revoked yet.
-    let _: () = world.redis.client().shared().sadd(format!("sekisho:token:family:{first}"), "!").await.unwrap();
+    let _: () =
+        world.redis.client().shared().zadd(format!("sekisho:token:members:{first}"), "!", "+inf").await.unwrap();
     refresh(&world, ANN, &second, json!({})).await.is_problem(409, "already_exchanged");
     let listed = world.user(Method::GET, "/api/token/list", None).await.body;
     let statuses: Vec<&str> =
@@ -150,4 +183,173 @@ async fn somebody_with_as_many_tokens_as_allowed_gets_no_more_but_may_exchange_t
     for _ in 0..2 {
         assert_eq!(generate().await.status, StatusCode::OK, "a logout frees all places");
     }
+}
+
+#[tokio::test]
+async fn revoking_a_token_revokes_what_came_of_it_by_exchanges_and_not_what_was_generated_with_it() {
+    let world = World::start().await;
+    let first = id(&world.issue("laptop").await);
+    let ci = generate_with(&world, &first).await;
+    let second = id(&refresh(&world, ANN, &first, json!({})).await.body);
+    let third = id(&refresh(&world, ANN, &second, json!({})).await.body);
+    let ci_next = id(&refresh(&world, ANN, &ci, json!({})).await.body);
+    let revoked = world.root(Method::DELETE, &format!("/api/admin/tokens/{first}"), None).await;
+    assert_eq!(revoked.status, StatusCode::OK, "{}", revoked.body);
+    assert_eq!(statuses(&world, &[&first, &second, &third]).await, ["revoked"; 3]);
+    assert_eq!(statuses(&world, &[&ci, &ci_next]).await, ["active"; 2], "nobody wants the build to stop");
+    let entry = format!("token|{third}");
+    assert!(world.redis.client().shared().hexists::<_, _, bool>("sekisho:{feed}:entries", entry).await.unwrap());
+    let events = events(&world, Action::TokenRevoked).await;
+    assert_eq!((events.len(), &events[0].details["successors"]), (1, &json!(2)));
+    shown(&world, &[&first, &second]).await;
+    later(&world, 301).await;
+    shown(&world, &[&first, &second]).await;
+    assert_eq!(status(&world, &ci).await, "revoked", "it was exchanged, and its grace time is over");
+    assert_eq!(status(&world, &ci_next).await, "active", "who comes with a token that its owner revoked is no thief");
+}
+
+#[tokio::test]
+async fn a_token_that_is_exchanged_while_it_is_revoked_leaves_nothing_behind() {
+    let world = World::with(&[("SEKISHO_TOKEN_REQUESTS_PER_MINUTE", "1000")]).await;
+    for round in 0..30 {
+        let token = id(&world.issue("n").await);
+        let revoke = async {
+            tokio::time::sleep(std::time::Duration::from_millis(round % 6)).await;
+            world.root(Method::DELETE, &format!("/api/admin/tokens/{token}"), None).await
+        };
+        let body = json!({"token_name": "n"});
+        let (refreshed, _, revoked) = tokio::join!(
+            refresh(&world, ANN, &token, json!({})),
+            call_with(&world, ANN, &token, "/api/token/refresh", body),
+            revoke,
+        );
+        assert_eq!(revoked.status, StatusCode::OK, "{}", revoked.body);
+        let listed = world.user(Method::GET, "/api/token/list", None).await.body;
+        let left = listed["tokens"].as_array().unwrap().iter().filter(|token| token["status"] == "active").count();
+        assert_eq!(left, 0, "round {round}: {}", refreshed.body);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_was_cut_short_is_finished_by_others() {
+    let world = World::start().await;
+    let first = id(&world.issue("n").await);
+    let second = id(&refresh(&world, ANN, &first, json!({})).await.body);
+    let mut redis = world.redis.client().shared();
+    // Whoever began died before it wrote anything.
+    let _: () = redis.zadd("sekisho:{tokens}:revoking", &first, UnixSeconds::now().get() + 10).await.unwrap();
+    later(&world, 0).await;
+    assert_eq!(statuses(&world, &[&first, &second]).await, ["active"; 2], "somebody is at it");
+    later(&world, 11).await;
+    assert_eq!(statuses(&world, &[&first, &second]).await, ["revoked"; 2]);
+    assert!(!redis.exists::<_, bool>("sekisho:{tokens}:revoking").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_made_leaves_no_place_taken() {
+    let world = World::with(&[("SEKISHO_TOKENS_PER_USER", "2")]).await;
+    let old = id(&world.issue("n").await);
+    let places = format!("sekisho:tokens:places:{ANN}");
+    let mut redis = world.redis.client().shared();
+    for _ in 0..5 {
+        refresh(&world, ANN, &old, json!({})).await;
+    }
+    let before: Vec<String> = redis.zrange(&places, 0, -1).await.unwrap();
+    assert_eq!(before.len(), 6);
+    refresh(&world, ANN, &old, json!({})).await.is_problem(409, "already_exchanged");
+    assert_eq!(redis.zrange::<_, Vec<String>>(&places, 0, -1).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_token_is_known_to_be_exchanged_as_soon_as_it_is_refused_for_that() {
+    let world = World::start().await;
+    let first = id(&world.issue("n").await);
+    let second = id(&refresh(&world, ANN, &first, json!({})).await.body);
+    let mut redis = world.redis.client().shared();
+    world.redis.age_exchanges(301).await;
+    // The record is written, and the feed can't be.
+    let version: u64 = redis.get("sekisho:{feed}:version").await.unwrap_or(0);
+    let _: () = redis.set("sekisho:{feed}:version", "none").await.unwrap();
+    world.services.tokens.retire_exchanged().await.unwrap_err();
+    let _: () = redis.set("sekisho:{feed}:version", version).await.unwrap();
+    assert_eq!(statuses(&world, &[&first, &second]).await, ["revoked", "active"]);
+    shown(&world, &[&first]).await;
+    assert_eq!(status(&world, &second).await, "revoked");
+    later(&world, 11).await;
+    let entry = format!("token|{first}");
+    assert!(redis.hexists::<_, _, bool>("sekisho:{feed}:entries", entry).await.unwrap(), "and it is finished");
+}
+
+#[tokio::test]
+async fn a_token_that_was_shown_is_looked_at_until_that_succeeds() {
+    let world = World::start().await;
+    let first = id(&world.issue("n").await);
+    refresh(&world, ANN, &first, json!({})).await;
+    later(&world, 301).await;
+    let (mut redis, key) = (world.redis.client().shared(), format!("sekisho:token:exchange:{first}"));
+    let _: () = redis.rename(&key, "aside").await.unwrap();
+    let _: () = redis.set(&key, "what can't be read").await.unwrap();
+    let closing = CancellationToken::new();
+    let (tokens, shown) = (world.services.tokens.clone(), world.services.shown.clone());
+    let watch = tokio::spawn(crate::jobs::tokens::watch(tokens, shown.clone(), closing.clone()));
+    shown.notice(&first);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let _: () = redis.rename("aside", &key).await.unwrap();
+    for _ in 0..100 {
+        if redis.exists::<_, bool>("sekisho:{tokens}:cases").await.unwrap() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(redis.zrange::<_, Vec<String>>("sekisho:{tokens}:cases", 0, -1).await.unwrap(), [first]);
+    closing.cancel();
+    watch.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_thief_keeps_nothing_that_was_generated_with_the_stolen_token() {
+    let world = World::with(&[("SEKISHO_TOKEN_REQUESTS_PER_MINUTE", "1000")]).await;
+    let (stolen, other) = (id(&world.issue("n").await), id(&world.issue("other").await));
+    let laptop = id(&refresh(&world, ANN, &stolen, json!({})).await.body);
+    let mut loot = vec![generate_with(&world, &stolen).await];
+    for _ in 0..10 {
+        let next = generate_with(&world, loot.last().unwrap()).await;
+        let exchanged = id(&refresh(&world, ANN, &next, json!({})).await.body);
+        loot.extend([next, exchanged]);
+    }
+    later(&world, 301).await;
+    shown(&world, &[&stolen]).await;
+    for token in loot.iter().chain([&stolen, &laptop]) {
+        assert_eq!(status(&world, token).await, "revoked");
+    }
+    assert_eq!(status(&world, &other).await, "active");
+    let last = loot.last().unwrap();
+    call_with(&world, ANN, last, "/api/token/generate", json!({"token_name": "n"}))
+        .await
+        .is_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_leak_of_what_was_generated_does_not_concern_the_token_with_which_it_was() {
+    let world = World::start().await;
+    let laptop = id(&world.issue("laptop").await);
+    let (ci, other_ci) = (generate_with(&world, &laptop).await, generate_with(&world, &laptop).await);
+    let ci_next = id(&refresh(&world, ANN, &ci, json!({})).await.body);
+    later(&world, 301).await;
+    shown(&world, &[&ci]).await;
+    assert_eq!(status(&world, &ci_next).await, "revoked");
+    assert_eq!(statuses(&world, &[&laptop, &other_ci]).await, ["active"; 2]);
+}
+
+#[tokio::test]
+async fn nothing_is_generated_while_the_family_is_being_revoked() {
+    let world = World::start().await;
+    let first = id(&world.issue("n").await);
+    let _: () =
+        world.redis.client().shared().zadd(format!("sekisho:token:members:{first}"), "!+", "+inf").await.unwrap();
+    let wish = json!({"token_name": "n"});
+    call_with(&world, ANN, &first, "/api/token/generate", wish).await.is_problem(401, "unauthenticated");
+    let listed = world.user(Method::GET, "/api/token/list", None).await.body;
+    let active = listed["tokens"].as_array().unwrap().iter().filter(|token| token["status"] == "active").count();
+    assert_eq!(active, 1, "only the one from before");
 }

@@ -1,11 +1,13 @@
--- Takes one of somebody's places for tokens, if one is free; what has expired frees its place.
--- KEYS: the places. ARGV: token id, its end, now, how many places there are.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
+-- Takes one of somebody's places for tokens for a short while, if one is free; what has expired frees its place.
+-- KEYS: the places. ARGV: token id, for how many seconds, how many places there are.
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then
   return 0
 end
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
--- Another program's token may end when no key can.
-redis.call('EXPIREAT', KEYS[1], string.format('%.0f', math.min(tonumber(last[2]), 253402300799)))
+local ends = now + tonumber(ARGV[2])
+redis.call('ZADD', KEYS[1], ends, ARGV[1])
+if ends > redis.call('EXPIRETIME', KEYS[1]) then
+  redis.call('EXPIREAT', KEYS[1], ends)
+end
 return 1

@@ -13,7 +13,7 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Pipeline, Script, ScriptInvocation};
 use sekisho_protocol::Email;
 
-use super::{RESERVE, RedisTokens, STEP, info_key, note_place, parse, read, revoked_key, user_key};
+use super::{HOLD, RedisTokens, STEP, info_key, place_held, parse, read, revoked_key, user_key};
 use crate::domain::page::Direction;
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
@@ -265,8 +265,8 @@ async fn adopt_those(redis: &mut ConnectionManager, ids: Vec<String>) -> Result<
         if let Some(owner) = token.record.owner() {
             pipeline.sadd(user_key(&owner), &token.record.token_id);
         }
-        if !token.is_revoked {
-            note_place(&mut pipeline, &token.record);
+        if let Some(call) = place_held(&token.record).filter(|_| !token.is_revoked) {
+            pipeline.invoke_script(&call);
         }
         // What was cut short before this is done again.
         pipeline.invoke_script(&ordering(&token.record));
@@ -279,7 +279,7 @@ async fn adopt_those(redis: &mut ConnectionManager, ids: Vec<String>) -> Result<
     }
     // A pipeline names scripts by their digest only.
     INDEX.load_async(redis).await?;
-    RESERVE.load_async(redis).await?;
+    HOLD.load_async(redis).await?;
     // One owner's set that is none must not keep everybody's tokens from being taken in.
     foreign::read(pipeline, redis).await.map(|_| ())
 }
@@ -371,7 +371,7 @@ async fn tidy(redis: &mut ConnectionManager, found: &[Standing]) -> Result<(), S
 }
 
 /// Takes tokens out of the orders by time. Those by text follow: see [`TokenIndex::prune_texts`].
-async fn forget(redis: &mut ConnectionManager, ids: &[&str]) -> Result<(), StoreError> {
+pub(super) async fn forget(redis: &mut ConnectionManager, ids: &[&str]) -> Result<(), StoreError> {
     if ids.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,5 @@
-//! Exchanges of tokens: per token its exchange, per family its members, and two lines of what is to be done.
+//! Exchanges of tokens: per token its exchange, per family its members, and three lines of what is to be done. Redis says
+//! what the time is: the clocks of sidecars differ.
 
 use std::sync::LazyLock;
 
@@ -6,22 +7,31 @@ use async_trait::async_trait;
 use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Script};
 
-use super::RedisTokens;
+use super::{RedisTokens, STEP};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
-use crate::service::tokens::refresh::{EXCHANGES_MAX, Exchange, Exchanges};
+use crate::service::tokens::refresh::{EXCHANGES_MAX, Exchange, Exchanged, Exchanges, Member, Tie};
 
 /// + token id: a hash of the exchanged token's `family`, until when it is `good_until`, the `count` of its exchanges,
-///   and `retired`, once it was revoked for that.
+///   and `retired`, once it is revoked for that.
 const EXCHANGE: &str = "sekisho:token:exchange:";
-/// + family: a set of the ids of its tokens, and [`SEALED`].
-const FAMILY: &str = "sekisho:token:family:";
-/// What seals a family. No token has this id.
+/// + family: a sorted set of its tokens, by when they may be forgotten, and of what seals it, which stays to the last. Those
+///   that were generated have a [`GENERATED`] before their ids.
+const FAMILY: &str = "sekisho:token:members:";
+/// No id begins with it.
+const GENERATED: char = '+';
+/// What seals a family for tokens that come from it by exchanges. No token has this id.
 const SEALED: &str = "!";
+/// What seals it for tokens that are generated.
+const SEALED_FOR_ALL: &str = "!+";
+/// What says that its case was closed.
+const CLOSED: &str = "!.";
 /// A sorted set: tokens, by when they are to be revoked.
 const RETIRING: &str = "sekisho:{tokens}:retiring";
 /// A sorted set: families of which an exchanged token was shown.
 const CASES: &str = "sekisho:{tokens}:cases";
+/// A sorted set: tokens that somebody is revoking.
+const REVOKING: &str = "sekisho:{tokens}:revoking";
 /// How long who takes something in hand may take, in seconds; then it is anybody's again.
 const LEASE_S: u64 = 10;
 /// How long something is remembered that has no other end, in seconds: its tokens have ended before.
@@ -30,6 +40,7 @@ const NO_OTHER_END_S: u64 = 86_400;
 static NOTE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/note_exchange.lua")));
 static JOIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/join_family.lua")));
 static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/lease_due.lua")));
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/put_in_line.lua")));
 
 fn exchange_key(id: &str) -> String {
     format!("{EXCHANGE}{id}")
@@ -39,36 +50,60 @@ fn family_key(family: &str) -> String {
     format!("{FAMILY}{family}")
 }
 
-async fn lease(
-    redis: &mut ConnectionManager,
-    line: &str,
-    now: UnixSeconds,
-    limit: usize,
-) -> Result<Vec<String>, StoreError> {
-    let mut call = LEASE.key(line);
-    call.arg(now.get()).arg(now.plus(LEASE_S).get()).arg(limit);
-    Ok(call.invoke_async(redis).await?)
+fn seal_of(tie: Tie) -> &'static str {
+    match tie {
+        Tie::Exchanged => SEALED,
+        Tie::Generated => SEALED_FOR_ALL,
+    }
+}
+
+async fn lease(redis: &mut ConnectionManager, line: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+    Ok(LEASE.key(line).arg(LEASE_S).arg(limit).invoke_async(redis).await?)
+}
+
+/// Whether it is new in this line, in which it is to be seen to in so many seconds.
+async fn put(redis: &mut ConnectionManager, line: &str, member: &str, after_s: u64) -> Result<bool, StoreError> {
+    Ok(PUT.key(line).arg(member).arg(after_s).invoke_async(redis).await?)
 }
 
 #[async_trait]
 impl Exchanges for RedisTokens {
-    async fn join(&self, exchange: &Exchange) -> Result<bool, StoreError> {
-        let mut call = JOIN.key(family_key(&exchange.family));
-        call.arg(exchange.until.get()).arg(SEALED).arg(&exchange.old).arg(&exchange.new);
-        Ok(call.invoke_async(&mut self.client.shared()).await?)
-    }
-
     async fn note(&self, exchange: &Exchange) -> Result<Option<UnixSeconds>, StoreError> {
         let mut redis = self.client.shared();
         let ends: Option<u64> = redis.zscore(RETIRING, &exchange.old).await?;
-        if ends.is_some_and(|ends| ends <= exchange.now.get()) {
-            return Ok(None);
-        }
         let mut call = NOTE.key(exchange_key(&exchange.old));
-        call.arg(&exchange.family).arg(exchange.good_until.get()).arg(exchange.now.get());
-        call.arg(exchange.until.get()).arg(EXCHANGES_MAX);
+        call.arg(&exchange.family).arg(exchange.grace_s).arg(exchange.old_ends.get());
+        call.arg(exchange.until.get()).arg(EXCHANGES_MAX).arg(u8::from(ends.is_some()));
         let good_until: u64 = call.invoke_async(&mut redis).await?;
         Ok((good_until > 0).then_some(UnixSeconds(good_until)))
+    }
+
+    async fn exchanged(&self, ids: &[String]) -> Result<Vec<Option<Exchanged>>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::pipe();
+        for id in ids {
+            pipeline.hmget(exchange_key(id), &["family", "retired"]);
+        }
+        let found: Vec<(Option<String>, Option<u64>)> = pipeline.query_async(&mut self.client.shared()).await?;
+        let exchanged = |(family, retired): (Option<String>, Option<u64>)| {
+            family.map(|family| Exchanged { family, is_retired: retired.is_some() })
+        };
+        Ok(found.into_iter().map(exchanged).collect())
+    }
+
+    async fn join(&self, family: &str, tie: Tie, members: &[Member]) -> Result<bool, StoreError> {
+        let mut call = JOIN.key(family_key(family));
+        call.arg(seal_of(tie));
+        for Member { id, until } in members {
+            call.arg(match tie {
+                Tie::Exchanged => id.clone(),
+                Tie::Generated => format!("{GENERATED}{id}"),
+            });
+            call.arg(until.get());
+        }
+        Ok(call.invoke_async(&mut self.client.shared()).await?)
     }
 
     async fn retire_at(&self, id: &str, at: UnixSeconds) -> Result<(), StoreError> {
@@ -77,51 +112,77 @@ impl Exchanges for RedisTokens {
         Ok(add.exec_async(&mut self.client.shared()).await?)
     }
 
-    async fn to_retire(&self, now: UnixSeconds, limit: usize) -> Result<Vec<String>, StoreError> {
-        lease(&mut self.client.shared(), RETIRING, now, limit).await
+    async fn to_retire(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        lease(&mut self.client.shared(), RETIRING, limit).await
     }
 
-    async fn retired(&self, id: &str) -> Result<(), StoreError> {
+    async fn mark_retired(&self, id: &str) -> Result<(), StoreError> {
         let mut pipeline = redis::pipe();
         pipeline.hset(exchange_key(id), "retired", 1).ignore();
         // The exchange may have been forgotten meanwhile: then this would have no end.
         pipeline.cmd("EXPIRE").arg(exchange_key(id)).arg(NO_OTHER_END_S).arg("NX").ignore();
-        pipeline.zrem(RETIRING, id).ignore();
         Ok(pipeline.exec_async(&mut self.client.shared()).await?)
     }
 
-    async fn family_of_retired(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let (family, retired): (Option<String>, Option<u64>) =
-            self.client.shared().hmget(exchange_key(id), &["family", "retired"]).await?;
-        Ok(family.filter(|_| retired.is_some()))
+    async fn retired(&self, id: &str) -> Result<(), StoreError> {
+        Ok(self.client.shared().zrem(RETIRING, id).await?)
     }
 
-    async fn open_case(&self, family: &str, now: UnixSeconds) -> Result<bool, StoreError> {
-        let mut redis = self.client.shared();
-        if redis.sismember(family_key(family), SEALED).await? {
-            return Ok(false);
-        }
-        let mut add = redis::cmd("ZADD");
-        add.arg(CASES).arg("NX").arg(now.get()).arg(family);
-        Ok(add.query_async::<usize>(&mut redis).await? > 0)
+    async fn open_case(&self, family: &str) -> Result<bool, StoreError> {
+        Ok(!self.is_closed(family).await? && put(&mut self.client.shared(), CASES, family, 0).await?)
     }
 
-    async fn open_cases(&self, now: UnixSeconds, limit: usize) -> Result<Vec<String>, StoreError> {
-        lease(&mut self.client.shared(), CASES, now, limit).await
+    async fn open_cases(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        lease(&mut self.client.shared(), CASES, limit).await
     }
 
-    async fn seal_family(&self, family: &str) -> Result<Vec<String>, StoreError> {
-        let mut redis = self.client.shared();
+    async fn seal(&self, family: &str, ties: &[Tie]) -> Result<(), StoreError> {
         let mut pipeline = redis::pipe();
-        pipeline.sadd(family_key(family), SEALED).ignore();
+        for tie in ties {
+            pipeline.zadd(family_key(family), seal_of(*tie), "+inf").ignore();
+        }
         pipeline.cmd("EXPIRE").arg(family_key(family)).arg(NO_OTHER_END_S).arg("NX").ignore();
-        pipeline.smembers(family_key(family));
-        let (mut members,): (Vec<String>,) = pipeline.query_async(&mut redis).await?;
-        members.retain(|member| member != SEALED);
-        Ok(members)
+        Ok(pipeline.exec_async(&mut self.client.shared()).await?)
+    }
+
+    async fn is_sealed(&self, family: &str, tie: Tie) -> Result<bool, StoreError> {
+        let score: Option<f64> = self.client.shared().zscore(family_key(family), seal_of(tie)).await?;
+        Ok(score.is_some())
+    }
+
+    async fn members(&self, family: &str, ties: &[Tie], cursor: u64) -> Result<(Vec<String>, Option<u64>), StoreError> {
+        let mut scan = redis::cmd("ZSCAN");
+        scan.arg(family_key(family)).arg(cursor).arg("COUNT").arg(STEP);
+        let (next, found): (u64, Vec<(String, f64)>) = scan.query_async(&mut self.client.shared()).await?;
+        let id = |(member, _): (String, f64)| match member.strip_prefix(GENERATED) {
+            Some(id) => ties.contains(&Tie::Generated).then(|| id.to_owned()),
+            None if member.starts_with(SEALED) => None,
+            None => ties.contains(&Tie::Exchanged).then_some(member),
+        };
+        Ok((found.into_iter().filter_map(id).collect(), (next != 0).then_some(next)))
+    }
+
+    async fn is_closed(&self, family: &str) -> Result<bool, StoreError> {
+        let score: Option<f64> = self.client.shared().zscore(family_key(family), CLOSED).await?;
+        Ok(score.is_some())
     }
 
     async fn close_case(&self, family: &str) -> Result<(), StoreError> {
-        Ok(self.client.shared().zrem(CASES, family).await?)
+        let mut redis = self.client.shared();
+        // First, so that nobody opens it again in between.
+        let _: () = redis.zadd(family_key(family), CLOSED, "+inf").await?;
+        Ok(redis.zrem(CASES, family).await?)
+    }
+
+    async fn begin_revocation(&self, id: &str) -> Result<(), StoreError> {
+        put(&mut self.client.shared(), REVOKING, id, LEASE_S).await.map(|_| ())
+    }
+
+    async fn begun_revocations(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        lease(&mut self.client.shared(), REVOKING, limit).await
+    }
+
+    async fn end_revocation(&self, id: &str) -> Result<(), StoreError> {
+        Ok(self.client.shared().zrem(REVOKING, id).await?)
     }
 }

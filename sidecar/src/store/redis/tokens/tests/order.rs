@@ -187,33 +187,55 @@ async fn the_summary_counts_each_token_once() {
 #[tokio::test]
 async fn nobody_gets_more_places_than_there_are_and_revoking_frees_one() {
     let server = RedisServer::start().await;
-    let tokens = RedisTokens::new(server.client());
-    let now = UnixSeconds::now();
-    let reserve = async |name: &str, until: u64| {
-        tokens.reserve(&email("ann@x.org"), &id(name), now.plus(until), now.plus(1), 2).await.unwrap()
-    };
-    assert!(reserve("t1", 100).await);
-    assert!(reserve("t2", 1).await);
-    assert!(reserve("t3", 100).await, "the second has expired");
-    assert!(!reserve("t4", 100).await);
-    tokens.revoke(&record("t1", "Ann@x.org", 1), now.plus(500)).await.unwrap();
-    assert!(reserve("t4", 100).await);
-    assert!(!reserve("t5", 100).await);
-    let both = tokens.reserve(&email("bob@x.org"), &id("b"), now.plus(9), now, 1).await.unwrap();
-    assert!(both, "everybody has places of their own");
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    let reserve = async |name: &str| tokens.reserve(&email("ann@x.org"), &id(name), 2).await.unwrap();
+    assert!(reserve("t1").await);
+    assert!(reserve("t2").await);
+    assert!(!reserve("t3").await);
+    let _: () = redis.zadd("sekisho:tokens:places:ann@x.org", "t2", UnixSeconds::now().get()).await.unwrap();
+    assert!(reserve("t3").await, "the second has expired");
+    tokens.revoke(&record("t1", "Ann@x.org", 1), UnixSeconds::now().plus(500)).await.unwrap();
+    assert!(reserve("t4").await);
+    assert!(!reserve("t5").await);
+    tokens.release(&email("ann@x.org"), &id("t4")).await.unwrap();
+    assert!(reserve("t5").await);
+    assert!(tokens.reserve(&email("bob@x.org"), &id("b"), 1).await.unwrap(), "everybody has places of their own");
 }
 
 #[tokio::test]
-async fn who_revokes_all_the_time_runs_out_of_room_until_tokens_end() {
+async fn a_place_is_kept_for_a_minute_until_there_is_a_token_and_then_until_its_end() {
     let server = RedisServer::start().await;
     let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    let places = "sekisho:tokens:places:ann@x.org";
+    assert!(tokens.reserve(&email("ann@x.org"), &id("t1"), 1).await.unwrap());
     let now = UnixSeconds::now();
-    for n in 0..20 {
-        tokens.insert(&record(&format!("t{n}"), "ann@x.org", 1)).await.unwrap();
+    let ends: u64 = redis.zscore(places, "t1").await.unwrap();
+    assert!((now.get() + 50..=now.get() + 61).contains(&ends), "nothing may ever come of it: {ends}");
+    let token = TokenRecord { expires_at: now.plus(1_000).get(), ..record("t1", "ann@x.org", 1) };
+    tokens.insert(&token).await.unwrap();
+    assert_eq!(redis.zscore::<_, _, u64>(places, "t1").await.unwrap(), token.expires_at);
+    let ends: u64 = redis::cmd("EXPIRETIME").arg(places).query_async(&mut redis).await.unwrap();
+    assert_eq!(ends, token.expires_at);
+}
+
+#[tokio::test]
+async fn who_revokes_all_the_time_has_room_and_leaves_only_so_many_records() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    for n in 0..60 {
+        let token = format!("t{n}");
+        assert!(tokens.reserve(&email("ann@x.org"), &id(&token), 2).await.unwrap(), "{n}");
+        tokens.insert(&record(&token, "ann@x.org", n)).await.unwrap();
+        if n > 0 {
+            tokens.revoke(&record(&token, "ann@x.org", n), UnixSeconds::now().plus(500)).await.unwrap();
+        }
     }
-    assert!(!tokens.reserve(&email("ann@x.org"), &id("new"), now.plus(100), now, 2).await.unwrap());
-    let _: () = redis.del("token:info:t3").await.unwrap();
-    assert!(tokens.reserve(&email("ann@x.org"), &id("new"), now.plus(100), now, 2).await.unwrap());
-    let left: usize = redis.scard("user:tokens:ann@x.org").await.unwrap();
-    assert_eq!(left, 19, "what ended was swept out");
+    let kept = tokens.of_user(&email("ann@x.org")).await.unwrap();
+    assert!((10..=20).contains(&kept.len()), "{}", kept.len());
+    assert!(tokens.find(&id("t0")).await.unwrap().is_some_and(|token| !token.is_revoked), "what is good stays");
+    assert_eq!(tokens.find(&id("t1")).await.unwrap(), None, "the oldest goes first");
+    assert!(redis.exists::<_, bool>("revoked:token:t1").await.unwrap(), "and is still revoked");
+    for order in BY_ID {
+        assert!(redis.zscore::<_, _, Option<f64>>(order, "t1").await.unwrap().is_none(), "{order}");
+    }
 }
