@@ -22,6 +22,8 @@ pub enum FailPoint {
     ExchangeNoted,
     /// An exchange of a token: the new one is on record, the end of the old one is not.
     ExchangeJoined,
+    /// A token whose grace time is over: it is marked as exchanged, and not revoked.
+    ExchangeMarked,
     /// A token was shown again after its exchange: its family is marked, none of it is revoked.
     FamilyMarked,
     /// The same: all of the family are revoked, the case is still open.
@@ -70,7 +72,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -79,6 +81,7 @@ impl FailPoint {
         Self::TokenInserted,
         Self::ExchangeNoted,
         Self::ExchangeJoined,
+        Self::ExchangeMarked,
         Self::FamilyMarked,
         Self::FamilyRevoked,
         Self::TokenRecorded,
@@ -115,6 +118,7 @@ impl FailPoint {
             Self::TokenInserted => "token.inserted",
             Self::ExchangeNoted => "exchange.noted",
             Self::ExchangeJoined => "exchange.joined",
+            Self::ExchangeMarked => "exchange.marked",
             Self::FamilyMarked => "family.marked",
             Self::FamilyRevoked => "family.revoked",
             Self::TokenRecorded => "token.recorded",

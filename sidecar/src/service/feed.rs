@@ -36,6 +36,9 @@ pub trait Feed: Send + Sync {
     /// What holds for `name`, if anything does now.
     async fn entry(&self, kind: Kind, name: &str) -> Result<Option<LiveEntry>, StoreError>;
 
+    /// Where the write stands that made hold what holds for `name`, if anything does now.
+    async fn stamp(&self, kind: Kind, name: &str) -> Result<Option<Stamp>, StoreError>;
+
     /// At most `limit` names under which a ban holds now, in byte order, those after `after`.
     async fn bans(&self, after: Option<&str>, limit: usize) -> Result<Vec<BanEntry>, StoreError>;
 

@@ -10,8 +10,14 @@ use crate::domain::idempotency::digest_of;
 use crate::domain::rate::{Left, PerMinute};
 use crate::service::error::StoreError;
 
-/// What calls of one kind are counted as.
-const TOKEN_REQUESTS: &str = "token_requests";
+/// A kind of calls that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Requests for tokens.
+    Requests,
+    /// Revocations of tokens.
+    Revocations,
+}
 
 /// Counts calls.
 #[async_trait]
@@ -34,18 +40,25 @@ impl Throttle {
         Self { store, token_requests }
     }
 
-    /// How many tokens a caller may ask for.
+    /// How many calls of a kind a caller may make.
     #[must_use]
-    pub fn token_requests(&self) -> PerMinute {
+    pub fn limit(&self) -> PerMinute {
         self.token_requests
     }
 
-    /// Counts a request for a token. What is left says whether it is refused.
+    /// Counts a call. What is left says whether it is refused.
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn token_request(&self, caller: &Caller) -> Result<Left, Failure> {
-        let caller = digest_of(caller.name());
-        Ok(self.store.count(TOKEN_REQUESTS, &caller, self.token_requests).await?)
+    pub async fn count(&self, what: Counted, caller: &Caller) -> Result<Left, Failure> {
+        let (what, caller) = match what {
+            Counted::Requests => ("token_requests", digest_of(caller.name())),
+            // A thief must not use up what the owner needs to be rid of them: each credential has calls of its own.
+            Counted::Revocations => {
+                let credential = caller.token_id().unwrap_or_default();
+                ("token_revocations", digest_of(&format!("{} {credential}", caller.name())))
+            }
+        };
+        Ok(self.store.count(what, &caller, self.token_requests).await?)
     }
 }

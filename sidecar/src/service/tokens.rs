@@ -38,8 +38,8 @@ use refresh::Exchanges;
 #[async_trait]
 pub trait TokenStore: Send + Sync {
     /// Takes one of so many `places` that somebody has for tokens that can be used, for the short while in which a token
-    /// is made; false if all are taken. A place is free again when its token ends or is revoked.
-    async fn reserve(&self, email: &Email, id: &TokenId, places: usize) -> Result<bool, StoreError>;
+    /// is made. A place is free again when its token ends or is revoked.
+    async fn reserve(&self, email: &Email, id: &TokenId, places: usize) -> Result<Reserved, StoreError>;
 
     /// Frees the place of a token that was not made.
     async fn release(&self, email: &Email, id: &TokenId) -> Result<(), StoreError>;
@@ -61,6 +61,20 @@ pub trait TokenStore: Send + Sync {
 
     /// Counts those tokens of somebody as revoked that are, since they were logged out; their places are free.
     async fn note_revoked(&self, email: &Email) -> Result<(), StoreError>;
+}
+
+/// Whether there is a place for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// There is.
+    Done,
+    /// All are taken.
+    Full,
+    /// Too many tokens were asked for within a day, whatever became of them.
+    NotToday {
+        /// When it is worth asking again, in seconds.
+        retry_after_s: u32,
+    },
 }
 
 /// What a new token should be.
@@ -146,10 +160,10 @@ impl Tokens {
     /// [`Failure::Unauthenticated`] if the caller's own token was revoked since the filter let it pass.
     pub async fn issue(&self, caller: &Caller, wish: &Wish, now: UnixSeconds) -> Result<Issued, Failure> {
         let (email, scopes) = (caller.email()?, Scopes::granted_by_holder(wish.scopes.as_deref(), caller.scopes())?);
-        let origin = self.come_with(caller).await?;
-        let issued_at = self.still_valid(caller, email, origin.as_ref(), now).await?;
+        let own = self.come_with(caller).await?;
+        let issued_at = self.still_valid(caller, email, own.as_ref(), now).await?;
         let grant = self.grant(email.clone(), scopes, wish, issued_at)?;
-        let origin = origin.map(|token| token.record);
+        let origin = own.map(|token| token.record).filter(|record| record.belongs_to(email));
         let (family, minted_by) = origin.as_ref().map(|origin| origin.descent(issued_at)).unwrap_or_default();
         self.mint(Grant { family, minted_by, ..grant }, origin, self.limits.places, caller.by().clone()).await
     }
@@ -191,12 +205,16 @@ impl Tokens {
         self.revoke(id, caller.by().clone()).await
     }
 
-    /// Revokes anybody's token, and what came of it by exchanges. Once more does no harm.
+    /// Revokes anybody's token, and what came of it by exchanges. Once more changes nothing.
     ///
     /// # Errors
     /// [`Failure::TokenNotFound`], [`Failure::Unavailable`].
     pub async fn revoke(&self, id: &TokenId, by: By) -> Result<Revoked, Failure> {
-        let (this, record) = (self.clone(), self.find(id).await?.record);
+        let token = self.find(id).await?;
+        if let Some(stamp) = self.revoked_before(&token).await? {
+            return Ok(Revoked { record: token.record, change: self.changes.follow(stamp).await });
+        }
+        let (this, record) = (self.clone(), token.record);
         let deed = Deed::new(Action::TokenRevoked, by, &record.user_email);
         let change = async move {
             let (stamp, successors) = this.revoke_with_successors(record.clone()).await?;
@@ -248,11 +266,10 @@ impl Tokens {
         self.logouts.issued_before(&email.clone().into()).await
     }
 
-    /// The token with which the caller comes, if it is on record as theirs.
+    /// The token with which the caller comes, if it is on record.
     async fn come_with(&self, caller: &Caller) -> Result<Option<StoredToken>, Failure> {
         let Some(Ok(id)) = caller.token_id().map(TokenId::parse) else { return Ok(None) };
-        let email = caller.email()?;
-        Ok(self.store.find(&id).await?.filter(|token| token.record.belongs_to(email)))
+        Ok(self.store.find(&id).await?)
     }
 
     /// When a token that this caller asks for now is issued. Filters may not have heard yet that the caller's `own` is
@@ -296,9 +313,8 @@ impl Tokens {
                 // A token that nobody could list or revoke must never leave.
                 this.store.insert(&record).await?;
                 reach(FailPoint::TokenInserted);
-                match &origin {
-                    Some(origin) => this.tie(&record, origin, Failure::Unauthenticated).await?,
-                    None => {}
+                if let Some(origin) = &origin {
+                    this.tie(&record, origin, Failure::Unauthenticated).await?;
                 }
                 Ok(token)
             };
@@ -315,8 +331,10 @@ impl Tokens {
         places: usize,
         made: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        if !self.store.reserve(&grant.email, &grant.id, places).await? {
-            return Err(Failure::TooManyTokens { most: places });
+        match self.store.reserve(&grant.email, &grant.id, places).await? {
+            Reserved::Done => {}
+            Reserved::Full => return Err(Failure::TooManyTokens { most: places }),
+            Reserved::NotToday { retry_after_s } => return Err(Failure::TooManyRequests { retry_after_s }),
         }
         reach(FailPoint::TokenReserved);
         let result = made.await;

@@ -25,6 +25,7 @@ pub(crate) fn concerns(point: FailPoint) -> bool {
             | FailPoint::TokenInserted
             | FailPoint::ExchangeNoted
             | FailPoint::ExchangeJoined
+            | FailPoint::ExchangeMarked
             | FailPoint::FamilyMarked
             | FailPoint::FamilyRevoked
     )
@@ -38,7 +39,7 @@ pub(crate) async fn cut_off(world: &World, point: FailPoint) -> Result<()> {
     world.b.kill().await?;
     world.a.kill().await?;
     world.a.start_to_crash_at(point.word()).await?;
-    let successor = if let FailPoint::FamilyMarked | FailPoint::FamilyRevoked = point {
+    let successor = if let FailPoint::ExchangeMarked | FailPoint::FamilyMarked | FailPoint::FamilyRevoked = point {
         Some(ask(world, "/api/token/refresh", &user.token).await?)
     } else {
         None
@@ -61,6 +62,11 @@ pub(crate) async fn cut_off(world: &World, point: FailPoint) -> Result<()> {
     world.b.start().await?;
     world.a.start().await?;
     match (point, successor) {
+        (FailPoint::ExchangeMarked, Some(successor)) => {
+            // It is revoked by whoever is next, and known for what it is from the first moment on.
+            everywhere(world, &user, 401).await?;
+            family_ends(world, &User { token: successor, ..user }).await
+        }
         (_, Some(successor)) => family_ends(world, &User { token: successor, ..user }).await,
         (FailPoint::TokenReserved | FailPoint::TokenInserted, None) => {
             let token = ask(world, "/api/token/generate", &user.token).await?;

@@ -85,6 +85,7 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::TokenInserted
         | FailPoint::ExchangeNoted
         | FailPoint::ExchangeJoined
+        | FailPoint::ExchangeMarked
         | FailPoint::FamilyMarked
         | FailPoint::FamilyRevoked
         | FailPoint::TokenRecorded
@@ -168,6 +169,7 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         | FailPoint::TokenInserted
         | FailPoint::ExchangeNoted
         | FailPoint::ExchangeJoined
+        | FailPoint::ExchangeMarked
         | FailPoint::FamilyMarked
         | FailPoint::FamilyRevoked => {}
         // Polls and reports take turns between the sidecars. Where each poll is followed by one report, all

@@ -49,7 +49,7 @@ pub(super) async fn list_of_user(
     Ok(JsonBody(TokensOfUser::new(page, email, api.now())))
 }
 
-/// Revokes anybody's token. Nothing brings it back.
+/// Revokes anybody's token, and those that came of it by exchanges. Nothing brings them back.
 #[utoipa::path(delete, path = "/api/admin/tokens/{email_or_id}", tag = "admin",
     params(("email_or_id" = String, Path, description = "The token's id")),
     responses((status = 200, description = "Revoked, and every filter knows", body = RevokedByAdmin),

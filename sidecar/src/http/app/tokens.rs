@@ -34,8 +34,10 @@ pub(super) async fn generate(
 /// grace time, and then revoked. Who comes with it after that has a copy: then all tokens that come from the same first one are revoked.
 #[utoipa::path(post, path = "/api/token/refresh", tag = "tokens", request_body = RefreshRequest,
     responses((status = 200, description = "The new token", body = RefreshedToken),
-        (status = 409, description = "It was exchanged too often or too long ago, or there are too many tokens",
-            body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The first token from which it comes was issued too long ago", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 409, description = "It was exchanged too often, or there are too many tokens", body = Problem,
+            content_type = "application/problem+json"),
         OwnRefusals, BodyRefusals))]
 pub(super) async fn refresh(
     State(api): State<Api>,
@@ -72,7 +74,7 @@ pub(super) async fn info(
     Ok(JsonBody(Info { success: true, token_info: TokenInfo::new(token, api.now()) }))
 }
 
-/// Revokes one of the caller's tokens. Nothing brings it back.
+/// Revokes one of the caller's tokens, and those that came of it by exchanges. Nothing brings them back.
 #[utoipa::path(post, path = "/api/token/revoke", tag = "tokens", request_body = RevokeRequest,
     responses((status = 200, description = "Revoked, and every filter knows", body = RevokedToken),
         (status = 202, description = "Revoked, but some filters lag", body = RevokedToken),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use sekisho_protocol::feed::Kind;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::Tokens;
@@ -82,6 +83,7 @@ impl Tokens {
             if !is_revoked || self.was_retired(id).await? {
                 // First: filters ask once about a token that they know to be revoked.
                 self.exchanges.mark_retired(id).await?;
+                reach(FailPoint::ExchangeMarked);
                 self.write_revocation(record).await?;
             }
         }
@@ -196,8 +198,23 @@ impl Tokens {
         Ok((last.unwrap_or(stamp), count))
     }
 
+    /// Where the feed stood when a token was revoked with all that came of it, if nothing of that is left to be done.
+    pub(super) async fn revoked_before(&self, token: &StoredToken) -> Result<Option<Stamp>, StoreError> {
+        let id = &token.record.token_id;
+        if !token.is_revoked {
+            return Ok(None);
+        }
+        // Whoever revoked it may have died before it was in the feed, or before its successors were.
+        let Some(stamp) = self.feed.stamp(Kind::Token, id).await? else { return Ok(None) };
+        let is_whole = match self.family_of_exchanged(id).await? {
+            Some(family) => self.exchanges.is_sealed(&family, Tie::Exchanged).await?,
+            None => true,
+        };
+        Ok(is_whole.then_some(stamp))
+    }
+
     /// The family of a token, if it was exchanged.
-    pub(super) async fn family_of_exchanged(&self, id: &str) -> Result<Option<String>, StoreError> {
+    async fn family_of_exchanged(&self, id: &str) -> Result<Option<String>, StoreError> {
         let found = self.exchanges.exchanged(&[id.to_owned()]).await?;
         Ok(found.into_iter().flatten().next().map(|exchanged| exchanged.family))
     }

@@ -140,6 +140,19 @@ impl Feed for RedisFeed {
         Ok(write.and_then(|write| live(&write, UnixSeconds::now().get())))
     }
 
+    async fn stamp(&self, kind: Kind, name: &str) -> Result<Option<Stamp>, StoreError> {
+        let field = entry::field(kind, &fold(kind, name));
+        let mut pipeline = redis::pipe();
+        // The epoch first: if another begins in between, nobody has reached this version in the old one.
+        pipeline.hget(EPOCH, "id").hget(ENTRIES, &field);
+        let (epoch, value): (Option<String>, Option<String>) = pipeline.query_async(&mut self.redis.shared()).await?;
+        let (Some(epoch), Some(value)) = (epoch, value) else { return Ok(None) };
+        let Some(LiveEntry { version, .. }) = live(&parse(&field, &value)?, UnixSeconds::now().get()) else {
+            return Ok(None);
+        };
+        Ok(Some(Stamp { epoch: entry::epoch_id(epoch)?, version }))
+    }
+
     async fn find_bans(&self, search: &Search) -> Result<Vec<BanEntry>, StoreError> {
         let (now, pattern) = (UnixSeconds::now().get(), format!("*{}*", any_case(search.as_str())));
         let (mut cursor, mut names) = (0_u64, Vec::new());

@@ -16,7 +16,7 @@ use sekisho_protocol::feed::FOREVER;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
-use crate::service::tokens::TokenStore;
+use crate::service::tokens::{Reserved, TokenStore};
 use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
 use crate::store::redis::{RedisClient, foreign, not_before, scan};
 
@@ -29,6 +29,12 @@ pub(super) use index::{BY_ID, CREATED, USED};
 const PLACES: &str = "sekisho:tokens:places:";
 /// How long a place is kept for a token that is being made, in seconds: if nothing comes of it, the place is free again.
 const RESERVED_S: u64 = 60;
+/// + e-mail: how many tokens somebody asked for within a day, which it lives.
+const MADE: &str = "sekisho:tokens:made:";
+/// So many may at least be asked for within a day. Each may be revoked, and filters must know of that for as long as it
+/// would have lived: without a limit somebody could fill them all.
+const MADE_A_DAY: usize = 1_000;
+const DAY_S: u64 = 86_400;
 /// So many tokens are kept on record for each that can be used.
 const RECORDS_PER_PLACE: usize = 10;
 /// Keys or members that one round trip asks for.
@@ -69,15 +75,17 @@ fn places_key(email: &Email) -> String {
 
 #[async_trait]
 impl TokenStore for RedisTokens {
-    async fn reserve(&self, email: &Email, id: &TokenId, places: usize) -> Result<bool, StoreError> {
-        let mut redis = self.client.shared();
-        let records = places.saturating_mul(RECORDS_PER_PLACE);
-        if redis.scard::<_, usize>(user_key(email)).await? >= records {
-            self.make_room(email, records).await?;
+    async fn reserve(&self, email: &Email, id: &TokenId, places: usize) -> Result<Reserved, StoreError> {
+        // An operator is bound by none of this.
+        if places < usize::MAX
+            && let Some(retry_after_s) = self.make_room(email, places.saturating_mul(RECORDS_PER_PLACE)).await?
+        {
+            return Ok(Reserved::NotToday { retry_after_s });
         }
         let mut call = RESERVE.key(places_key(email));
         call.arg(id.as_str()).arg(RESERVED_S).arg(places);
-        Ok(call.invoke_async(&mut redis).await?)
+        let is_free: bool = call.invoke_async(&mut self.client.shared()).await?;
+        Ok(if is_free { Reserved::Done } else { Reserved::Full })
     }
 
     async fn release(&self, email: &Email, id: &TokenId) -> Result<(), StoreError> {
@@ -145,9 +153,27 @@ impl TokenStore for RedisTokens {
 }
 
 impl RedisTokens {
+    /// Counts a request for a token, and makes room for it among so many records; if there were too many requests, in how
+    /// many seconds there may be another one.
+    async fn make_room(&self, email: &Email, records: usize) -> Result<Option<u32>, StoreError> {
+        let made = format!("{MADE}{email}");
+        let mut pipeline = redis::pipe();
+        pipeline.scard(user_key(email)).incr(&made, 1);
+        pipeline.cmd("EXPIRE").arg(&made).arg(DAY_S).arg("NX").ignore();
+        pipeline.ttl(&made);
+        let (kept, made, left_s): (usize, usize, i64) = pipeline.query_async(&mut self.client.shared()).await?;
+        if made > records.max(MADE_A_DAY) {
+            return Ok(Some(u32::try_from(left_s.max(1)).unwrap_or(u32::MAX)));
+        }
+        if kept >= records {
+            self.forget_oldest(email, records).await?;
+        }
+        Ok(None)
+    }
+
     /// Lets somebody have fewer than so many records: forgets tokens that ended and, if that does not do, the oldest of those
     /// that are revoked. What revokes them stays.
-    async fn make_room(&self, email: &Email, records: usize) -> Result<(), StoreError> {
+    async fn forget_oldest(&self, email: &Email, records: usize) -> Result<(), StoreError> {
         let left = self.sweep(email).await?;
         if left < records {
             return Ok(());

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required, Response};
 
 use super::tags::TAGGED;
-use super::throttle::COUNTED;
+use super::throttle::counted_as;
 
 const PROBLEM: &str = "application/problem+json";
 /// Printable ASCII. Spaces around a header's value are none of it (RFC 9110 §5.5).
@@ -18,7 +18,7 @@ pub fn describe(document: &mut OpenApi) {
         if TAGGED.contains(&path.as_str()) {
             item.get.iter_mut().for_each(tagged);
         }
-        if COUNTED.contains(&path.as_str()) {
+        if counted_as(path).is_some() {
             item.post.iter_mut().for_each(counted);
         }
         item.post.iter_mut().for_each(once);
@@ -41,7 +41,7 @@ fn tagged(operation: &mut Operation) {
 }
 
 fn counted(operation: &mut Operation) {
-    add_response(operation, "429", "Too many requests for tokens; `Retry-After` says when to try again", Some(PROBLEM));
+    add_response(operation, "429", "Too many of these calls; `Retry-After` says when to try again", Some(PROBLEM));
 }
 
 fn once(operation: &mut Operation) {

@@ -353,3 +353,33 @@ async fn nothing_is_generated_while_the_family_is_being_revoked() {
     let active = listed["tokens"].as_array().unwrap().iter().filter(|token| token["status"] == "active").count();
     assert_eq!(active, 1, "only the one from before");
 }
+
+#[tokio::test]
+async fn revoking_a_revoked_token_finishes_what_was_left_of_that_and_otherwise_changes_nothing() {
+    let world = World::start().await;
+    let (first, cut_short) = (id(&world.issue("n").await), id(&world.issue("n").await));
+    let mut redis = world.redis.client().shared();
+    let revoke = async |id: &str| {
+        let answer = world.user(Method::POST, "/api/token/revoke", Some(json!({"token_id": id}))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body["version"].as_u64().unwrap()
+    };
+    let version = revoke(&first).await;
+    for _ in 0..3 {
+        assert_eq!(revoke(&first).await, version);
+        world.root(Method::DELETE, &format!("/api/admin/tokens/{first}"), None).await;
+    }
+    assert_eq!(events(&world, Action::TokenRevoked).await.len(), 1);
+    assert_eq!(redis.get::<_, u64>("sekisho:{feed}:version").await.unwrap(), version);
+    // Whoever revoked it died before the feed had it.
+    let _: () = redis.set(format!("revoked:token:{cut_short}"), 1).await.unwrap();
+    assert_eq!(revoke(&cut_short).await, version + 1);
+    assert_eq!(revoke(&cut_short).await, version + 1);
+    // A token that was revoked since its grace time was over: what came of it is good until its owner says otherwise.
+    let old = id(&world.issue("n").await);
+    let new = id(&refresh(&world, ANN, &old, json!({})).await.body);
+    later(&world, 301).await;
+    assert_eq!(statuses(&world, &[&old, &new]).await, ["revoked", "active"]);
+    assert_eq!(revoke(&old).await, version + 4, "both are written");
+    assert_eq!(status(&world, &new).await, "revoked");
+}

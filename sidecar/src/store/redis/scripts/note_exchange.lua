@@ -20,5 +20,8 @@ if not good_until then
   good_until = math.min(now + tonumber(ARGV[2]), tonumber(ARGV[3]))
   redis.call('HSET', KEYS[1], 'family', ARGV[1], 'good_until', string.format('%.0f', good_until))
 end
-redis.call('EXPIREAT', KEYS[1], ARGV[4])
+-- The token of an exchange before may live longer than that of this one.
+if tonumber(ARGV[4]) > redis.call('EXPIRETIME', KEYS[1]) then
+  redis.call('EXPIREAT', KEYS[1], ARGV[4])
+end
 return good_until

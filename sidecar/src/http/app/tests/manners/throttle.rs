@@ -66,3 +66,28 @@ async fn who_is_nobody_is_not_counted() {
     let mut redis = world.redis.client().shared();
     assert_eq!(redis.keys::<_, Vec<String>>("sekisho:rate:*").await.unwrap(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn revocations_are_counted_apart_and_a_thief_uses_up_nobody_elses() {
+    let world = World::with(&THREE).await;
+    let revoke = async |token_id: Option<&str>| {
+        let issued_at = crate::domain::time::UnixSeconds::now().get() + 600;
+        let own = json!({"email": ANN, "method": "jwt", "token_id": token_id, "token_issued_at": issued_at,
+            "scopes": ["api:read"]});
+        let request = Request::post("/api/token/revoke")
+            .header("x-sekisho-identity", sign_own(MESH_SECRET, APP_AUDIENCE, ANN, own, 30))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(json!({"token_id": "none"}).to_string()))
+            .unwrap();
+        world.send(request).await
+    };
+    for _ in 0..3 {
+        let answer = revoke(Some("stolen")).await;
+        answer.is_problem(404, "token_not_found");
+        assert_eq!(answer.headers["ratelimit-policy"], "\"revocations\";q=3;w=60");
+    }
+    revoke(Some("stolen")).await.is_problem(429, "too_many_requests");
+    revoke(None).await.is_problem(404, "token_not_found");
+    let answer = world.send(with(post(GENERATE), &json!({"token_name": "n"}))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+}

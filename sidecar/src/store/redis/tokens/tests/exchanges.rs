@@ -27,14 +27,17 @@ async fn members_of(tokens: &RedisTokens, family: &str, ties: &[Tie]) -> Vec<Str
 #[tokio::test]
 async fn a_token_is_exchanged_a_few_times_until_its_grace_time_is_over() {
     let server = RedisServer::start().await;
-    let (tokens, now) = (RedisTokens::new(server.client()), UnixSeconds::now());
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    let now = UnixSeconds::now();
     let first = tokens.note(&exchange("a")).await.unwrap().unwrap();
     assert!((30..=35).contains(&first.since(now)), "{first:?}");
     for _ in 1..EXCHANGES_MAX {
-        let again = Exchange { grace_s: 500, ..exchange("a") };
+        let again = Exchange { grace_s: 500, until: now.plus(100), ..exchange("a") };
         assert_eq!(tokens.note(&again).await.unwrap(), Some(first), "the first exchange says until when");
     }
     assert_eq!(tokens.note(&exchange("a")).await.unwrap(), None);
+    let left: i64 = redis.ttl("sekisho:token:exchange:a").await.unwrap();
+    assert!(left > 1_900, "it is remembered for as long as the longest of what came of it: {left}");
     let short = Exchange { old_ends: now.plus(7), ..exchange("b") };
     assert_eq!(tokens.note(&short).await.unwrap(), Some(now.plus(7)), "not longer than it lives");
     for token in ["in line", "cut short", "marked"] {

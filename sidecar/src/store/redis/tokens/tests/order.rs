@@ -188,7 +188,7 @@ async fn the_summary_counts_each_token_once() {
 async fn nobody_gets_more_places_than_there_are_and_revoking_frees_one() {
     let server = RedisServer::start().await;
     let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
-    let reserve = async |name: &str| tokens.reserve(&email("ann@x.org"), &id(name), 2).await.unwrap();
+    let reserve = async |name: &str| tokens.reserve(&email("ann@x.org"), &id(name), 2).await.unwrap() == Reserved::Done;
     assert!(reserve("t1").await);
     assert!(reserve("t2").await);
     assert!(!reserve("t3").await);
@@ -199,7 +199,8 @@ async fn nobody_gets_more_places_than_there_are_and_revoking_frees_one() {
     assert!(!reserve("t5").await);
     tokens.release(&email("ann@x.org"), &id("t4")).await.unwrap();
     assert!(reserve("t5").await);
-    assert!(tokens.reserve(&email("bob@x.org"), &id("b"), 1).await.unwrap(), "everybody has places of their own");
+    let of_bob = tokens.reserve(&email("bob@x.org"), &id("b"), 1).await.unwrap();
+    assert_eq!(of_bob, Reserved::Done, "everybody has places of their own");
 }
 
 #[tokio::test]
@@ -207,7 +208,7 @@ async fn a_place_is_kept_for_a_minute_until_there_is_a_token_and_then_until_its_
     let server = RedisServer::start().await;
     let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
     let places = "sekisho:tokens:places:ann@x.org";
-    assert!(tokens.reserve(&email("ann@x.org"), &id("t1"), 1).await.unwrap());
+    assert_eq!(tokens.reserve(&email("ann@x.org"), &id("t1"), 1).await.unwrap(), Reserved::Done);
     let now = UnixSeconds::now();
     let ends: u64 = redis.zscore(places, "t1").await.unwrap();
     assert!((now.get() + 50..=now.get() + 61).contains(&ends), "nothing may ever come of it: {ends}");
@@ -224,7 +225,7 @@ async fn who_revokes_all_the_time_has_room_and_leaves_only_so_many_records() {
     let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
     for n in 0..60 {
         let token = format!("t{n}");
-        assert!(tokens.reserve(&email("ann@x.org"), &id(&token), 2).await.unwrap(), "{n}");
+        assert_eq!(tokens.reserve(&email("ann@x.org"), &id(&token), 2).await.unwrap(), Reserved::Done, "{n}");
         tokens.insert(&record(&token, "ann@x.org", n)).await.unwrap();
         if n > 0 {
             tokens.revoke(&record(&token, "ann@x.org", n), UnixSeconds::now().plus(500)).await.unwrap();
@@ -238,4 +239,19 @@ async fn who_revokes_all_the_time_has_room_and_leaves_only_so_many_records() {
     for order in BY_ID {
         assert!(redis.zscore::<_, _, Option<f64>>(order, "t1").await.unwrap().is_none(), "{order}");
     }
+}
+
+#[tokio::test]
+async fn nobody_gets_more_than_a_thousand_tokens_a_day_whatever_becomes_of_them() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    let reserve = async |places| tokens.reserve(&email("ann@x.org"), &id("t"), places).await.unwrap();
+    assert_eq!(reserve(2).await, Reserved::Done);
+    let left: i64 = redis.ttl("sekisho:tokens:made:ann@x.org").await.unwrap();
+    assert!((86_300..=86_400).contains(&left), "{left}");
+    let _: u64 = redis.incr("sekisho:tokens:made:ann@x.org", 999).await.unwrap();
+    let Reserved::NotToday { retry_after_s } = reserve(2).await else { panic!("a token too many") };
+    assert!((86_300..=86_400).contains(&retry_after_s), "{retry_after_s}");
+    assert_eq!(reserve(200).await, Reserved::Done, "who may have more may ask for more");
+    assert_eq!(reserve(usize::MAX).await, Reserved::Done, "an operator always may");
 }
