@@ -5,8 +5,8 @@ use sekisho_protocol::Email;
 use serde_json::json;
 
 use crate::cli::output::Output;
-use crate::cli::{Exit, operator};
 use crate::cli::shown::safe;
+use crate::cli::{Exit, operator};
 use crate::domain::admin::{GivenRole, Role};
 use crate::domain::page::Window;
 use crate::service::admins::{Admins, Listed};

@@ -13,7 +13,7 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Pipeline, Script, ScriptInvocation};
 use sekisho_protocol::Email;
 
-use super::{HOLD, RedisTokens, STEP, info_key, place_held, parse, read, revoked_key, user_key};
+use super::{HOLD, RedisTokens, STEP, info_key, parse, place_held, read, revoked_key, user_key};
 use crate::domain::page::Direction;
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
