@@ -1,6 +1,7 @@
 //! The `mesh` listener: the four conversations with filters. Every call carries the mesh secret; to
 //! whoever does not, everything looks the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -39,7 +40,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What the handlers work with.
-#[derive(Clone)]
 pub struct Mesh {
     /// What every filter knows.
     pub secret: Secret,
@@ -71,7 +71,8 @@ pub fn router(mesh: Mesh) -> Router {
                 .layer(CatchPanicLayer::custom(|_| Refusal::Defect.into_response()))
                 .layer(middleware::from_fn_with_state(mesh.secret.clone(), authorize)),
         )
-        .with_state(mesh)
+        // One for all requests: there may be ten thousand polls at a time.
+        .with_state(Arc::new(mesh))
 }
 
 /// Lets nobody through who does not know the mesh secret, not even to learn which paths there are.

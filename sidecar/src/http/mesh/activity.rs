@@ -1,5 +1,7 @@
 //! `POST /v1/activity`: what a filter saw. Applied once, however often it is sent.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,7 +12,7 @@ use super::Mesh;
 use super::check::TOKEN_ID_MAX_BYTES;
 use super::refusal::Refusal;
 
-pub(super) async fn report(State(mesh): State<Mesh>, body: Bytes) -> Result<StatusCode, Refusal> {
+pub(super) async fn report(State(mesh): State<Arc<Mesh>>, body: Bytes) -> Result<StatusCode, Refusal> {
     let report: ActivityReport =
         serde_json::from_slice(&body).map_err(|_| Refusal::Malformed("the body is not that of a report"))?;
     if report.protocol != PROTOCOL {

@@ -1,5 +1,7 @@
 //! `POST /v1/check`: one decision. An inability is a 503, never a decision.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,7 +14,7 @@ use super::refusal::Refusal;
 /// Most bytes of a token's id. Nothing that we mint is longer than 36.
 pub(super) const TOKEN_ID_MAX_BYTES: usize = 1_024;
 
-pub(super) async fn check(State(mesh): State<Mesh>, body: Bytes) -> Result<Json<CheckReply>, Refusal> {
+pub(super) async fn check(State(mesh): State<Arc<Mesh>>, body: Bytes) -> Result<Json<CheckReply>, Refusal> {
     let request: CheckRequest =
         serde_json::from_slice(&body).map_err(|_| Refusal::Malformed("the body is not that of a check"))?;
     if request.protocol != PROTOCOL {

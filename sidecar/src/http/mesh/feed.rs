@@ -1,5 +1,7 @@
 //! `GET /v1/feed`: the long poll. `DELETE /v1/feed`: goodbye.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -20,7 +22,7 @@ const ENTRIES_MAX: u64 = MEMORY_MAX_BYTES / 8;
 const AGE_MAX_MS: u64 = 86_400_000;
 
 pub(super) async fn poll(
-    State(mesh): State<Mesh>,
+    State(mesh): State<Arc<Mesh>>,
     query: Result<Query<FeedQuery>, QueryRejection>,
 ) -> Result<Json<Reply>, Refusal> {
     let Query(mut query) = query.map_err(|_| Refusal::Malformed("the query is not that of a poll"))?;
@@ -38,7 +40,7 @@ pub(super) async fn poll(
 }
 
 pub(super) async fn goodbye(
-    State(mesh): State<Mesh>,
+    State(mesh): State<Arc<Mesh>>,
     query: Result<Query<GoodbyeQuery>, QueryRejection>,
 ) -> Result<StatusCode, Refusal> {
     let Query(query) = query.map_err(|_| Refusal::Malformed("the query is not that of a goodbye"))?;

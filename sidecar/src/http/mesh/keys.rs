@@ -1,5 +1,7 @@
 //! `GET /v1/keys`: the keys of a source. The answer may wait until they were fetched anew.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -11,7 +13,7 @@ use crate::domain::keyset::SourceName;
 use crate::service::keysets::answer::Unanswered;
 
 pub(super) async fn keys(
-    State(mesh): State<Mesh>,
+    State(mesh): State<Arc<Mesh>>,
     query: Result<Query<KeysQuery>, QueryRejection>,
 ) -> Result<Json<KeysReply>, Refusal> {
     let Query(query) = query.map_err(|_| Refusal::Malformed("the query is not that of a question for keys"))?;
