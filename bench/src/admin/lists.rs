@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use bench::figures::{Target, count, figure, ms, target, target_ms};
 use bench::processes::{memory_bytes, most_memory_bytes};
 use reqwest::Method;
+use serde_json::Value;
 use tokio::time::{Duration, sleep};
 
 use crate::filling::{self, person};
@@ -79,11 +80,8 @@ async fn clean_up(scene: &Scene) -> Result<()> {
     target_ms("clean_up_preview", ms(taken), LIMIT_PREVIEW_MS);
     let (run, taken) = scene.call(Method::POST, "/api/admin/redis/cleanup", None).await?;
     figure("clean_up_run", ms(taken), "ms");
-    let number =
-        |answer: &serde_json::Value, pointer: &str| answer.pointer(pointer).and_then(serde_json::Value::as_u64);
-    let found = number(&preview, "/preview/total_items").or_else(|| number(&preview, "/total_items"));
-    count("clean_up_found", found.context(preview.to_string())?);
-    let deleted = number(&run, "/total_deleted").or_else(|| number(&run, "/log/total_deleted"));
-    count("clean_up_deleted", deleted.context(run.to_string())?);
+    let number = |answer: &Value, pointer: &str| answer.pointer(pointer).and_then(Value::as_u64);
+    count("clean_up_found", number(&preview, "/counts/total").context("a preview without a total")?);
+    count("clean_up_deleted", number(&run, "/total_deleted").context("a run without a total")?);
     Ok(())
 }
