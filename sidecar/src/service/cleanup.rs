@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::stream::{self, Stream, StreamExt as _};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -36,7 +37,10 @@ const RENEW_AFTER: Duration = Duration::from_secs(15);
 /// Where leftovers are.
 #[async_trait]
 pub trait CleanupStore: Send + Sync {
-    /// One step of a walk over everything; begins with the default.
+    /// Where walks begin that together go over everything.
+    fn places(&self) -> Vec<Cursor>;
+
+    /// One step of a walk.
     async fn walk(&self, from: Cursor) -> Result<Step, StoreError>;
 
     /// Roughly how many bytes it would free to delete these, and others like them: so many of each kind.
@@ -69,7 +73,7 @@ pub trait CleanupStore: Send + Sync {
 }
 
 /// How far a walk is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// Which of the places.
     pub place: usize,
@@ -157,16 +161,15 @@ impl Cleanup {
     /// # Errors
     /// [`Failure::Unavailable`].
     pub async fn preview(&self) -> Result<Preview, Failure> {
-        let (mut items, mut counts, mut next) = (Vec::new(), Counts::default(), Some(Cursor::default()));
-        while let Some(cursor) = next {
-            let step = self.store.walk(cursor).await?;
-            for item in step.found {
+        let (mut items, mut counts, mut steps) = (Vec::new(), Counts::default(), self.steps());
+        while let Some(found) = steps.next().await {
+            for item in found? {
                 if counts.add(item.kind) <= PREVIEW_MAX {
                     items.push(item);
                 }
             }
-            next = step.next;
         }
+        items.sort_by_key(|item| item.kind);
         let estimated_freed = self.store.estimate(&items, &counts).await?;
         Ok(Preview { items, counts, estimated_freed })
     }
@@ -277,17 +280,31 @@ impl Cleanup {
 
     /// Leftovers, up to [`FOUND_MAX`], and whether these are all.
     async fn find(&self, hold: &mut Hold<'_>) -> Result<(Vec<Item>, bool), Failure> {
-        let (mut found, mut next) = (Vec::new(), Some(Cursor::default()));
-        while let Some(cursor) = next {
-            if found.len() >= FOUND_MAX {
-                return Ok((found, false));
-            }
+        let (mut found, mut steps) = (Vec::new(), self.steps());
+        while found.len() < FOUND_MAX {
+            let Some(step) = steps.next().await else {
+                found.sort_by_key(|item: &Item| item.kind);
+                return Ok((found, true));
+            };
+            found.extend(step?);
             hold.go_on().await?;
-            let step = self.store.walk(cursor).await?;
-            found.extend(step.found);
-            next = step.next;
         }
-        Ok((found, true))
+        Ok((found, false))
+    }
+
+    /// What is found, step by step. All places are walked at the same time: Redis need not wait until we have looked at what
+    /// it gave.
+    fn steps(&self) -> impl Stream<Item = Result<Vec<Item>, StoreError>> + Unpin {
+        let store = &*self.store;
+        let walk = move |begin| {
+            Box::pin(stream::unfold(Some(begin), move |at| async move {
+                Some(match store.walk(at?).await {
+                    Ok(step) => (Ok(step.found), step.next),
+                    Err(error) => (Err(error), None),
+                })
+            }))
+        };
+        stream::select_all(store.places().into_iter().map(walk))
     }
 
     async fn delete(&self, hold: &mut Hold<'_>, found: &[Item], tally: &mut Tally) -> Result<(), Failure> {

@@ -34,6 +34,8 @@ pub use reply::Reply;
 /// Most polls that are held at a time: one for each worker that can be on record, and some that come over another
 /// connection before the last one is missed.
 const MAX_HELD: usize = 16_384;
+/// So many epochs a poll may see before it is given up.
+const EPOCHS: usize = 2;
 /// A replica that registers is told nothing that is older than this: it would start out stale.
 const REGISTRATION_MAX_AGE: Duration = Duration::from_secs(1);
 
@@ -104,17 +106,15 @@ impl Polls {
         // A replica must hear of something several times before its bound is over, whatever we hold.
         let hold = self.hold.min(Duration::from_millis(u64::from(query.staleness_ms)) / 3);
         let deadline = Instant::now() + hold;
-        let reply = match self.answer_in_one_epoch(&query, deadline).await? {
-            Outcome::Answer(reply) => Some(*reply),
-            // The epoch changed while the poll was held: now the replica needs a snapshot, and has to be
-            // registered for it.
-            Outcome::OtherEpoch => match self.answer_in_one_epoch(&query, deadline).await? {
-                Outcome::Answer(reply) => Some(*reply),
-                Outcome::OtherEpoch | Outcome::Behind => None,
-            },
-            Outcome::Behind => None,
-        };
-        reply.ok_or(Unanswered::NotLoaded)
+        // If the epoch changes while the poll is held, the replica needs a snapshot, and has to be registered for it.
+        for _ in 0..EPOCHS {
+            match self.answer_in_one_epoch(&query, deadline).await? {
+                Outcome::Answer(reply) => return Ok(*reply),
+                Outcome::OtherEpoch => {}
+                Outcome::Behind => break,
+            }
+        }
+        Err(Unanswered::NotLoaded)
     }
 
     async fn answer_in_one_epoch(&self, query: &FeedQuery, deadline: Instant) -> Result<Outcome, Unanswered> {

@@ -33,8 +33,8 @@ const TURN: &str = "sekisho:{cleanup}:turn";
 const SCHEDULED: &str = "sekisho:{cleanup}:scheduled";
 /// What lies further ahead by Redis's clock, in seconds, is from a wrong one.
 const AHEAD_S: u64 = 86_400;
-/// Keys or members that one round trip asks for.
-const STEP: usize = 500;
+/// Keys or members that one round trip asks for: at most a few milliseconds for Redis.
+const STEP: usize = 1_000;
 
 static RENEW_TURN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/renew_turn.lua")));
 static END_TURN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/drop_record.lua")));
@@ -56,6 +56,10 @@ impl RedisCleanup {
 
 #[async_trait]
 impl CleanupStore for RedisCleanup {
+    fn places(&self) -> Vec<Cursor> {
+        walk::places()
+    }
+
     async fn walk(&self, from: Cursor) -> Result<Step, StoreError> {
         walk::step(&mut self.redis.shared(), from).await
     }
@@ -143,11 +147,15 @@ pub(super) async fn forget_inactive(
     Ok(removed.filter(|item| item.kind == Kind::InactiveUser).filter_map(|item| item.user_email).collect())
 }
 
-/// Whether each of these people is active: with a token or a session in use, or seen by a filter.
+/// Whether each of these people is active: seen by a filter; or with a token or a session in use, which is asked only of
+/// those who were not seen.
 pub(super) async fn are_active(redis: &mut ConnectionManager, names: &[String]) -> Result<Vec<bool>, StoreError> {
-    let keys: Vec<String> =
-        names.iter().flat_map(|name| [format!("{ACTIVE_USER}{name}"), format!("{ACTIVITY_OF}{name}")]).collect();
-    Ok(exist(redis, &keys).await?.chunks(2).map(|both| both.contains(&true)).collect())
+    let seen: Vec<String> = names.iter().map(|name| format!("{ACTIVITY_OF}{name}")).collect();
+    let seen = exist(redis, &seen).await?;
+    let unseen = names.iter().zip(&seen).filter(|(_, seen)| !**seen);
+    let unseen: Vec<String> = unseen.map(|(name, _)| format!("{ACTIVE_USER}{name}")).collect();
+    let mut in_use = exist(redis, &unseen).await?.into_iter();
+    Ok(seen.into_iter().map(|seen| seen || in_use.next().unwrap_or(false)).collect())
 }
 
 /// How many bytes each of these keys takes. 0 for one that is not there, or if Redis does not say.

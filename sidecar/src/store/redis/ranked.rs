@@ -104,23 +104,12 @@ pub(super) fn whole(score: f64) -> Option<u64> {
     (0.0..9e15).contains(&score).then_some(score as u64)
 }
 
-/// A text in which nothing means more than itself in a pattern of Redis.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
 /// A pattern of Redis that a text fits in whatever case its letters of ASCII are.
 pub(super) fn any_case(text: &str) -> String {
     let letter = |c: char| match c {
         c if c.is_ascii_alphabetic() => format!("[{}{}]", c.to_ascii_lowercase(), c.to_ascii_uppercase()),
-        c => escape(c.encode_utf8(&mut [0; 4])),
+        '*' | '?' | '[' | ']' | '\\' | '^' | '-' => format!("\\{c}"),
+        c => c.to_string(),
     };
     text.chars().map(letter).collect()
 }

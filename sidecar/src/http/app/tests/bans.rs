@@ -3,7 +3,7 @@
 use sekisho_protocol::feed::FOREVER;
 
 use super::*;
-use crate::service::feed::registry::{Presence, Registry, Start};
+use crate::service::feed::registry::{Registry, Start};
 use crate::store::redis::workers::RedisWorkers;
 
 const BAN: &str = "/api/admin/sessions/revoke-user";
@@ -117,20 +117,8 @@ async fn bans_are_listed_by_address_and_page_by_page() {
 #[tokio::test]
 async fn a_ban_that_a_filter_has_not_applied_is_202_and_names_it() {
     let world = World::start().await;
-    let presence = Presence {
-        replica: sekisho_protocol::ReplicaId::from_bytes([7; 16]),
-        node: "envoy-1".into(),
-        worker: 2,
-        build: "0.1.0".into(),
-        fences: true,
-        staleness_ms: 3_000,
-        sidecar: "test".into(),
-        holds: None,
-        memory_bytes: 0,
-        entries: 0,
-        age_ms: None,
-    };
-    RedisWorkers::new(world.redis.client()).record(&presence, Start::Held).await.unwrap();
+    let workers = RedisWorkers::new(world.redis.client());
+    workers.record(&mesh::presence(7, "envoy-1", 2, None), Start::Held).await.unwrap();
     let answer = world.root(Method::POST, BAN, Some(json!({"user_email": ANN}))).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!((&answer.body["workers"], &answer.body["acknowledged"]), (&json!(1), &json!(0)));

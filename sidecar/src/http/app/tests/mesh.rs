@@ -7,7 +7,8 @@ use crate::service::feed::registry::{Presence, Registry, Start};
 use crate::store::redis::feed::RedisFeed;
 use crate::store::redis::workers::RedisWorkers;
 
-fn presence(id: u8, node: &str, worker: u32, holds: Option<Stamp>) -> Presence {
+/// A worker whose replica holds this much of the feed.
+pub(super) fn presence(id: u8, node: &str, worker: u32, holds: Option<Stamp>) -> Presence {
     Presence {
         replica: sekisho_protocol::ReplicaId::from_bytes([id; 16]),
         node: node.into(),

@@ -3,6 +3,8 @@
 use super::*;
 use crate::domain::audit::{Action, Event, Outcome, Question};
 use crate::domain::page::Window;
+use crate::service::feed::registry::{Registry, Start};
+use crate::store::redis::workers::RedisWorkers;
 
 /// A call to refresh by somebody who comes with this token.
 async fn refresh(world: &World, who: &str, token_id: &str, body: Value) -> Answer {
@@ -137,6 +139,33 @@ async fn who_comes_with_an_exchanged_token_after_its_grace_time_ends_its_whole_f
     let event = &events[0];
     assert_eq!((event.outcome, event.target.as_deref()), (Outcome::Done, Some(ANN)));
     assert_eq!((&event.details["family"], &event.details["count"]), (&json!(first), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_worker_that_lags_behind_holds_up_no_other_family() {
+    let world = World::start().await;
+    let workers = RedisWorkers::new(world.redis.client());
+    workers.record(&mesh::presence(7, "envoy-1", 2, None), Start::Held).await.unwrap();
+    let (mut exchanged, mut successors) = (Vec::new(), Vec::new());
+    for name in ["one", "other"] {
+        let first = id(&world.issue(name).await);
+        successors.push(id(&refresh(&world, ANN, &first, json!({})).await.body));
+        exchanged.push(first);
+    }
+    later(&world, 301).await;
+    world.services.tokens.shown(&exchanged).await.unwrap();
+    assert_eq!(world.services.tokens.close_cases().await.unwrap(), 2);
+    assert!(events(&world, Action::TokenReused).await.len() < 2, "the worker is still waited for");
+    for successor in &successors {
+        assert_eq!(status(&world, successor).await, "revoked");
+    }
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told = events(&world, Action::TokenReused).await;
+    }
+    for event in told {
+        assert_eq!((&event.details["workers"], &event.details["lagging"]), (&json!(1), &json!(1)), "{event:?}");
+    }
 }
 
 #[tokio::test]

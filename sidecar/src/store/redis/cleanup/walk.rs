@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join;
 use redis::aio::ConnectionManager;
 use redis::{Value, from_redis_value};
 
@@ -14,14 +15,10 @@ use crate::store::redis::keys::TOKEN_INFO;
 use crate::store::redis::scan::{self, Text, texts};
 use crate::store::redis::tokens;
 
-/// Keys that one step looks at: less than a millisecond for Redis.
-const SCAN_STEP: usize = 500;
-/// Members that one step looks at: those of a sorted set take Redis longer.
-const MEMBERS_STEP: usize = 250;
 /// Most keys that an estimate asks for, of each kind.
 const SAMPLE: usize = 100;
 
-/// Where there may be leftovers, in the order of the walk. A new place is a row here, and a branch in [`step`].
+/// Where there may be leftovers. A new place is a row here, and a branch in [`step`].
 const PLACES: [Place; 3] = [Place::Keys, Place::ActiveUsers, Place::TokenOrders];
 /// Every key of [`Place::Keys`], and few others. One pattern: a walk looks at each key that there is.
 const KEYS: &str = "*user*:*";
@@ -36,25 +33,30 @@ enum Place {
     TokenOrders,
 }
 
-/// One step of the walk.
+/// Where the walk of each place begins.
+pub(super) fn places() -> Vec<Cursor> {
+    (0..PLACES.len()).map(|place| Cursor { place, at: 0 }).collect()
+}
+
+/// One step of a walk.
 pub(super) async fn step(redis: &mut ConnectionManager, from: Cursor) -> Result<Step, StoreError> {
     let Some(place) = PLACES.get(from.place) else { return Ok(Step { found: Vec::new(), next: None }) };
     let (next, found) = match place {
         Place::Keys => {
-            let (next, keys) = scan::keys(redis, KEYS, from.at, SCAN_STEP).await?;
+            let (next, keys) = scan::keys(redis, KEYS, from.at, STEP).await?;
             // A walk may show one twice.
             let keys = keys.into_iter().collect();
-            let mut found = ended_tokens(redis, &keys).await?;
-            found.extend(orphaned_metadata(redis, &keys).await?);
-            (next, found)
+            let (tokens, people) =
+                try_join(ended_tokens(&mut redis.clone(), &keys), orphaned_metadata(redis, &keys)).await?;
+            (next, [tokens, people].concat())
         }
         Place::ActiveUsers => {
-            let (next, names) = scan::members(redis, ACTIVE_USERS, from.at, MEMBERS_STEP).await?;
+            let (next, names) = scan::members(redis, ACTIVE_USERS, from.at, STEP).await?;
             let found = inactive(redis, names).await?;
             (next, found.into_iter().map(|name| person(Kind::InactiveUser, ACTIVE_USERS.to_owned(), name)).collect())
         }
         Place::TokenOrders => {
-            let (next, members) = scan::scored(redis, tokens::CREATED, from.at, "*", MEMBERS_STEP).await?;
+            let (next, members) = scan::scored(redis, tokens::CREATED, from.at, "*", STEP).await?;
             let ids = members.into_iter().map(|(id, _)| id).collect();
             let item = |id| Item {
                 kind: Kind::OrphanedIndexEntry,
@@ -65,8 +67,7 @@ pub(super) async fn step(redis: &mut ConnectionManager, from: Cursor) -> Result<
             (next, ended(redis, ids).await?.into_iter().map(item).collect())
         }
     };
-    let next = if next == 0 { Cursor { place: from.place + 1, at: 0 } } else { Cursor { at: next, ..from } };
-    Ok(Step { found, next: (next.place < PLACES.len()).then_some(next) })
+    Ok(Step { found, next: (next != 0).then_some(Cursor { at: next, ..from }) })
 }
 
 pub(super) fn person(kind: Kind, key: String, name: String) -> Item {

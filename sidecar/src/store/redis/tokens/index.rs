@@ -22,7 +22,7 @@ use crate::domain::token::{Status, StoredToken, Summary, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
-use crate::store::redis::ranked::{LATEST, Ranked, escape};
+use crate::store::redis::ranked::{LATEST, Ranked};
 use crate::store::redis::{foreign, scan};
 
 pub(in crate::store::redis) const CREATED: &str = "sekisho:{tokens}:created";
@@ -48,6 +48,7 @@ const NOTE_REVOKED: &str =
     "if redis.call('ZSCORE', KEYS[1], ARGV[1]) then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end";
 
 static INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/index_token.lua")));
+static FIND_TEXTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/find_texts.lua")));
 static FORGET_TEXTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/forget_texts.lua")));
 
 fn key(sort: Sort) -> &'static str {
@@ -120,21 +121,21 @@ impl TokenIndex for RedisTokens {
 
     async fn find_all(&self, search: &Search, most: usize) -> Result<Found, StoreError> {
         let mut redis = self.client.shared();
-        // A text is found before the last separator, so that ids are not looked into.
-        let pattern = format!("*{}*{SEPARATOR}*", escape(search.as_str()));
-        let (mut cursor, mut ids) = (0_u64, Vec::new());
+        let (mut bound, mut ids) = ("-".to_owned(), Vec::new());
         loop {
-            let (next, members) = scan::scored(&mut redis, BY_EMAIL, cursor, &pattern, SEARCH_STEP).await?;
-            ids.extend(members.iter().filter_map(|(member, _)| Some(member.rsplit_once(SEPARATOR)?.1.to_owned())));
+            let mut call = FIND_TEXTS.key(BY_EMAIL);
+            call.arg(&bound).arg(SEARCH_STEP).arg(search.as_str());
+            let (last, members): (String, Vec<String>) = call.invoke_async(&mut redis).await?;
+            ids.extend(members.iter().filter_map(|member| Some(member.rsplit_once(SEPARATOR)?.1.to_owned())));
             if ids.len() > most {
                 return Ok(Found::TooMany);
             }
-            if next == 0 {
+            if last.is_empty() {
                 break;
             }
-            cursor = next;
+            bound = format!("({last}");
         }
-        // A walk over a set that grows meanwhile may show a member twice.
+        // Under two texts, if its record was written anew.
         ids.sort();
         ids.dedup();
         Ok(Found::All(read(&mut redis, &ids).await?.into_iter().flatten().collect()))

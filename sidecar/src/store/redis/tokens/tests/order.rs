@@ -111,6 +111,8 @@ async fn a_search_finds_addresses_and_names_whatever_stands_in_it() {
         ("work", vec!["a", "d"]),
         ("p*t", vec!["c"]),
         ("w*k", vec![]),
+        // An id is not looked into.
+        ("d", vec![]),
         ("?", vec![]),
         ("[a-z]", vec![]),
         ("\\", vec![]),
@@ -120,6 +122,20 @@ async fn a_search_finds_addresses_and_names_whatever_stands_in_it() {
         assert_eq!(ids(&found), expected, "{text:?}");
     }
     assert_eq!(tokens.find_all(&Search::parse(Some("x.org")).unwrap(), 3).await.unwrap(), Found::TooMany);
+}
+
+#[tokio::test]
+async fn a_search_takes_as_many_steps_as_an_order_is_long() {
+    let server = RedisServer::start().await;
+    let (tokens, mut redis) = (RedisTokens::new(server.client()), server.client().shared());
+    for (token, owner) in [("a", "aa@x.org"), ("b", "mm@x.org"), ("c", "zz@x.org")] {
+        tokens.insert(&record(token, owner, 5)).await.unwrap();
+    }
+    let others: Vec<(u64, String)> = (0..4_500).map(|n| (0, format!("m{n:04}@y.org\u{1}laptop\u{1}t{n}"))).collect();
+    let _: usize = redis.zadd_multiple("sekisho:{tokens}:email", &others).await.unwrap();
+    let found = tokens.find_all(&Search::parse(Some("x.org")).unwrap(), 10).await.unwrap();
+    let Found::All(found) = found else { panic!("too many") };
+    assert_eq!(ids(&found), ["a", "b", "c"]);
 }
 
 #[tokio::test]
