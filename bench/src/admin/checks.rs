@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use bench::figures::{Target, count, figure};
 use bench::processes::used_ns;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckReply, CheckRequest};
 use sekisho_protocol::{PROTOCOL, ReplicaId, Subject, path};
 use tokio::time::Instant;
@@ -52,6 +53,7 @@ async fn ask(scene: &Scene, checks: u64, lanes: usize) -> Result<()> {
             replica: ReplicaId::from_bytes([7; 16]),
             route: "llm".to_owned(),
             subject: Subject::try_from(person(number))?,
+            method: Method::Jwt,
             token_id: Some(format!("00000000-0000-4000-8000-{number:012}")),
             issued_at: Some(e2e::token::now()),
             keys: None,

@@ -31,6 +31,7 @@ pub const CODES: &[&str] = &[
     "role_missing",
     "route_closed",
     "scope_missing",
+    "session_ended",
     "several_credentials",
     "sign_in_too_old",
     "stream_cut",
@@ -90,6 +91,8 @@ pub enum Denial {
     Invalid(Invalid),
     /// A token that was valid once and was revoked.
     Revoked,
+    /// A session that was ended, by its owner or by somebody else.
+    SessionEnded,
     /// The subject is banned.
     Banned {
         /// Unix seconds; [`FOREVER`] if the ban has no end.
@@ -162,6 +165,7 @@ impl Denial {
             Self::NotBearer => "credential_format",
             Self::Invalid(invalid) => invalid.code(),
             Self::Revoked => "token_revoked",
+            Self::SessionEnded => "session_ended",
             Self::Banned { .. } => "user_banned",
             Self::NotAccepted => "credential_not_accepted",
             Self::Unmet(unmet) => unmet.what.code(),
@@ -178,6 +182,7 @@ impl Denial {
             Self::NotAccepted => "Credentials of this issuer are not accepted here".into(),
             Self::Unmet(unmet) => unmet.what.message().into(),
             Self::Closed => "Nothing is served here".into(),
+            Self::SessionEnded => "Session has been revoked".into(),
             _ => format!("Invalid or expired token: {}", self.reason(now_s)),
         }
     }
@@ -186,7 +191,12 @@ impl Denial {
     #[must_use]
     pub fn reason(&self, now_s: u64) -> String {
         match self {
-            Self::Missing | Self::NotBearer | Self::NotAccepted | Self::Unmet(_) | Self::Closed => self.message(now_s),
+            Self::Missing
+            | Self::NotBearer
+            | Self::NotAccepted
+            | Self::SessionEnded
+            | Self::Unmet(_)
+            | Self::Closed => self.message(now_s),
             Self::Invalid(invalid) => invalid.to_string(),
             Self::Revoked => "Token has been revoked".into(),
             Self::Banned { until } if *until >= FOREVER => "User is banned permanently".into(),
@@ -248,6 +258,7 @@ impl From<DenyReason> for Denial {
         match reason {
             DenyReason::Banned { until } => Self::Banned { until },
             DenyReason::TokenRevoked => Self::Revoked,
+            DenyReason::SessionEnded => Self::SessionEnded,
         }
     }
 }

@@ -12,6 +12,7 @@ mod proof;
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest};
 use sekisho_protocol::{Digest, Epoch, PROTOCOL};
 
@@ -330,6 +331,7 @@ fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         replica: shared.replica.id().clone(),
         route: flow.pending.route().name.to_string(),
         subject: identity.subject.clone(),
+        method: Method::Jwt,
         token_id: identity.token_id.clone(),
         issued_at: identity.issued_at,
         keys: verified.key.held(),

@@ -37,7 +37,7 @@ pub struct SubjectActivity {
     pub subject: Subject,
     /// How it authenticated.
     pub method: Method,
-    /// The token's id, if it has one.
+    /// The token's id, if it has one, or the session's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
     /// How many requests were admitted.
@@ -50,11 +50,16 @@ pub struct SubjectActivity {
 }
 
 /// How a request authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// A JWT.
+    #[default]
     Jwt,
+    /// A session of our own.
+    Session,
+    /// A session of oauth2-proxy.
+    Oauth2Proxy,
 }
 
 impl Method {
@@ -63,6 +68,8 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Jwt => "jwt",
+            Self::Session => "session",
+            Self::Oauth2Proxy => "oauth2_proxy",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::activity::Method;
 use crate::keyset::KeysHeld;
 use crate::{Epoch, ReplicaId, Subject};
 
@@ -16,7 +17,10 @@ pub struct CheckRequest {
     pub route: String,
     /// Whom the verified credential belongs to.
     pub subject: Subject,
-    /// The `jti` of the verified token, if it has one; never the token itself.
+    /// What the credential is.
+    #[serde(default)]
+    pub method: Method,
+    /// The `jti` of the verified token, if it has one, or the session's id; never the credential itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
     /// The token's `iat`, Unix seconds, if it says so. Also of a token without an id: whether its subject
@@ -63,4 +67,6 @@ pub enum DenyReason {
     },
     /// The token was revoked, or was issued before its subject was logged out everywhere.
     TokenRevoked,
+    /// Somebody ended the session.
+    SessionEnded,
 }

@@ -21,6 +21,12 @@ pub fn app_identity_key(mesh_secret: &[u8]) -> [u8; 32] {
     derive(mesh_secret, b"sekisho app identity v1")
 }
 
+/// The key of the tags of session cookies.
+#[must_use]
+pub fn session_cookie_key(mesh_secret: &[u8]) -> [u8; 32] {
+    derive(mesh_secret, b"sekisho session cookie v1")
+}
+
 /// The key under which sidecars seal the answers that they keep for calls with an `Idempotency-Key`: a new token is in
 /// one of them, and the store must not know it.
 #[must_use]
@@ -79,8 +85,8 @@ mod tests {
         assert_ne!(app, app_identity_key(b"another mesh secret of thirty-two bytes!"));
         assert_eq!(app, app_identity_key(secret));
         let (seed, scalar) = (identity_ed25519_seed(secret), identity_p256_scalar(secret).unwrap());
-        let kept = kept_answer_key(secret);
-        assert_eq!([app, kept, seed, scalar].iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+        let (kept, cookie) = (kept_answer_key(secret), session_cookie_key(secret));
+        assert_eq!([app, kept, cookie, seed, scalar].iter().collect::<std::collections::BTreeSet<_>>().len(), 5);
         assert_ne!(seed, identity_ed25519_seed(b"another mesh secret of thirty-two bytes!"));
         assert_eq!(Some(scalar), identity_p256_scalar(secret));
     }

@@ -1,7 +1,7 @@
 //! What the Sekisho filter (in Envoy) and the Sekisho sidecar say to each other.
 //!
-//! Four conversations, all JSON over HTTP, all carrying `Authorization: Bearer <mesh secret>`:
-//! [`feed`] (what the filter must know), [`check`] (what it cannot decide alone),
+//! Five conversations, all JSON over HTTP, all carrying `Authorization: Bearer <mesh secret>`:
+//! [`feed`] (what the filter must know), [`check`] (what it cannot decide alone), [`session`] (what is behind a cookie),
 //! [`keyset`] (whose signatures it may believe) and [`activity`] (what it saw). This crate holds their types and the few derivations on which both
 //! sides must agree to the bit. It never performs I/O and never asks a clock.
 
@@ -13,6 +13,7 @@ pub mod identity;
 pub mod keys;
 pub mod keyset;
 pub mod replica;
+pub mod session;
 pub mod subject;
 
 pub use digest::Digest;
@@ -33,6 +34,8 @@ pub mod path {
     pub const FEED: &str = "/v1/feed";
     /// `POST`: one decision that the filter cannot take alone.
     pub const CHECK: &str = "/v1/check";
+    /// `POST`: what is behind a session's cookie.
+    pub const SESSION: &str = "/v1/session";
     /// `GET`: the keys of a source.
     pub const KEYS: &str = "/v1/keys";
     /// `POST`: a batch of what the filter saw.
