@@ -10,6 +10,7 @@ pub mod error;
 pub mod feed;
 pub mod idempotency;
 pub mod keyset;
+pub mod oauth2_proxy;
 pub mod page;
 pub mod rate;
 pub mod seal;

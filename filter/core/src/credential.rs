@@ -1,6 +1,7 @@
 //! Bytes → credential. Only what the route reads, where it reads it, counts (rule E4).
 
 pub mod cookie;
+pub mod oauth2_proxy;
 pub mod places;
 pub mod query;
 

@@ -1,0 +1,163 @@
+"""Writes sessions as oauth2-proxy (v7) keeps them in Redis, and its cookies, made with msgpack and cryptography, and
+what stands in them, into vectors/ beside this file. The same each time it runs."""
+
+import base64
+import datetime
+import hashlib
+import json
+import pathlib
+
+import msgpack
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+CREATED, EXPIRES = 1_760_000_000, 1_760_003_600
+FULL = {
+    "ca": CREATED,
+    "eo": EXPIRES,
+    "at": "an access token",
+    "it": "an ID token",
+    "rt": "a refresh token",
+    "n": b"a nonce",
+    "e": "Ann@Example.com",
+    "u": "0001",
+    "g": ["admins", "開発"],
+    "pu": "ann",
+    "ac": {"department": "sales", "level": 3, "tags": ["a", "b"]},
+}
+
+
+def moment(seconds, nanos=0):
+    """A timestamp as Go's encoder writes it: four bytes if they hold it, else eight, else twelve."""
+    return msgpack.Timestamp(seconds, nanos)
+
+
+def packed(fields):
+    return msgpack.packb(
+        {name: moment(value) if name in ("ca", "eo") and isinstance(value, int) else value for name, value in fields.items()}
+    )
+
+
+def raw(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def vector(name, plain, expected, *, older=False, cookie_name="_oauth2_proxy", damage=None, other_secret=False):
+    seed = hashlib.sha256(name.encode()).digest()
+    secret, nonce = seed[:16], seed[16:28]
+    ticket_id = f"{cookie_name}-{hashlib.md5(name.encode()).hexdigest()}"
+    ticket = f"{ticket_id}.{raw(secret)}" if older else f"v2.{raw(ticket_id.encode())}.{raw(secret)}"
+    value = nonce + AESGCM(seed[:16] if not other_secret else seed[8:24]).encrypt(nonce, plain, None)
+    if damage:
+        value = damage(value)
+    return {"name": name, "ticket": ticket, "key": ticket_id, "value": value.hex(), "expected": expected}
+
+
+def expected(fields):
+    """What of it concerns us. Times that are not there, or Go's zero time, are none."""
+    return {
+        "created_at": fields.get("ca") or None,
+        "expires_at": fields.get("eo") or None,
+        "email": fields.get("e"),
+        "user": fields.get("u"),
+        "groups": fields.get("g", []),
+        "preferred_username": fields.get("pu"),
+        "access_token": fields.get("at"),
+        "id_token": fields.get("it"),
+        "refresh_token": fields.get("rt"),
+        "claims": fields.get("ac", {}),
+    }
+
+
+def sessions():
+    yield vector("everything, in a ticket of today", packed(FULL), expected(FULL))
+    yield vector("everything, in a ticket of before", packed(FULL), expected(FULL), older=True)
+    yield vector("another cookie's name", packed(FULL), expected(FULL), cookie_name="__Secure-sso.llm")
+    for field in FULL:
+        rest = {name: value for name, value in FULL.items() if name != field}
+        yield vector(f"without {field}", packed(rest), expected(rest))
+        only = {field: FULL[field]}
+        yield vector(f"with {field} alone", packed(only), expected(only))
+    yield vector("nothing at all", packed({}), expected({}))
+    # Go's zero time, and the three lengths of a timestamp.
+    zero = datetime.datetime(1, 1, 1, tzinfo=datetime.timezone.utc)
+    zeroed = {**FULL, "ca": moment(int(zero.timestamp()))}
+    yield vector("a time that is Go's zero", packed(zeroed), {**expected(FULL), "created_at": None})
+    precise = {**FULL, "ca": moment(CREATED, 5), "eo": moment(2**34 + 7)}
+    yield vector("times of eight and twelve bytes", packed(precise), {**expected(FULL), "expires_at": 2**34 + 7})
+    many = {**FULL, "g": [f"group-{number:04}-{'x' * 30}" for number in range(100)]}
+    yield vector("four kibibytes of groups", packed(many), expected(many))
+    unknown = {**FULL, "zz": {"new": [1, None, 2.5]}, "l": None}
+    yield vector("members that nobody knows yet", packed(unknown), expected(FULL))
+    nulls = {**FULL, "g": None, "ac": None, "e": None}
+    yield vector("nothing where there may be something", packed(nulls), {**expected(FULL), "groups": [], "claims": {}, "email": None})
+    # And what nobody can read.
+    yield vector("sealed with another secret", packed(FULL), None, other_secret=True)
+    for name, damage in [
+        ("truncated by a byte", lambda value: value[:-1]),
+        ("truncated to the nonce", lambda value: value[:12]),
+        ("truncated within the nonce", lambda value: value[:5]),
+        ("nothing", lambda value: b""),
+        ("a byte changed", lambda value: value[:20] + bytes([value[20] ^ 1]) + value[21:]),
+        ("a byte more", lambda value: value + b"\0"),
+    ]:
+        yield vector(name, packed(FULL), None, damage=damage)
+    yield vector("no map", msgpack.packb([1, 2]), None)
+    yield vector("no MessagePack", b"\xc1", None)
+    yield vector("more behind the map", packed(FULL) + b"\x01", None)
+    yield vector("an address that is a number", packed({**FULL, "e": 7}), None)
+    yield vector("groups that are none", packed({**FULL, "g": "admins"}), None)
+    yield vector("a time of another kind", msgpack.packb({"ca": msgpack.ExtType(5, b"1234")}), None)
+    deep = b"\x81\xa2ac" + b"\x81\xa1a" * 200 + b"\x01"
+    yield vector("nested two hundred deep", deep, None)
+
+
+# As configured, not decoded.
+COOKIE_SECRET = "c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMhISEhISE="
+NOW, EXPIRE = 1_760_000_000, 604_800
+
+
+def cookie(name, ticket, moment, *, cookie_name="_oauth2_proxy", secret=COOKIE_SECRET, digest=hashes.SHA256, change=None, valid=True):
+    value = base64.urlsafe_b64encode(ticket).decode()
+    tag = hmac.HMAC(secret.encode(), digest())
+    tag.update(f"{cookie_name}{value}{moment}".encode())
+    cookie = f"{value}|{moment}|{base64.urlsafe_b64encode(tag.finalize()).decode()}"
+    if change:
+        cookie = change(cookie)
+    return {"name": name, "cookie": cookie, "ticket": ticket.decode() if valid else None}
+
+
+def cookies():
+    ticket = b"v2.X29hdXRoMl9wcm94eS00MTE4MDZlN2U0ZTllMzQ5MTBjNmM3NDE1ZWVkYWU3ZA.WbQehVi6RIts-xQtycF2lQ"
+    yield cookie("a cookie of now", ticket, NOW)
+    yield cookie("one whose value ends with padding", ticket + b"a", NOW)
+    yield cookie("one whose value ends with more padding", ticket + b"aa", NOW)
+    yield cookie("one that is as old as may be", ticket, NOW - EXPIRE + 1)
+    yield cookie("one that is too old", ticket, NOW - EXPIRE, valid=False)
+    yield cookie("one of a clock that is ahead", ticket, NOW + 299)
+    yield cookie("one of the future", ticket, NOW + 300, valid=False)
+    yield cookie("one of another cookie's name", ticket, NOW, cookie_name="other", valid=False)
+    yield cookie("one under another secret", ticket, NOW, secret=COOKIE_SECRET[:-1], valid=False)
+    yield cookie("one under the decoded secret", ticket, NOW, secret="secret of thirty-two bytes!!!!!!", valid=False)
+    yield cookie("one under SHA-1", ticket, NOW, digest=hashes.SHA1, valid=False)
+    for name, change in [
+        ("another ticket", lambda cookie: "Y" + cookie[1:]),
+        ("another moment", lambda cookie: cookie.replace(f"|{NOW}|", f"|{NOW + 1}|")),
+        ("another signature", lambda cookie: cookie[:-3] + ("A" if cookie[-3] != "A" else "B") + cookie[-2:]),
+        ("no signature", lambda cookie: cookie.rsplit("|", 1)[0]),
+        ("an empty signature", lambda cookie: cookie.rsplit("|", 1)[0] + "|"),
+        ("a truncated signature", lambda cookie: cookie[:-4]),
+        ("a fourth part", lambda cookie: cookie + "|x"),
+        ("a moment that is none", lambda cookie: cookie.replace(f"|{NOW}|", f"| {NOW}|")),
+        ("a moment with a sign", lambda cookie: cookie.replace(f"|{NOW}|", f"|+{NOW}|")),
+    ]:
+        yield cookie(name, ticket, NOW, change=change, valid=False)
+
+
+def write(name, value):
+    path = pathlib.Path(__file__).parent / "vectors" / name
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+write("oauth2_proxy_sessions.json", list(sessions()))
+write("oauth2_proxy_cookies.json", {"secret": COOKIE_SECRET, "now": NOW, "expire_s": EXPIRE, "cookies": list(cookies())})
