@@ -13,6 +13,7 @@ pub mod keyset;
 pub mod oauth2_proxy;
 pub mod page;
 pub mod rate;
+pub mod return_to;
 pub mod seal;
 pub mod search;
 pub mod signing;
