@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::indexing_slicing, reason = "a broken promise is what a fuzzer looks for")]
 
 mod config;
+mod cookie;
 mod feed;
 mod head;
 mod jwks;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "feed", run: feed::run },
     Target { name: "token", run: token::run },
     Target { name: "jwks", run: jwks::run },
+    Target { name: "cookie", run: cookie::run },
 ];
 
 /// Runs the target with this name.
