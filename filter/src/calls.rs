@@ -8,6 +8,7 @@ use sekisho_core::worker::KEYS_TIMEOUT_MS;
 use sekisho_protocol::check::CheckRequest;
 use sekisho_protocol::keyset::KeysQuery;
 use sekisho_protocol::path;
+use sekisho_protocol::session::SessionQuestion;
 
 use crate::host;
 use crate::vm::{Call, Purpose, Vm};
@@ -25,19 +26,8 @@ pub(crate) struct Outgoing<'a> {
 
 /// Sends a check; its number, or none if the host refuses it.
 pub(crate) fn call_check(vm: &mut Vm, root: u32, request: &CheckRequest, trace: Option<&Trace>) -> Option<u32> {
-    let policy = Rc::clone(vm.roots.get(&root)?);
     let body = serde_json::to_vec(request).ok()?;
-    let mesh = &policy.mesh;
-    let check = Outgoing {
-        cluster: &mesh.check_cluster,
-        method: "POST",
-        path: path::CHECK,
-        body: &body,
-        timeout_ms: mesh.check_timeout_ms,
-        trace,
-    };
-    let call = Call { root, purpose: Purpose::Check, sent_at_ms: vm.now().mono_ms };
-    dispatch(vm, call, &check, &policy)
+    ask(vm, root, Purpose::Check, path::CHECK, &body, trace)
 }
 
 /// Sends a question for keys; its number, or none if the host refuses it.
@@ -54,6 +44,22 @@ pub(crate) fn call_keys(vm: &mut Vm, root: u32, query: &KeysQuery, trace: Option
     };
     let call = Call { root, purpose: Purpose::Keys, sent_at_ms: vm.now().mono_ms };
     dispatch(vm, call, &question, &policy)
+}
+
+/// Sends a question for a session; its number, or none if the host refuses it.
+pub(crate) fn call_session(vm: &mut Vm, root: u32, question: &SessionQuestion, trace: Option<&Trace>) -> Option<u32> {
+    let body = serde_json::to_vec(question).ok()?;
+    ask(vm, root, Purpose::Session, path::SESSION, &body, trace)
+}
+
+/// Asks what a request waits for.
+fn ask(vm: &mut Vm, root: u32, purpose: Purpose, path: &str, body: &[u8], trace: Option<&Trace>) -> Option<u32> {
+    let policy = Rc::clone(vm.roots.get(&root)?);
+    let mesh = &policy.mesh;
+    let (cluster, timeout_ms) = (mesh.check_cluster.as_str(), mesh.check_timeout_ms);
+    let out = Outgoing { cluster, method: "POST", path, body, timeout_ms, trace };
+    let call = Call { root, purpose, sent_at_ms: vm.now().mono_ms };
+    dispatch(vm, call, &out, &policy)
 }
 
 /// Makes a callout on behalf of the effective context; its number, or none if the host refuses it.

@@ -13,7 +13,6 @@ use sekisho_core::identity::Edits;
 use sekisho_core::trace::Trace;
 use sekisho_core::worker::{Cut, Passage, Step};
 use sekisho_protocol::check::CheckRequest;
-use sekisho_protocol::keyset::KeysQuery;
 
 use crate::host::{self, Action, HostResult, Map};
 use crate::vm::Vm;
@@ -147,7 +146,12 @@ fn carry_out(vm: &mut Vm, stream: u32, step: Step) -> Action {
             Action::Pause
         }
         Step::Check(request, share, trace) => check(vm, stream, &request, share, trace.as_ref()),
-        Step::AskForKeys(query, trace) => ask_for_keys(vm, stream, &query, trace.as_ref()),
+        Step::AskForKeys(query, trace) => {
+            ask(vm, stream, |vm, root| root::ask_for_keys(vm, root, &query, trace.as_ref()))
+        }
+        Step::AskForSession(question, trace) => {
+            ask(vm, stream, |vm, root| root::ask_for_session(vm, root, &question, trace.as_ref()))
+        }
         Step::Wait => Action::Pause,
     }
 }
@@ -176,10 +180,10 @@ fn check(vm: &mut Vm, stream: u32, request: &CheckRequest, share: Option<ShareKe
     }
 }
 
-/// Asks for keys from the root context: others may wait for the answer, too.
-fn ask_for_keys(vm: &mut Vm, stream: u32, query: &KeysQuery, trace: Option<&Trace>) -> Action {
+/// Asks from the root context: others may wait for the answer, too.
+fn ask(vm: &mut Vm, stream: u32, question: impl FnOnce(&mut Vm, u32) -> bool) -> Action {
     let root = vm.streams.get(&stream).map_or(0, |stream| stream.root);
-    let asked = root::ask_for_keys(vm, root, query, trace);
+    let asked = question(vm, root);
     // Whoever waits was answered if nobody could be asked; if not, the answer will come.
     if host::act_as(stream).is_err() && !asked {
         host::log(host::Level::Warn, "a request is held, since its context is gone");

@@ -10,6 +10,7 @@ use sekisho_core::trace::Trace;
 use sekisho_core::worker::{KeysTaken, Worker};
 use sekisho_protocol::feed::LABEL_MAX_BYTES;
 use sekisho_protocol::keyset::KeysQuery;
+use sekisho_protocol::session::SessionQuestion;
 use sekisho_protocol::{ReplicaId, path};
 
 use crate::calls::{Outgoing, dispatch, with_query};
@@ -130,6 +131,10 @@ fn take(vm: &mut Vm, id: u32, call: Call, status: u32, body: &[u8]) {
             request::cut(vm, &cuts, call.root);
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
+        Purpose::Session => {
+            let steps = worker.on_session_reply(CallId(id), call.sent_at_ms, status, body, now);
+            steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
+        }
         Purpose::Feed => {
             let failed = match worker.on_feed_reply(call.sent_at_ms, status, body, now) {
                 Ok(cuts) => {
@@ -202,6 +207,23 @@ pub(crate) fn ask_for_keys(vm: &mut Vm, root: u32, query: &KeysQuery, trace: Opt
             let steps = worker.keys_not_dispatched(&query.source, now);
             steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
             let _ = host::act_as(root);
+        }
+    }
+    sent.is_some()
+}
+
+/// Asks for a session on behalf of this root context. If nobody can be asked, whoever waits for it is answered.
+pub(crate) fn ask_for_session(vm: &mut Vm, root: u32, question: &SessionQuestion, trace: Option<&Trace>) -> bool {
+    let sent = host::act_as(root).ok().and_then(|()| calls::call_session(vm, root, question, trace));
+    let now = vm.now();
+    let Some(worker) = vm.worker.as_mut() else {
+        return false;
+    };
+    match sent {
+        Some(call) => worker.session_dispatched(question, CallId(call)),
+        None => {
+            let steps = worker.session_not_dispatched(question, now);
+            steps.into_iter().for_each(|(id, step)| request::take_up(vm, id.0, step));
         }
     }
     sent.is_some()

@@ -64,6 +64,7 @@ pub(crate) enum Purpose {
     Feed,
     Check,
     Keys,
+    Session,
     Activity,
     Goodbye,
 }
@@ -75,6 +76,7 @@ impl Purpose {
             Self::Feed => Some(Question::Feed),
             Self::Check => Some(Question::Check),
             Self::Keys => Some(Question::Keys),
+            Self::Session => Some(Question::Session),
             Self::Activity => Some(Question::Activity),
             Self::Goodbye => None,
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use sekisho_protocol::activity::{ActivityReport, Method, OutcomeCount, REPORT_MAX_ROWS, SubjectActivity};
+use sekisho_protocol::activity::{ActivityReport, OutcomeCount, REPORT_MAX_ROWS, SubjectActivity};
 use sekisho_protocol::{Digest, PROTOCOL, ReplicaId};
 
 use crate::id_map::IdMap;
@@ -116,7 +116,7 @@ impl Activity {
         self.sequence += 1;
         let subject = |seen: Seen| SubjectActivity {
             subject: seen.verified.identity.subject.clone(),
-            method: Method::Jwt,
+            method: seen.verified.identity.method,
             token_id: seen.verified.identity.token_id.clone(),
             requests: seen.requests,
             last_access: seen.last_access,

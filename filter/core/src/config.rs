@@ -30,6 +30,7 @@ use crate::authorize::facts::Questions;
 use crate::head::{Forgeable, Head};
 use crate::route::{Mode, RouteTable};
 use crate::secret::Secret;
+use crate::session::Sessions;
 use crate::verify::Provider;
 use crate::verify::algorithm::Algorithm;
 use crate::verify::cache::KeySet;
@@ -43,6 +44,8 @@ pub struct Policy {
     pub mesh: Mesh,
     /// Who may issue tokens.
     pub providers: Vec<Provider>,
+    /// How sessions are shown; none if there are none.
+    pub sessions: Option<Sessions>,
     /// What applies to which request.
     pub routes: RouteTable,
     /// What a client could forge: `x-forwarded-host`, `x-real-ip`, … unless trusted proxies are in front.
@@ -158,6 +161,12 @@ impl Policy {
     pub fn may_explain(&self, head: &Head<'_>) -> bool {
         let shown = |key: &Secret| head.explain_key.is_some_and(|shown| shown.ct_eq(key.expose()).into());
         self.explains_all || self.explain_key.as_ref().is_some_and(shown)
+    }
+
+    /// The cookie of sessions, if there are any.
+    #[must_use]
+    pub fn session_cookie(&self) -> Option<&str> {
+        self.sessions.as_ref().map(|sessions| sessions.cookie.as_str())
     }
 
     /// Whether a stale worker checks every request: no route lets requests pass unchecked (rule P7).

@@ -67,6 +67,18 @@ pub fn extract<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, N
     extract_among(places, head)
 }
 
+/// The value of the cookie in which a browser shows its session, if it shows one.
+///
+/// # Errors
+/// [`Malformed::SeveralCredentials`] if it shows two.
+pub fn session<'a>(name: &str, head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>, NoCredential> {
+    match one_of(cookie::values(head, name)) {
+        Found::Token(cookie) => Ok(Some(cookie)),
+        Found::Several => Err(NoCredential::Malformed(Malformed::SeveralCredentials)),
+        Found::Nothing | Found::Other | Found::Foreign => Ok(None),
+    }
+}
+
 fn extract_among<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, NoCredential> {
     let (mut found, mut unlike, mut other, mut foreign) = (None, None, false, false);
     for place in &places.from {

@@ -62,7 +62,10 @@ pub fn explain(
 ) -> Vec<Line> {
     let note = &pending.note;
     let route = pending.route();
-    let credential = note.provider.as_ref().map_or_else(|| "none".to_owned(), |name| format!("jwt; provider={name}"));
+    let credential = note
+        .provider
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |name| format!("{}; provider={name}", note.method.as_str()));
     let cache = match note.cache {
         Cache::None => "none",
         Cache::Hit => "hit",

@@ -4,7 +4,8 @@
 //!
 //! A flow that must ask a sidecar ends in [`Verdict::Ask`] and is taken up again by [`resume`] when
 //! the answer is there; one whose token was signed with a key that nobody here knows ends in
-//! [`Verdict::AskForKeys`] and is taken up again by [`verify_again`]. Everything is a value: the worker keeps it, the shell carries it out.
+//! [`Verdict::AskForKeys`] and is taken up again by [`verify_again`]; one whose session nobody here knows in
+//! [`Verdict::AskForSession`], and by [`with_session`]. Everything is a value: the worker keeps it, the shell carries it out.
 
 mod pending;
 mod proof;
@@ -12,7 +13,6 @@ mod proof;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest};
 use sekisho_protocol::{Digest, Epoch, PROTOCOL};
 
@@ -28,13 +28,14 @@ use crate::identity::{Caller, Header, Verified};
 use crate::live::Stream;
 use crate::route::target::Target;
 use crate::route::{Access, OnBan, OnUnavailable, Preflight, Protected, Route, RouteId};
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::upstream::{self, UpstreamCredential};
 use crate::verify::budget::Allowance;
 pub use pending::{Cache, Note, Pending};
 use proof::Claimed;
-pub use proof::{Unproven, verify_again};
+pub use proof::{Unproven, verify_again, with_session};
 
 /// What is to be done with a request.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub enum Verdict {
     Ask(Flow, Box<Ask>),
     /// The sidecars must be asked for keys first.
     AskForKeys(Box<Unproven>, Wanted),
+    /// They must be asked for the session that it shows.
+    AskForSession(Box<Unproven>),
 }
 
 /// Which keys are wanted.
@@ -177,7 +180,7 @@ pub fn begin(
     }
     if route.preflight == Preflight::Pass && head.is_preflight() {
         // None carries a credential; what looks like one is not for whoever answers.
-        take_away(route.places(), |_| false, head, &mut pending.edits);
+        take_away(route.places(), policy.session_cookie(), |_| false, head, &mut pending.edits);
         return Verdict::Allow(pending, None);
     }
     let (protected, is_optional) = match &route.access {
@@ -186,37 +189,44 @@ pub fn begin(
         Access::Optional(protected) => (protected, true),
         Access::Protected(protected) => (protected, false),
     };
+    let session = match Session::of(policy, protected, head, &target.host, shared, now) {
+        Ok(session) => session,
+        Err(none) => return pending.refuse(none),
+    };
     let token = match credential::extract(&protected.places, head) {
-        Ok(Credential::Token(token)) => token,
+        Ok(Credential::Token(token)) => Some(token),
+        Err(NoCredential::Missing | NoCredential::Foreign) if session.is_some() => None,
         Err(NoCredential::Missing | NoCredential::Foreign) if is_optional => {
             // What has another scheme is the upstream's; what only looks like a place of ours is nobody's.
             let is_first = |places: &Places| std::ptr::eq(places, &*protected.places);
-            take_away(route.places(), is_first, head, &mut pending.edits);
+            take_away(route.places(), policy.session_cookie(), is_first, head, &mut pending.edits);
             return anonymous(pending, route, &subject);
         }
         Err(none) => return pending.refuse(none),
     };
-    take_away(route.places(), |places| places.forward, head, &mut pending.edits);
+    take_away(route.places(), policy.session_cookie(), |places| places.forward, head, &mut pending.edits);
     match besides(protected, head) {
-        Ok(also) => match proof::prove(pending, Claimed { token, also }, &subject, shared, now) {
-            Verdict::Ask(mut flow, ask) => {
-                flow.pending.remember(head);
-                Verdict::Ask(flow, ask)
-            }
-            Verdict::AskForKeys(mut unproven, wanted) => {
-                unproven.pending.remember(head);
-                Verdict::AskForKeys(unproven, wanted)
-            }
-            Verdict::Allow(pending, stream) => {
-                if let Some(caller) = &pending.edits.caller {
-                    shared.activity.locate(&caller.verified, || pending::seen_from(policy, head));
-                }
-                Verdict::Allow(pending, stream)
-            }
-            verdict => verdict,
-        },
+        Ok(also) => {
+            let verdict = proof::prove(pending, Claimed { token, session, also }, &subject, shared, now);
+            remembered(verdict, policy, head, shared)
+        }
         Err(none) => pending.refuse(none),
     }
+}
+
+/// The same, with what is worth knowing of the request's headers: they are gone once somebody was asked.
+fn remembered(mut verdict: Verdict, policy: &Policy, head: &Head<'_>, shared: &mut Shared) -> Verdict {
+    match &mut verdict {
+        Verdict::Ask(flow, _) => flow.pending.remember(head),
+        Verdict::AskForKeys(unproven, _) | Verdict::AskForSession(unproven) => unproven.pending.remember(head),
+        Verdict::Allow(pending, _) => {
+            if let Some(caller) = &pending.edits.caller {
+                shared.activity.locate(&caller.verified, || pending::seen_from(policy, head));
+            }
+        }
+        Verdict::Refuse(..) => {}
+    }
+    verdict
 }
 
 /// Decides about a request that shows no credential and needs none.
@@ -294,10 +304,7 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
         Checked::Failed => return flow.pending.refuse(Inability::Unavailable),
     };
     // Rule P5: an answer that is older than the replica decides nothing that the replica bars.
-    let as_new = shared
-        .replica
-        .position()
-        .is_some_and(|position| reply.epoch == position.epoch && reply.version >= position.version);
+    let as_new = shared.is_as_new(&reply.epoch, reply.version);
     match (&reply.decision, bar) {
         (CheckDecision::Deny(reason), bar) => {
             if let Some(bar) = bar.filter(|_| as_new && is_fresh) {
@@ -331,13 +338,13 @@ fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         replica: shared.replica.id().clone(),
         route: flow.pending.route().name.to_string(),
         subject: identity.subject.clone(),
-        method: Method::Jwt,
+        method: identity.method,
         token_id: identity.token_id.clone(),
         issued_at: identity.issued_at,
         keys: verified.key.held(),
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
-    flow.pending.note.questions = flow.pending.note.questions.saturating_add(1);
+    flow.pending.note.asks();
     Verdict::Ask(flow, Box::new(Ask { request, share }))
 }
 

@@ -27,27 +27,30 @@ pub struct Identity {
     pub subject: Subject,
     /// The address that the provider vouches for, if it does for one.
     pub email: Option<Email>,
-    /// The token's `jti`.
+    /// What the credential is.
+    pub method: Method,
+    /// The token's `jti`, or the session's id.
     pub token_id: Option<String>,
     /// The name that its owner gave the token.
     pub token_name: Option<String>,
     /// The token's scopes.
     pub scopes: Vec<String>,
-    /// The name of the provider that issued it.
+    /// The name of the provider that issued it; [`crate::session::PROVIDER`] of sessions.
     pub provider: Rc<str>,
-    /// The token's `iat`, Unix seconds.
+    /// The token's `iat`, or when the session began, Unix seconds.
     pub issued_at: Option<u64>,
     /// When its owner last signed in: `auth_time` (OpenID Connect Core §2), Unix seconds.
     pub signed_in_at: Option<u64>,
-    /// The token's `exp`, Unix seconds.
+    /// The token's `exp`, or until when what is known of the session may be kept, Unix seconds.
     pub expires_at: u64,
-    /// Unix seconds from which on the token is refused: its `exp` and the leeway of its provider.
+    /// Unix seconds from which on the credential is refused: the token's `exp` and the leeway of its provider, or the
+    /// session's end.
     pub refused_from: u64,
     /// Under which a ban of the subject is filed.
     pub subject_digest: Digest,
     /// Under which a logout of the subject's earlier tokens is filed.
     pub not_before_digest: Digest,
-    /// Under which the token's revocation is filed.
+    /// Under which the token's revocation, or the session's end, is filed.
     pub token_digest: Option<Digest>,
 }
 
@@ -61,6 +64,8 @@ pub struct Verified {
     pub key: Rc<VerifyingKey>,
     /// The scopes as a header has them.
     scopes: Box<str>,
+    /// What stands for a token where there is none: a session's claims in a token's place.
+    claims: Option<Box<str>>,
     assertions: RefCell<Assertions>,
     /// What the rules that it was last judged by want to know about it.
     facts: RefCell<Rc<Facts>>,
@@ -71,9 +76,21 @@ impl Verified {
     /// Prepares everything that a request of this identity will need.
     #[must_use]
     pub fn new(identity: Identity, key: Rc<VerifyingKey>) -> Rc<Self> {
+        Self::with_claims(identity, key, None)
+    }
+
+    /// The same of a credential that does not carry its claims itself: they stand where a token's payload does.
+    #[must_use]
+    pub fn with_claims(identity: Identity, key: Rc<VerifyingKey>, claims: Option<Box<str>>) -> Rc<Self> {
         let scopes = identity.scopes.join(" ").into();
         let (assertions, facts) = (RefCell::default(), RefCell::default());
-        Rc::new(Self { identity, key, scopes, assertions, facts, was_shown: Cell::default() })
+        Rc::new(Self { identity, key, scopes, claims, assertions, facts, was_shown: Cell::default() })
+    }
+
+    /// What stands for a token where there is none.
+    #[must_use]
+    pub fn claims(&self) -> Option<&[u8]> {
+        self.claims.as_deref().map(str::as_bytes)
     }
 
     /// The answers to `questions`, which `token` gives that was verified as this.
@@ -112,7 +129,7 @@ impl Verified {
         match value {
             HeaderValue::Email => email.as_ref().map(Email::as_str),
             HeaderValue::Subject => Some(subject.as_str()),
-            HeaderValue::Method => Some(Method::Jwt.as_str()),
+            HeaderValue::Method => Some(self.identity.method.as_str()),
             HeaderValue::TokenId => token_id.as_deref(),
             HeaderValue::TokenName => token_name.as_deref(),
             HeaderValue::Scopes => Some(&*self.scopes).filter(|scopes| !scopes.is_empty()),
@@ -187,6 +204,7 @@ pub(crate) mod tests {
         Identity {
             subject: Email::parse("ann@example.com").unwrap().into(),
             email: Email::parse("ann@example.com").ok(),
+            method: Method::Jwt,
             token_id: Some("t-1".into()),
             token_name: Some("laptop".into()),
             scopes: vec!["api:read".into(), "api:write".into()],

@@ -1,4 +1,5 @@
-//! Questions for keys under way: one for each source at a time, shared by all requests that wait for its keys.
+//! Questions for keys under way, one for each source at a time, shared by all requests that wait for its keys; and those
+//! for sessions, one for each.
 
 use std::collections::HashMap;
 
@@ -29,6 +30,12 @@ impl KeyCalls {
         }
         self.waiting.insert(source.to_owned(), Vec::new());
         true
+    }
+
+    /// How many questions are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.waiting.len()
     }
 
     /// The host took the callout on.

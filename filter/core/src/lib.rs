@@ -26,6 +26,7 @@ pub mod offline;
 pub mod path;
 pub mod route;
 pub mod secret;
+pub mod session;
 pub mod shared;
 pub mod sources;
 pub mod time;

@@ -95,6 +95,8 @@ pub enum Question {
     Keys,
     /// To take a report.
     Activity,
+    /// What a session is worth.
+    Session,
 }
 
 /// How a question ended.
@@ -271,7 +273,7 @@ impl Freshness {
 }
 
 impl Question {
-    const ALL: [Self; 4] = [Self::Feed, Self::Check, Self::Keys, Self::Activity];
+    const ALL: [Self; 5] = [Self::Feed, Self::Check, Self::Keys, Self::Activity, Self::Session];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -279,6 +281,7 @@ impl Question {
             Self::Check => "check",
             Self::Keys => "keys",
             Self::Activity => "activity",
+            Self::Session => "session",
         }
     }
 }

@@ -51,6 +51,8 @@ pub enum Outcome {
     },
     /// It depends on the keys of this source, which only sidecars have.
     NeedsKeys(String),
+    /// It depends on a session, which only sidecars know.
+    NeedsSession,
 }
 
 /// A decision and why it is taken.
@@ -109,6 +111,8 @@ fn explanation(step: Step) -> Explanation {
             Explanation { outcome: Outcome::Answered { status: answer.status, headers, body: answer.body }, lines }
         }
         Step::AskForKeys(query, _) => Explanation { outcome: Outcome::NeedsKeys(query.source), lines: Vec::new() },
+        // Only sidecars know sessions.
+        Step::AskForSession(..) => Explanation { outcome: Outcome::NeedsSession, lines: Vec::new() },
         // A fresh replica in which nobody is barred asks nothing.
         Step::Check(..) | Step::Wait => Explanation { outcome: Outcome::NeedsKeys(String::new()), lines: Vec::new() },
     }

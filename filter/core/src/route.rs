@@ -83,6 +83,8 @@ pub enum Access {
 pub struct Protected {
     /// Where it reads tokens.
     pub places: Rc<Places>,
+    /// Whether a session will do, too.
+    pub accepts_sessions: bool,
     /// Whose tokens count; none: those of every provider.
     pub providers: Option<Vec<String>>,
     /// What must be shown besides.

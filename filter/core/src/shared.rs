@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use sekisho_protocol::Epoch;
+
 use crate::activity::Activity;
 use crate::check::Confirmed;
 use crate::config::Policy;
@@ -61,6 +63,13 @@ impl Shared {
     #[must_use]
     pub fn may_pass_unchecked(&self, policy: &Policy) -> bool {
         !self.binding(policy).fences
+    }
+
+    /// Whether an answer of this version may decide what the replica has a say in (rule P5).
+    #[must_use]
+    pub fn is_as_new(&self, epoch: &Epoch, version: u64) -> bool {
+        let position = self.replica.position();
+        position.is_some_and(|position| *epoch == position.epoch && version >= position.version)
     }
 
     fn binding(&self, policy: &Policy) -> Promise {

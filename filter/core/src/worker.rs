@@ -10,6 +10,7 @@ use sekisho_protocol::check::{CheckReply, CheckRequest};
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::FeedQuery;
 use sekisho_protocol::keyset::KeysQuery;
+use sekisho_protocol::session::SessionQuestion;
 use sekisho_protocol::{PROTOCOL, feed};
 
 use crate::activity::Activity;
@@ -37,6 +38,7 @@ use crate::verify::crypto::Verifications;
 use crate::verify::host::{HostAbility, HostCrypto};
 
 mod keys;
+mod sessions;
 mod statistics;
 
 pub use keys::{KEYS_TIMEOUT_MS, KeysTaken};
@@ -61,6 +63,9 @@ pub struct Worker {
     key_calls: KeyCalls,
     /// Requests that wait for the key of their token.
     unproven: IdMap<RequestId, Unproven>,
+    session_calls: KeyCalls,
+    /// Requests that wait for what their session is worth.
+    unresolved: IdMap<RequestId, Unproven>,
     /// Requests that were admitted and that a ban cuts (rule P12).
     live: Live,
     /// By the monotonic clock: up to when the state of this worker was sampled.
@@ -109,6 +114,8 @@ pub enum Step {
     Check(CheckRequest, Option<ShareKey>, Option<Trace>),
     /// Send this question and tell [`Worker::keys_dispatched`] its number, or [`Worker::keys_not_dispatched`].
     AskForKeys(KeysQuery, Option<Trace>),
+    /// Send this question and tell [`Worker::session_dispatched`] its number, or [`Worker::session_not_dispatched`].
+    AskForSession(SessionQuestion, Option<Trace>),
     /// Hold it: an answer that is under way will decide.
     Wait,
 }
@@ -139,6 +146,8 @@ impl Worker {
             held: IdMap::default(),
             key_calls: KeyCalls::default(),
             unproven: IdMap::default(),
+            session_calls: KeyCalls::default(),
+            unresolved: IdMap::default(),
             live: Live::default(),
             observed_at_ms: None,
         }
@@ -193,6 +202,9 @@ impl Worker {
         }
         if self.unproven.remove(&id).is_some() {
             self.key_calls.leave(id);
+        }
+        if self.unresolved.remove(&id).is_some() {
+            self.session_calls.leave(id);
         }
     }
 
@@ -264,6 +276,7 @@ impl Worker {
         match verdict {
             Verdict::Ask(flow, ask) => self.hold(id, flow, *ask, now),
             Verdict::AskForKeys(unproven, wanted) => self.hold_for_keys(id, *unproven, wanted, now),
+            Verdict::AskForSession(unproven) => self.hold_for_session(id, *unproven, now),
             verdict => self.finish(id, verdict, now),
         }
     }
@@ -302,7 +315,9 @@ impl Worker {
             Verdict::Refuse(refusal, pending) => (Some(refusal), pending),
             // Only a flow that is not decided yet may ask, and [`Self::decide`] saw to those.
             Verdict::Ask(Flow { pending, .. }, _) => (Some(Inability::Host.into()), pending),
-            Verdict::AskForKeys(unproven, _) => (Some(Inability::Host.into()), unproven.pending),
+            Verdict::AskForKeys(unproven, _) | Verdict::AskForSession(unproven) => {
+                (Some(Inability::Host.into()), unproven.pending)
+            }
         };
         let is_shadow = pending.is_shadow();
         let decision = refusal.as_ref().map_or(Decision::Allow, |refusal| Decision::of(refusal, is_shadow));

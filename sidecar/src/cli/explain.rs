@@ -138,6 +138,7 @@ fn text(explanation: &Explanation) -> String {
             lines.extend(headers.iter().map(|(name, value)| format!("  {name}: {value}")));
             lines.push(format!("  {body}"));
         }
+        Outcome::NeedsSession => lines.push("depends on the session, which only sidecars know".into()),
         Outcome::NeedsKeys(source) => {
             lines.push(format!("depends on the keys of `{source}`, which only sidecars have: try --trust-tokens"));
         }
@@ -163,6 +164,7 @@ fn as_json(explanation: &Explanation) -> Value {
                 headers.iter().map(|(name, value)| (name.to_string(), value.as_str().into())).collect();
             json!({"outcome": "answered", "status": status, "headers": headers, "body": body, "why": why})
         }
+        Outcome::NeedsSession => json!({"outcome": "needs_session", "why": why}),
         Outcome::NeedsKeys(source) => json!({"outcome": "needs_keys", "source": source, "why": why}),
     }
 }

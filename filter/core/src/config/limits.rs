@@ -41,6 +41,7 @@ pub(super) const CUSTOM_STATUS: Bounds = bounds(300, 599);
 
 pub(super) const FEED_CLUSTER: &str = "sekisho_feed";
 pub(super) const CHECK_CLUSTER: &str = "sekisho_check";
+pub(super) const SESSION_COOKIE: &str = "__Host-sekisho";
 pub(super) const MESH_SECRET_ENV: &str = "SEKISHO_MESH_SECRET";
 pub(super) const EXPLAIN_KEY_ENV: &str = "SEKISHO_EXPLAIN_KEY";
 pub(super) const SUBJECT_CLAIM: &str = "sub";

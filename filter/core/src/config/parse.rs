@@ -4,23 +4,26 @@ use std::hash::Hasher as _;
 use std::rc::Rc;
 
 use sekisho_protocol::keys;
+use sekisho_protocol::session::cookie::CookieKey;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, FromValue as _, Problems};
 use super::limits;
-use super::raw::{RawExplain, RawMesh, RawPolicy, RawTokens};
+use super::raw::{RawExplain, RawMesh, RawPolicy, RawSessions, RawTokens};
 use super::raw_route::{RawAnswers, RawIdentityHeader};
 use super::routes::Common;
 use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
 use crate::answer::Answers;
 use crate::authorize::address::AddressSource;
-use crate::authorize::facts::{ProviderNames, Questions};
+use crate::authorize::facts::{ClaimPath, ProviderNames, Questions};
 use crate::credential::places::Places;
 use crate::head::Forgeable;
+use crate::identity::assertion::Target;
 use crate::identity::headers::{self, IdentityHeader};
 use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
+use crate::session::{self, Sessions};
 use crate::verify::cache::KeySet;
 use crate::verify::{Invalid, Provider, json};
 
@@ -84,6 +87,13 @@ fn names_of(provider: &Provider) -> ProviderNames {
     }
 }
 
+/// Sidecars write what they know as an ID token does.
+fn names_of_sessions(_: &Sessions) -> ProviderNames {
+    let claim = |name: &str| ClaimPath::Name(name.to_owned());
+    let (roles, groups) = (claim(limits::ROLES_CLAIM), claim(limits::GROUPS_CLAIM));
+    ProviderNames { provider: session::PROVIDER.into(), roles, groups }
+}
+
 /// The headers that rules set besides our own. The upstream's own credential is not among them: on another rule
 /// the same header may be the client's.
 fn headers_set(routes: &RouteTable) -> Vec<Box<[u8]>> {
@@ -115,10 +125,7 @@ impl Parser<'_> {
         let mesh_secret = mesh.as_ref().map(|mesh| &mesh.secret);
         let identities =
             self.list("identities", raw.identities, |parser, path, raw| parser.identity(path, raw, mesh_secret));
-        self.unique("providers", "name", &mut providers.iter().map(|p| &*p.name));
-        self.unique("providers", "issuer", &mut providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
-        self.unique("identities", "name", &mut identities.iter().map(|t| t.name.as_str()));
-        self.unique("identities", "audience", &mut identities.iter().map(|t| t.audience.as_str()));
+        self.names(&providers, &identities);
         let trusted_hops = self.problems.number("trusted_hops", raw.trusted_hops, limits::TRUSTED_HOPS);
         let client_address = self.client_address(raw.client_address);
         let mut questions = Questions::default();
@@ -129,15 +136,15 @@ impl Parser<'_> {
             headers: self.common_headers(&mut questions, raw.identity_headers),
             providers: providers.iter().map(|provider| Rc::clone(&provider.name)).collect(),
             knows_addresses: client_address.is_some(),
+            has_sessions: !matches!(raw.sessions, Field::Absent),
         };
         self.problems.named("routes", &raw.routes, "names no route: every request would be refused");
         let routes =
             self.list("routes", raw.routes, |parser, path, raw| parser.route(path, raw, &common, &mut questions));
         self.unique("routes", "name", &mut routes.iter().map(|r| &*r.name));
-        if routes.iter().filter(|route| route.matcher.is_dear()).count() > REGEXES_MAX {
-            self.problems.push("routes", format_args!("have more than {REGEXES_MAX} regular expressions"));
-        }
+        self.regexes(&routes);
         let routes = RouteTable::new(routes, self.unmatched(raw.unmatched, &common));
+        let sessions = self.sessions(raw.sessions, mesh_secret, &providers, &routes);
         let verify_budget_ms = self.problems.number("verify_budget_ms", raw.verify_budget_ms, limits::VERIFY_BUDGET_MS);
         let host_crypto = self.problems.choice("host_crypto", raw.host_crypto, HostUse::Auto, HostUse::WORDS);
         let filter_state =
@@ -154,7 +161,9 @@ impl Parser<'_> {
             key_set: key_set(&mesh, &providers),
             reads_queries,
             forgeable,
-            questions: questions.complete(providers.iter().map(names_of).collect()),
+            questions: questions
+                .complete(providers.iter().map(names_of).chain(sessions.as_ref().map(names_of_sessions)).collect()),
+            sessions,
             mesh,
             providers,
             routes,
@@ -178,6 +187,45 @@ impl Parser<'_> {
                 self.problems.push(format!("{}.match.headers", route.at), message);
             }
         }
+    }
+
+    fn regexes(&mut self, routes: &[Route]) {
+        if routes.iter().filter(|route| route.matcher.is_dear()).count() > REGEXES_MAX {
+            self.problems.push("routes", format_args!("have more than {REGEXES_MAX} regular expressions"));
+        }
+    }
+
+    fn names(&mut self, providers: &[Provider], identities: &[Rc<Target>]) {
+        self.unique("providers", "name", &mut providers.iter().map(|p| &*p.name));
+        self.unique("providers", "issuer", &mut providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
+        self.unique("identities", "name", &mut identities.iter().map(|t| t.name.as_str()));
+        self.unique("identities", "audience", &mut identities.iter().map(|t| t.audience.as_str()));
+    }
+
+    fn sessions(
+        &mut self,
+        field: Field<RawSessions>,
+        mesh_secret: Option<&Secret>,
+        providers: &[Provider],
+        routes: &RouteTable,
+    ) -> Option<Sessions> {
+        let raw = self.problems.optional("sessions", field)?;
+        self.problems.unknown("sessions", &raw.unknown);
+        let at = "sessions.cookie";
+        let cookie = match raw.cookie {
+            Field::Absent => limits::SESSION_COOKIE.to_owned(),
+            field => self.problems.optional(at, field)?,
+        };
+        if !places::is_token(&cookie) {
+            self.problems.push(at, "is not the name of a cookie that needs no escape");
+        }
+        if routes.iter().flat_map(Route::places).flat_map(Places::cookies).any(|known| known == cookie) {
+            self.problems.push(at, "is a cookie in which tokens are read");
+        }
+        if providers.iter().any(|provider| *provider.name == *session::PROVIDER) {
+            self.problems.push("providers", "`session` is what sessions are called: give the provider another name");
+        }
+        Some(Sessions { cookie, key: CookieKey::of_mesh(mesh_secret?.expose()) })
     }
 
     fn client_address(&mut self, field: Field<String>) -> Option<AddressSource> {

@@ -14,6 +14,8 @@ raw! {
         pub(super) providers: Field<Vec<Field<RawProvider>>>,
         /// The upstreams that are sent a signed assertion of who asks; up to 1000.
         pub(super) identities: Field<Vec<Field<RawIdentity>>>,
+        /// Lets people in who signed in at a sidecar, on the rules that accept sessions.
+        pub(super) sessions: Field<RawSessions>,
         /// The rules, the first of which that matches applies; 1 to 1000.
         pub(super) routes: Field<Vec<Field<RawRoute>>>,
         /// Where rules read tokens that do not say so themselves.
@@ -139,6 +141,14 @@ raw! {
         pub(super) hs256_secret_env: Field<String>,
         /// Signs the assertions with a key of the mesh of this algorithm, whose public part is in `/.well-known/jwks.json`.
         pub(super) algorithm: Field<String>,
+    }
+}
+
+raw! {
+    /// How sessions are shown.
+    pub(super) struct RawSessions {
+        /// The cookie that holds them; with the prefix `__Host-` browsers send it to this host alone, and over TLS.
+        pub(super) cookie: Field<String>,
     }
 }
 

@@ -19,6 +19,8 @@ raw! {
         pub(super) access: Field<String>,
         /// Whose tokens count here; by default those of every provider.
         pub(super) providers: Field<Vec<String>>,
+        /// Whether a session will do in place of a token.
+        pub(super) sessions: Field<String>,
         /// Tokens that must be shown besides, each valid and not barred; up to 4.
         pub(super) also: Field<Vec<Field<RawAlso>>>,
         /// What must be true beyond a valid token.

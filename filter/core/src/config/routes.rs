@@ -29,11 +29,23 @@ pub(super) struct Common {
     pub(super) headers: Rc<[IdentityHeader]>,
     pub(super) providers: Vec<Rc<str>>,
     pub(super) knows_addresses: bool,
+    pub(super) has_sessions: bool,
 }
 
 /// Fields of a rule that say nothing where no credential is read.
-pub(super) const OF_CREDENTIALS: [&str; 8] =
-    ["tokens", "providers", "also", "identity", "identity_headers", "upstream_credential", "on_unavailable", "on_ban"];
+pub(super) const OF_CREDENTIALS: [&str; 9] = [
+    "tokens",
+    "providers",
+    "sessions",
+    "also",
+    "identity",
+    "identity_headers",
+    "upstream_credential",
+    "on_unavailable",
+    "on_ban",
+];
+/// How a configuration names whether sessions count.
+pub(super) const SESSIONS: &[(&str, bool)] = &[("accept", true), ("ignore", false)];
 /// How a configuration names what becomes of a CORS preflight.
 pub(super) const PREFLIGHT: &[(&str, Preflight)] = &[("check", Preflight::Check), ("pass", Preflight::Pass)];
 /// How it names what happens when nobody can be asked.
@@ -131,6 +143,7 @@ impl Parser<'_> {
             Kind::Public => Access::Public,
             Kind::Protected | Kind::Optional => Access::Protected(Protected {
                 places: Rc::clone(&common.places),
+                accepts_sessions: false,
                 providers: None,
                 also: Vec::new(),
                 target: None,
@@ -181,6 +194,7 @@ impl Parser<'_> {
         let there = [
             is_there(&raw.tokens),
             is_there(&raw.providers),
+            is_there(&raw.sessions),
             is_there(&raw.also),
             is_there(&raw.identity),
             is_there(&raw.identity_headers),
@@ -222,7 +236,13 @@ impl Parser<'_> {
         }
         let providers = self.providers(format!("{path}.providers"), raw.providers, common);
         self.two_tokens(path, providers.as_deref(), &also);
+        let at_sessions = format!("{path}.sessions");
+        let accepts_sessions = self.problems.choice(&at_sessions, raw.sessions, false, SESSIONS);
+        if accepts_sessions && !common.has_sessions {
+            self.problems.push(at_sessions, "accepts what is not switched on: add `sessions` at the top");
+        }
         Protected {
+            accepts_sessions,
             providers,
             also,
             target: self.target(&format!("{path}.identity"), raw.identity, common),

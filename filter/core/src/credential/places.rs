@@ -98,10 +98,11 @@ impl Places {
 }
 
 /// Takes every header and cookie away in which a token could be that is not to go on, however an upstream reads the
-/// names of headers (rule E1): a credential is for this checkpoint, not for what lies behind it. `keeps` says of which
-/// places the header itself goes on; what only folds to its name never does.
+/// names of headers (rule E1): a credential is for this checkpoint, not for what lies behind it. `session` is the cookie of
+/// sessions, if there are any. `keeps` says of which places the header itself goes on; what only folds to its name never does.
 pub fn take_away<'p>(
     places: impl Iterator<Item = &'p Places> + Clone,
+    session: Option<&'p str>,
     keeps: impl Fn(&Places) -> bool,
     head: &Head<'_>,
     edits: &mut Edits,
@@ -116,13 +117,18 @@ pub fn take_away<'p>(
             }
         }
     }
-    let mut cookies = places.filter(|shown| !shown.forward).flat_map(Places::cookies);
-    let names = cookies.clone();
-    if cookies.next().is_none() {
+    let cookies: Vec<_> = places.filter(|shown| !shown.forward).flat_map(Places::cookies).chain(session).collect();
+    take_cookies(&cookies, head, edits);
+}
+
+/// Takes these cookies away, whatever was taken away before: sessions never go on (rule E7), whatever the rule.
+pub fn take_cookies(names: &[&str], head: &Head<'_>, edits: &mut Edits) {
+    if names.is_empty() {
         return;
     }
     if let Some(rest) = cookie::without(head, names) {
-        edits.remove.push(Cow::Borrowed(b"cookie"));
+        edits.remove_once(b"cookie");
+        edits.set.retain(|(name, _)| name != "cookie");
         if !rest.is_empty() {
             edits.set.push(("cookie".into(), rest.into()));
         }

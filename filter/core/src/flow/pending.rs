@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use sekisho_protocol::activity::Method;
+
 use crate::answer::{Answers, navigation};
 use crate::authorize::address::{self, AddressSource};
 use crate::config::Policy;
+use crate::credential::places::take_cookies;
 use crate::credential::query;
 use crate::denial::Refusal;
 use crate::head::Head;
@@ -42,6 +45,8 @@ pub struct Pending {
 pub struct Note {
     /// The provider of the credential, once that was verified.
     pub provider: Option<Rc<str>>,
+    /// What it is.
+    pub method: Method,
     /// Whether the credential had been verified before.
     pub cache: Cache,
     /// How often sidecars were asked.
@@ -53,6 +58,11 @@ pub struct Note {
 }
 
 impl Note {
+    /// Sidecars are asked once more.
+    pub(super) fn asks(&mut self) {
+        self.questions = self.questions.saturating_add(1);
+    }
+
     /// It waits from now on, unless it waited before.
     pub(crate) fn held_since(&mut self, now: Now) {
         self.held_since_ms.get_or_insert(now.mono_ms);
@@ -88,13 +98,21 @@ impl Pending {
             navigation::sign_in(page, head, &target.host, clean.as_deref().unwrap_or(head.path))
         });
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
-        Self { policy: Rc::clone(policy), route, edits: stripped(head), sign_in, trace: None, seen_from: None, note }
+        Self {
+            policy: Rc::clone(policy),
+            route,
+            edits: stripped(policy, head),
+            sign_in,
+            trace: None,
+            seen_from: None,
+            note,
+        }
     }
 
     /// A request for which no rule could be looked for.
     pub(crate) fn of_nobody(policy: &Rc<Policy>, head: &Head<'_>) -> Self {
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
-        let edits = stripped(head);
+        let edits = stripped(policy, head);
         Self {
             policy: Rc::clone(policy),
             route: RouteId::NONE,
@@ -135,13 +153,14 @@ impl Pending {
     }
 }
 
-/// Rule E1: what a client could have forged goes, whatever becomes of the request.
-fn stripped(head: &Head<'_>) -> Edits {
+/// Rules E1 and E7: what a client could have forged goes, and its session's cookie, whatever becomes of the request.
+fn stripped(policy: &Policy, head: &Head<'_>) -> Edits {
     let remove = head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect();
     let mut edits = Edits { remove, ..Edits::default() };
     if head.upgrade_nominates {
         edits.set.push(("connection".into(), "Upgrade".into()));
     }
+    take_cookies(policy.session_cookie().as_slice(), head, &mut edits);
     edits
 }
 

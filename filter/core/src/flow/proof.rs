@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::pending::{Cache, Pending, Place};
-use super::{Flow, Verdict, Wanted, judge};
+use super::{Flow, Verdict, Wanted, anonymous, judge};
 use crate::authorize::{Subject, Unmet};
 use crate::config::{HostUse, Policy};
 use crate::credential;
-use crate::denial::{Denial, Inability, Refusal};
+use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::identity::Verified;
-use crate::route::Protected;
+use crate::route::{Access, Protected};
+use crate::session::{Session, Standing};
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::upstream::{self, UpstreamCredential};
@@ -18,16 +19,18 @@ use crate::verify::crypto::Crypto;
 use crate::verify::host::HostAbility;
 use crate::verify::{self, Context, Unverified, Verification};
 
-/// The tokens that a request shows, not verified yet.
+/// What a request shows, not verified yet.
 #[derive(Debug)]
 pub(super) struct Claimed<'a> {
     /// Whose request it claims to be.
-    pub(super) token: Cow<'a, [u8]>,
+    pub(super) token: Option<Cow<'a, [u8]>>,
+    /// And that a browser shows without being asked.
+    pub(super) session: Option<Session>,
     /// What its rule wants to see besides, in the rule's order.
     pub(super) also: Vec<Cow<'a, [u8]>>,
 }
 
-/// A request that waits for the key of one of its tokens.
+/// A request that waits for the key of one of its tokens, or for what its session is worth.
 #[derive(Debug)]
 pub struct Unproven {
     /// The request.
@@ -44,12 +47,16 @@ const QUESTIONS_MAX: u8 = 3;
 enum Unshown {
     Unverified(Unverified),
     Refused(Refusal),
+    /// Sidecars must be asked for the session.
+    Unresolved,
+    /// It shows nothing that is worth anything.
+    Nothing,
 }
 
 impl Claimed<'_> {
     fn into_owned(self) -> Claimed<'static> {
         let own = |token: Cow<'_, [u8]>| Cow::Owned(token.into_owned());
-        Claimed { token: own(self.token), also: self.also.into_iter().map(own).collect() }
+        Claimed { token: self.token.map(own), session: self.session, also: self.also.into_iter().map(own).collect() }
     }
 }
 
@@ -67,30 +74,62 @@ pub(super) fn prove(
     };
     match show(protected, &claimed, &mut pending, shared, now) {
         Ok((verified, also)) => {
-            let facts = verified.facts(&policy.questions, &claimed.token);
+            let token = verified.claims().or(claimed.token.as_deref()).unwrap_or_default();
+            let facts = verified.facts(&policy.questions, token);
             let subject = Subject { identity: Some(&verified.identity), facts: Some(&facts), ..*subject };
             let (unmet, upstream) = authorize(&policy, &pending, protected, &subject);
-            let places = protected.also.iter().map(|also| &also.places).zip(&claimed.also);
-            let shown = std::iter::once((&*protected.places, &claimed.token)).chain(places);
+            let places = protected.also.iter().map(|also| &also.places).zip(claimed.also.iter().map(|token| &**token));
+            let shown = std::iter::once((&*protected.places, token)).chain(places);
             let payloads = shown.filter_map(|(places, token)| places.payload(token)).collect();
             let flow = Flow { pending, verified, facts, also, payloads, asked_at: None, next: 0, unmet, upstream };
             judge(flow, shared, now)
         }
         Err(Unshown::Refused(refusal)) => pending.refuse(refusal),
+        Err(Unshown::Nothing) => {
+            let route = policy.routes.get(pending.route);
+            let is_optional = matches!(route.access, Access::Optional(_));
+            if is_optional { anonymous(pending, route, subject) } else { pending.refuse(Denial::Missing) }
+        }
+        Err(Unshown::Unresolved) => {
+            pending.note.asks();
+            Verdict::AskForSession(Box::new(wait(pending, claimed, subject)))
+        }
         Err(Unshown::Unverified(unverified)) => {
-            let place = || Place {
-                address: (subject.address)(),
-                path: subject.path.to_owned(),
-                others: subject.others.to_vec(),
-            };
-            not_verified(unverified, pending, |pending| Unproven {
-                pending,
-                claimed: claimed.into_owned(),
-                place: place(),
-                asked: 0,
-            })
+            not_verified(unverified, pending, |pending| wait(pending, claimed, subject))
         }
     }
+}
+
+fn wait(pending: Pending, claimed: Claimed<'_>, subject: &Subject<'_>) -> Unproven {
+    let place = Place { address: (subject.address)(), path: subject.path.to_owned(), others: subject.others.to_vec() };
+    Unproven { pending, claimed: claimed.into_owned(), place, asked: 0 }
+}
+
+impl Unproven {
+    /// Host and id of the session for which sidecars must be asked.
+    #[must_use]
+    pub fn open_session(&self) -> Option<(&str, &str)> {
+        match &self.claimed.session.as_ref()?.standing {
+            Standing::Open { host, id } => Some((host, id)),
+            _ => None,
+        }
+    }
+}
+
+/// Goes on with a request now that a sidecar said what its session is worth. What is older than the replica, or told to
+/// a stale worker, decides about this request alone, and only as far as the denylist and checks let it (rule P5).
+pub fn with_session(
+    mut unproven: Unproven,
+    standing: Standing,
+    as_new: bool,
+    shared: &mut Shared,
+    now: Now,
+) -> Verdict {
+    let keeps = as_new && shared.is_fresh(&unproven.pending.policy, now);
+    if let Some(session) = &mut unproven.claimed.session {
+        session.resolve(standing, keeps, shared, now);
+    }
+    verify_again(unproven, shared, now)
 }
 
 /// Verifies a token that waited for keys. Another request may have shown it meanwhile, and waited no longer.
@@ -112,6 +151,10 @@ pub fn verify_again(unproven: Unproven, shared: &mut Shared, now: Now) -> Verdic
             }
             Verdict::AskForKeys(unproven, wanted)
         }
+        Verdict::AskForSession(mut unproven) => {
+            unproven.asked = asked;
+            Verdict::AskForSession(unproven)
+        }
         verdict => verdict,
     }
 }
@@ -122,7 +165,7 @@ fn not_verified(unverified: Unverified, mut pending: Pending, wait: impl FnOnce(
         Unverified::KeysUnavailable => pending.refuse(Inability::Keys),
         Unverified::Busy => pending.refuse(Inability::Busy),
         Unverified::NeedsKeys { source, kid } => {
-            pending.note.questions = pending.note.questions.saturating_add(1);
+            pending.note.asks();
             let mut unproven = wait(pending);
             unproven.asked += 1;
             Verdict::AskForKeys(Box::new(unproven), Wanted { source, kid })
@@ -139,13 +182,14 @@ fn show(
     now: Now,
 ) -> Result<(Rc<Verified>, Vec<Rc<Verified>>), Unshown> {
     let policy = Rc::clone(&pending.policy);
-    let (verified, cache) = known_or_verified(&claimed.token, &policy, shared, now).inspect_err(|_| {
+    let (verified, cache) = first(claimed, &policy, shared, now).inspect_err(|_| {
         pending.note.cache = Cache::Miss;
     })?;
     pending.note.cache = cache;
     pending.note.provider = Some(Rc::clone(&verified.identity.provider));
+    pending.note.method = verified.identity.method;
     let is_accepted = |names: &Vec<String>| names.iter().any(|name| **name == *verified.identity.provider);
-    if !protected.providers.as_ref().is_none_or(is_accepted) {
+    if claimed.token.is_some() && !protected.providers.as_ref().is_none_or(is_accepted) {
         return Err(Unshown::Refused(Denial::NotAccepted.into()));
     }
     let mut also = Vec::new();
@@ -157,6 +201,30 @@ fn show(
         also.push(second);
     }
     Ok((verified, also))
+}
+
+/// Whose request it is. Beside a token a session proves nothing, but one that holds must be of the same subject
+/// (rule E4).
+fn first(
+    claimed: &Claimed<'_>,
+    policy: &Policy,
+    shared: &mut Shared,
+    now: Now,
+) -> Result<(Rc<Verified>, Cache), Unshown> {
+    let token = claimed.token.as_ref().map(|token| known_or_verified(token, policy, shared, now)).transpose()?;
+    let standing = claimed.session.as_ref().map(|session| (&session.standing, session.cache));
+    match (token, standing) {
+        (_, Some((Standing::Open { .. }, _))) => Err(Unshown::Unresolved),
+        (Some((verified, _)), Some((Standing::Live(other), _)))
+            if other.identity.subject != verified.identity.subject =>
+        {
+            Err(Unshown::Refused(Refusal::Malformed(Malformed::SeveralCredentials)))
+        }
+        (Some(verified), _) => Ok(verified),
+        (None, Some((Standing::Live(verified), cache))) => Ok((Rc::clone(verified), cache)),
+        (None, Some((Standing::Denied(reason), _))) => Err(Unshown::Refused(Denial::from(reason.clone()).into())),
+        (None, Some((Standing::Unknown, _)) | None) => Err(Unshown::Nothing),
+    }
 }
 
 /// What of a rule's requirements is not met, and what the upstream is to be shown. Judged before anybody is asked,

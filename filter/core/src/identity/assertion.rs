@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sekisho_protocol::activity::Method;
 use sekisho_protocol::identity::{ISSUER, IdentityClaims, MAX_LIFETIME_S};
 
 use super::Identity;
@@ -66,7 +65,7 @@ impl Target {
             aud: self.audience.clone(),
             sub: identity.subject.clone(),
             email: identity.email.as_ref().map(ToString::to_string),
-            method: Method::Jwt,
+            method: identity.method,
             token_id: identity.token_id.clone(),
             token_issued_at: identity.issued_at,
             token_name: identity.token_name.clone(),

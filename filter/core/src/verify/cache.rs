@@ -23,14 +23,19 @@ const ENTRY_BYTES: usize = 500;
 
 /// About what an entry takes: the token itself, and an assertion, which is hardly longer. Measured with tokens
 /// of the token API: see `vm_memory_10000_tokens` of `make bench`.
-fn entry_bytes(token: &[u8]) -> usize {
-    ENTRY_BYTES + 2 * token.len()
+fn entry_bytes(token: &[u8], verified: &Verified) -> usize {
+    ENTRY_BYTES + 2 * token.len() + verified.claims().map_or(0, <[u8]>::len)
 }
 
 /// Which set of providers a token was verified under: a keyed digest of all that decides about tokens,
 /// so that the removal of a key drops what it had verified (rule E8), and a new route does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeySet(pub u64);
+
+impl KeySet {
+    /// Of sessions, which no provider's keys verify: whoever shows the cookie of one as a token does not find it.
+    pub const OF_SESSIONS: Self = Self(0);
+}
 
 /// The verified tokens of one worker.
 #[derive(Debug, Default)]
@@ -129,21 +134,21 @@ impl TokenCache {
     }
 
     fn add(&mut self, token: Box<[u8]>, entry: Entry) {
-        let bytes = entry_bytes(&token);
+        let bytes = entry_bytes(&token, &entry.verified);
         if self.young.entries.len() >= MAX_ENTRIES / 2 || self.young.bytes + bytes > MAX_BYTES / 2 {
             self.old = std::mem::take(&mut self.young);
         }
         self.old.remove(&token);
-        if self.young.entries.insert(token, entry).is_none() {
-            self.young.bytes += bytes;
-        }
+        self.young.remove(&token);
+        self.young.entries.insert(token, entry);
+        self.young.bytes += bytes;
     }
 }
 
 impl Generation {
     fn remove(&mut self, token: &[u8]) -> Option<(Box<[u8]>, Entry)> {
         let (token, entry) = self.entries.remove_entry(token)?;
-        self.bytes -= entry_bytes(&token);
+        self.bytes -= entry_bytes(&token, &entry.verified);
         Some((token, entry))
     }
 }
@@ -226,7 +231,7 @@ mod tests {
         for _ in 0..5 {
             insert(&mut cache, b"t", 1);
         }
-        assert_eq!((cache.len(), cache.size_bytes()), (1, entry_bytes(b"t")));
+        assert_eq!((cache.len(), cache.size_bytes()), (1, entry_bytes(b"t", &verified(ann()))));
         assert!(get(&mut cache, b"t", KEYS, 9_000).is_none());
         assert_eq!(cache.size_bytes(), 0);
     }

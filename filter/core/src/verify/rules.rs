@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::Kind;
 use sekisho_protocol::{Digest, Email, Subject};
@@ -66,6 +67,7 @@ impl Rules {
             token_digest: token_id.as_deref().map(|id| digest(Kind::Token, id)),
             subject,
             email,
+            method: Method::Jwt,
             token_id,
             token_name: claims.short_text("token_name")?,
             scopes: claims.scopes()?,

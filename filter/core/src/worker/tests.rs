@@ -20,6 +20,7 @@ mod places;
 mod policy;
 mod replica;
 mod requests;
+mod sessions;
 mod streams;
 
 const START: u64 = 1_800_000_000;
@@ -149,7 +150,7 @@ fn status(step: &Step) -> u16 {
     match step {
         Step::Allow(_) => 200,
         Step::Answer(answer) => answer.status,
-        Step::Check(..) | Step::AskForKeys(..) | Step::Wait => 0,
+        Step::Check(..) | Step::AskForKeys(..) | Step::AskForSession(..) | Step::Wait => 0,
     }
 }
 
@@ -159,6 +160,7 @@ fn code(step: &Step) -> &'static str {
         Step::Allow(_) => "allow",
         Step::Check(..) => "check",
         Step::AskForKeys(..) => "keys",
+        Step::AskForSession(..) => "session",
         Step::Wait => "wait",
     }
 }

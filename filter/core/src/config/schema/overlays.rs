@@ -33,7 +33,8 @@ pub(super) fn overlays() -> Vec<(&'static str, Value)> {
     overlays.extend([("Require", requirement()), ("Names", names()), ("Claim", claim()), ("Addresses", addresses())]);
     overlays.extend([("Window", window()), ("Answers", answers()), ("Custom", custom())]);
     overlays.extend([("IdentityHeader", identity_header()), ("UpstreamCredential", upstream_credential())]);
-    overlays.extend([("Tokens", tokens()), ("Place", place())]);
+    let sessions = fields(json!({"cookie": and(token(), text_or(limits::SESSION_COOKIE))}));
+    overlays.extend([("Tokens", tokens()), ("Place", place()), ("Sessions", sessions)]);
     overlays
 }
 
@@ -140,6 +141,7 @@ fn route() -> Value {
             "access": words(Kind::WORDS, None),
             "unusual_paths": {"minItems": 1, "items": words(Kinds::WORDS, None)},
             "providers": texts(),
+            "sessions": words(routes::SESSIONS, Some(&false)),
             "also": list(0, routes::ALSO_MAX),
             "cors_preflight": words(routes::PREFLIGHT, Some(&Preflight::Check)),
             "identity": text(),
