@@ -5,7 +5,8 @@ pub mod navigation;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use serde_json::json;
+use sekisho_protocol::Email;
+use serde_json::{Value, json};
 
 use crate::authorize::Lack;
 use crate::decision::Decision;
@@ -135,10 +136,31 @@ impl Answer {
         } else {
             Self::new(403, "Forbidden", "permission_error", denial.code(), &message, shape)
         };
+        if let Some(body) = of_session(denial, &message, now_s) {
+            answer.tell_sessions(body, denial.code(), shape);
+        }
         if let Some(challenge) = challenge(denial, now_s) {
             answer.headers.push(("www-authenticate".into(), challenge));
         }
         answer
+    }
+
+    /// What the gateway that Sekisho replaces told browsers' programs; problem details may say more (RFC 9457 §3.2).
+    fn tell_sessions(&mut self, mut body: Value, code: &str, shape: Shape) {
+        if shape == Shape::Problem
+            && let Value::Object(members) = &mut body
+        {
+            let title = if self.status == 403 { "Forbidden" } else { "Unauthorized" };
+            let usual = [
+                ("type", "about:blank".into()),
+                ("title", title.into()),
+                ("status", self.status.into()),
+                ("code", code.into()),
+            ];
+            members.extend(usual.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
+            members.insert("detail".into(), self.message.as_str().into());
+        }
+        self.body = body.to_string();
     }
 
     /// The answer to a request that nobody can decide on: 503.
@@ -210,6 +232,20 @@ impl Answer {
     }
 }
 
+/// The body about a session; none if the refusal is about something else.
+fn of_session(denial: &Denial, message: &str, now_s: u64) -> Option<Value> {
+    match denial {
+        Denial::SessionBanned { until, email } => Some(json!({
+            "error": "Access denied",
+            "message": message,
+            "banned_until_seconds": until.saturating_sub(now_s),
+            "user_email": email.as_ref().map(Email::as_str),
+        })),
+        Denial::SessionEnded => Some(json!({"error": message, "message": "Sign in again"})),
+        _ => None,
+    }
+}
+
 /// The challenge that goes with a refusal. RFC 6750 §3.1: a request without any credential gets no error code.
 fn challenge(denial: &Denial, now_s: u64) -> Option<String> {
     let error = |error: &str, more: &str| {
@@ -226,7 +262,7 @@ fn challenge(denial: &Denial, now_s: u64) -> Option<String> {
             Lack::TokenAge => Some(error("invalid_token", "")),
             _ => None,
         },
-        Denial::Closed => None,
+        Denial::Closed | Denial::SessionBanned { .. } => None,
         _ => Some(error("invalid_token", "")),
     }
 }

@@ -110,7 +110,10 @@ fn decided_by(refusal: Option<&Refusal>, pending: &Pending) -> &'static str {
     let looked_up = if pending.note.questions > 0 { "check" } else { "denylist" };
     match refusal {
         None if pending.note.provider.is_none() => "route",
-        None | Some(Refusal::Denied(Denial::Banned { .. } | Denial::Revoked | Denial::SessionEnded)) => looked_up,
+        None
+        | Some(Refusal::Denied(
+            Denial::Banned { .. } | Denial::SessionBanned { .. } | Denial::Revoked | Denial::SessionEnded,
+        )) => looked_up,
         Some(Refusal::Denied(Denial::Missing | Denial::NotBearer)) => "extract",
         Some(Refusal::Denied(Denial::Invalid(_))) => "verify",
         Some(Refusal::Denied(Denial::NotAccepted | Denial::Unmet(_))) => "authorize",

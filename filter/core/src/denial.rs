@@ -1,11 +1,14 @@
 //! The three ways in which a request does not pass: it is refused, it cannot be decided, or it is
 //! no proper request. Different types, and different answers on the wire.
 
+use sekisho_protocol::Email;
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::DenyReason;
 use sekisho_protocol::feed::FOREVER;
 
 use crate::authorize::{Lack, Unmet};
 use crate::credential::NoCredential;
+use crate::identity::Identity;
 use crate::path::Unusual;
 use crate::verify::Invalid;
 
@@ -98,6 +101,13 @@ pub enum Denial {
         /// Unix seconds; [`FOREVER`] if the ban has no end.
         until: u64,
     },
+    /// The subject of a session is banned: signing in again would not help.
+    SessionBanned {
+        /// Unix seconds; [`FOREVER`] if the ban has no end.
+        until: u64,
+        /// Whose session it is, if that is known.
+        email: Option<Email>,
+    },
     /// A valid credential of a provider whose tokens do not count here.
     NotAccepted,
     /// What the rule requires is not met.
@@ -141,12 +151,23 @@ pub enum Malformed {
 }
 
 impl Denial {
+    /// The reason for which this identity is barred.
+    #[must_use]
+    pub fn of(reason: &DenyReason, identity: &Identity) -> Self {
+        match reason {
+            DenyReason::Banned { until } if identity.method != Method::Jwt => {
+                Self::SessionBanned { until: *until, email: identity.email.clone() }
+            }
+            reason => reason.clone().into(),
+        }
+    }
+
     /// 401 where another credential could help, 403 where none would.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
             Self::Unmet(unmet) if matches!(unmet.what, Lack::TokenAge | Lack::SignIn(_)) => 401,
-            Self::Unmet(_) | Self::Closed => 403,
+            Self::Unmet(_) | Self::Closed | Self::SessionBanned { .. } => 403,
             _ => 401,
         }
     }
@@ -166,7 +187,7 @@ impl Denial {
             Self::Invalid(invalid) => invalid.code(),
             Self::Revoked => "token_revoked",
             Self::SessionEnded => "session_ended",
-            Self::Banned { .. } => "user_banned",
+            Self::Banned { .. } | Self::SessionBanned { .. } => "user_banned",
             Self::NotAccepted => "credential_not_accepted",
             Self::Unmet(unmet) => unmet.what.code(),
             Self::Closed => "route_closed",
@@ -183,6 +204,7 @@ impl Denial {
             Self::Unmet(unmet) => unmet.what.message().into(),
             Self::Closed => "Nothing is served here".into(),
             Self::SessionEnded => "Session has been revoked".into(),
+            Self::SessionBanned { .. } => self.reason(now_s),
             _ => format!("Invalid or expired token: {}", self.reason(now_s)),
         }
     }
@@ -199,8 +221,10 @@ impl Denial {
             | Self::Closed => self.message(now_s),
             Self::Invalid(invalid) => invalid.to_string(),
             Self::Revoked => "Token has been revoked".into(),
-            Self::Banned { until } if *until >= FOREVER => "User is banned permanently".into(),
-            Self::Banned { until } => {
+            Self::Banned { until } | Self::SessionBanned { until, .. } if *until >= FOREVER => {
+                "User is banned permanently".into()
+            }
+            Self::Banned { until } | Self::SessionBanned { until, .. } => {
                 let left = until.saturating_sub(now_s);
                 format!("User is banned for {} days {} hours", left / 86_400, left % 86_400 / 3_600)
             }

@@ -263,7 +263,7 @@ fn judge(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
             _ if !shared.is_fresh(&flow.pending.policy, now) => return ask(flow, None, shared),
             Some(bar) => match shared.confirmed.get(bar, &verified.identity) {
                 Some(reason) => {
-                    let denial = Denial::from(reason.clone());
+                    let denial = Denial::of(reason, &verified.identity);
                     return flow.pending.refuse(denial);
                 }
                 None => return ask(flow, Some(bar), shared),
@@ -310,7 +310,8 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
             if let Some(bar) = bar.filter(|_| as_new && is_fresh) {
                 shared.confirmed.insert(bar, &verified.identity, reason.clone());
             }
-            flow.pending.refuse(Denial::from(reason.clone()))
+            let denial = Denial::of(reason, &verified.identity);
+            flow.pending.refuse(denial)
         }
         (CheckDecision::Allow, Some(_)) if !as_new => flow.pending.refuse(Inability::Unconfirmed),
         (CheckDecision::Allow, _) => go_on(flow, Some(reply), shared, now),

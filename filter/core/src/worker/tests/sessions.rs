@@ -254,6 +254,26 @@ fn an_ended_session_is_refused_though_it_is_known() {
 }
 
 #[test]
+fn the_owner_of_a_session_who_is_banned_is_told_so_with_403() {
+    let mut world = knowing();
+    world.ban(ANN, FOREVER);
+    let (request_id, step) = get_with_cookie(&mut world, "/");
+    let Step::Check(_, share, _) = step else { panic!("expected a check, got {step:?}") };
+    world.worker.dispatched(request_id, CallId(5), share);
+    let by_check = world.answer(5, 2, CheckDecision::Deny(DenyReason::Banned { until: START + 100 }));
+    let mut world = self::world();
+    get_asking(&mut world, "/", 1);
+    let by_question = answer(&mut world, 1, 1, SessionStanding::Denied(DenyReason::Banned { until: START + 100 }));
+    for (steps, email) in [(by_check, Some(ANN)), (by_question, None)] {
+        let Step::Answer(answer) = &steps[0].1 else { panic!("{steps:?}") };
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((answer.status, answer.code), (403, "user_banned"));
+        assert_eq!((&body["error"], &body["banned_until_seconds"]), (&json!("Access denied"), &json!(100)));
+        assert_eq!(body["user_email"].as_str(), email);
+    }
+}
+
+#[test]
 fn p12_what_a_session_let_in_is_cut_when_it_is_ended_and_at_its_end() {
     let mut world = knowing();
     assert_eq!(end(&mut world).len(), 1);
