@@ -41,6 +41,7 @@ pub struct Settings {
     database: Database,
     audit_retention: Duration,
     tokens: Tokens,
+    sessions: Sessions,
     admins: Admins,
     key_sources: Vec<Source>,
     webhooks: Vec<Webhook>,
@@ -104,6 +105,15 @@ pub struct Tokens {
     pub refresh_max_age_s: u64,
     /// How many one caller may ask for.
     pub requests_per_minute: PerMinute,
+}
+
+/// For how long people stay signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sessions {
+    /// A session that nobody uses for so many seconds ends.
+    pub idle_s: u64,
+    /// So many seconds after its owner signed in it ends in any case.
+    pub lifetime_s: u64,
 }
 
 /// Clearing leftovers in Redis away.
@@ -193,6 +203,8 @@ const KEYS: &[Key] = &[
     key("tokens.refresh_grace_s", "SEKISHO_REFRESH_GRACE"),
     key("tokens.refresh_max_age_s", "SEKISHO_REFRESH_MAX_AGE"),
     key("tokens.requests_per_minute", "SEKISHO_TOKEN_REQUESTS_PER_MINUTE"),
+    key("sessions.idle_s", "SEKISHO_SESSION_IDLE_SECONDS"),
+    key("sessions.lifetime_s", "SEKISHO_SESSION_LIFETIME_SECONDS"),
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),
@@ -245,6 +257,7 @@ impl Settings {
             database: sections::database(&mut reader),
             audit_retention: sections::audit_retention(&mut reader),
             tokens: sections::tokens(&mut reader),
+            sessions: sections::sessions(&mut reader),
             admins: sections::admins(&mut reader),
             key_sources: key_sources::read(&mut reader),
             webhooks: webhooks::read(&mut reader),
@@ -323,6 +336,12 @@ impl Settings {
     #[must_use]
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// For how long people stay signed in.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        self.sessions
     }
 
     /// Who is an admin by configuration.

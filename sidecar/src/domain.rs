@@ -16,6 +16,7 @@ pub mod rate;
 pub mod return_to;
 pub mod seal;
 pub mod search;
+pub mod session;
 pub mod signing;
 pub mod strength;
 pub mod time;

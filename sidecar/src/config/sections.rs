@@ -10,7 +10,9 @@ use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
 use zeroize::Zeroizing;
 
 use super::reader::Reader;
-use super::{Admins, Cleanup, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Tokens};
+use super::{
+    Admins, Cleanup, Database, Doctor, JWT_SECRET_MIN_BYTES, Listen, Log, LogFormat, Mesh, Secret, Sessions, Tokens,
+};
 use crate::domain::cleanup::schedule::Schedule;
 use crate::domain::rate::PerMinute;
 use crate::domain::seal::KEY_BYTES;
@@ -19,6 +21,8 @@ use crate::domain::token::LIFE_MAX_S;
 
 /// Most tokens that somebody may be allowed to have: a list shows them at once.
 const PER_USER_MAX: u64 = 1_000;
+/// The longest life of a session: a week.
+const SESSION_LIFETIME_MAX_S: u64 = 604_800;
 /// Where the database's file is, if nobody says otherwise (FHS 3.0 §5.8).
 const DATA_FOLDER: &str = "/var/lib/sekisho";
 /// When leftovers are cleared away, if nobody says otherwise: at night, in most places from which people come.
@@ -145,6 +149,13 @@ pub(super) fn tokens(reader: &mut Reader) -> Tokens {
         refresh_grace_s: reader.number("tokens.refresh_grace_s", 300, 0..=86_400),
         refresh_max_age_s: reader.number("tokens.refresh_max_age_s", 31_536_000, 60..=LIFE_MAX_S),
         requests_per_minute: requests_per_minute(reader),
+    }
+}
+
+pub(super) fn sessions(reader: &mut Reader) -> Sessions {
+    Sessions {
+        idle_s: reader.number("sessions.idle_s", 3_600, 60..=SESSION_LIFETIME_MAX_S),
+        lifetime_s: reader.number("sessions.lifetime_s", 86_400, 60..=SESSION_LIFETIME_MAX_S),
     }
 }
 

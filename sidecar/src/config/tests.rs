@@ -30,6 +30,7 @@ fn two_secrets_are_enough() {
     assert_eq!(settings.mesh().feed_hold, Duration::from_secs(1));
     assert_eq!(settings.mesh().acknowledgement_timeout, Duration::from_secs(2));
     assert_eq!((settings.tokens().max_expires_in_s, settings.tokens().default_expires_in_s), (7_776_000, 2_592_000));
+    assert_eq!((settings.sessions().idle_s, settings.sessions().lifetime_s), (3_600, 86_400));
     assert_eq!((settings.tokens().issuer.as_str(), settings.tokens().audience.as_str()), ("sekisho", "litellm-api"));
     assert_eq!(settings.doctor().sidecars, ["http://127.0.0.1:9402"]);
 }
