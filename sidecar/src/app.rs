@@ -140,6 +140,7 @@ impl App {
             secret: settings.mesh().secret.clone(),
             polls: services.polls.clone(),
             checks: services.checks.clone(),
+            sessions: services.sessions.clone(),
             keysets: services.keysets.clone(),
             activities: services.activities.clone(),
         })

@@ -29,6 +29,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod readiness;
 pub mod refusals;
+pub mod sessions;
 pub mod signing_keys;
 pub mod throttle;
 pub mod tokens;
@@ -57,6 +58,7 @@ use mesh::Mesh;
 use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
 use refusals::Refusals;
+use sessions::Sessions;
 use signing_keys::SigningKeys;
 use signing_keys::jwks::Jwks;
 use throttle::Throttle;
@@ -73,6 +75,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// Revoked tokens that somebody came with.
     pub shown: Shown,
+    /// Who is signed in.
+    pub sessions: Sessions,
     /// The keys of our own with which tokens are signed.
     pub signing_keys: SigningKeys,
     /// Those keys, for everybody.

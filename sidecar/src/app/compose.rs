@@ -43,6 +43,7 @@ use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::refusals::Refusals;
+use crate::service::sessions::Sessions;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::signing_keys::sealed::PrivateParts;
 use crate::service::signing_keys::vault::Vault;
@@ -66,6 +67,7 @@ use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
 use crate::store::redis::rates::RedisRates;
 use crate::store::redis::records::RedisRecords;
+use crate::store::redis::sessions::RedisSessions;
 use crate::store::redis::signing_keys::RedisSigningKeys;
 use crate::store::redis::tokens::RedisTokens;
 use crate::store::redis::vitals::RedisVitals;
@@ -103,7 +105,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
     let cleanup = Cleanup::new(Arc::new(RedisCleanup::new(redis.clone())), changes.clone(), habits);
     let token_store = Arc::new(RedisTokens::new(redis.clone()));
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
-    let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), changes.clone());
+    let logouts = Logouts::new(not_before.clone(), token_store.clone(), feed.clone(), changes.clone());
     let shown = Shown::default();
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
@@ -135,6 +137,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         settings.mesh().feed_hold,
         closing.clone(),
     );
+    let checks = Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone());
+    let sessions = Arc::new(RedisSessions::new(redis.clone()));
     Services {
         bans: Bans::new(bans.clone(), feed.clone(), registry.clone(), mirror.clone(), changes.clone()),
         tokens: Tokens::new(
@@ -145,7 +149,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
             issuer,
             limits(settings),
         ),
-        shown: shown.clone(),
+        shown,
+        sessions: Sessions::new(sessions, not_before, feed.clone(), mirror.clone(), checks.clone()),
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,
@@ -154,7 +159,7 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         keysets,
         acknowledgements,
         polls,
-        checks: Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown),
+        checks,
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
         reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone())
             .witnessed_by(Foreign::new(audit.clone(), bans.clone())),

@@ -8,7 +8,9 @@ use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::{Epoch, Subject};
 
 use super::keyset::SourceName;
+use super::session::SessionId;
 use super::signing::Kid;
+use super::time::UnixSeconds;
 use super::token::LIFE_MAX_S;
 
 pub mod position;
@@ -92,6 +94,13 @@ impl Mark {
     #[must_use]
     pub fn revoked_token(id: &str, exp: u64) -> Self {
         Self::new(Kind::Token, id, revocation_end(exp))
+    }
+
+    /// Somebody ended the session with this id, which would have ended by itself at a Unix second. Filters check sessions
+    /// against their own clocks, so it stays so for as long as a token's revocation would (rule P10).
+    #[must_use]
+    pub fn ended_session(id: &SessionId, ends_at: UnixSeconds) -> Self {
+        Self::new(Kind::Session, id.as_str(), revocation_end(ends_at.get()))
     }
 
     /// Any kind of mark, as it stands in the store. `until` is cut to [`FOREVER`].

@@ -1,4 +1,4 @@
-//! The `mesh` listener: the four conversations with filters. Every call carries the mesh secret; to
+//! The `mesh` listener: the five conversations with filters. Every call carries the mesh secret; to
 //! whoever does not, everything looks the same.
 
 use std::sync::Arc;
@@ -22,16 +22,18 @@ use crate::service::activity::Activities;
 use crate::service::checks::Checks;
 use crate::service::feed::polls::Polls;
 use crate::service::keysets::Keysets;
+use crate::service::sessions::Sessions;
 
 pub mod activity;
 pub mod check;
 pub mod feed;
 pub mod keys;
 pub mod refusal;
+pub mod session;
 
 use refusal::Refusal;
 
-/// Largest check: two names and a route's.
+/// Largest check or question about a session: two names and a route's.
 const CHECK_MAX_BYTES: usize = 16 * 1024;
 /// Largest activity report: a thousand subjects and a thousand outcomes.
 const REPORT_MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -48,6 +50,8 @@ pub struct Mesh {
     pub polls: Polls,
     /// Decisions.
     pub checks: Checks,
+    /// What is behind cookies.
+    pub sessions: Sessions,
     /// The keys of those who issue tokens.
     pub keysets: Keysets,
     /// What filters saw.
@@ -59,10 +63,12 @@ pub fn router(mesh: Mesh) -> Router {
     let quick = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT);
     let slow = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, POLL_TIMEOUT);
     let check = post(check::check).layer((quick, DefaultBodyLimit::max(CHECK_MAX_BYTES)));
+    let session = post(session::session).layer((quick, DefaultBodyLimit::max(CHECK_MAX_BYTES)));
     let activity = post(activity::report).layer((quick, DefaultBodyLimit::max(REPORT_MAX_BYTES)));
     Router::new()
         .route(path::FEED, get(feed::poll).delete(feed::goodbye).layer(slow))
         .route(path::CHECK, check)
+        .route(path::SESSION, session)
         .route(path::KEYS, get(keys::keys).layer(quick))
         .route(path::ACTIVITY, activity)
         .fallback(async || Refusal::NoSuchPath)

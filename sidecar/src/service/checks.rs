@@ -1,4 +1,4 @@
-//! Decides what a filter cannot decide alone: whether the records bar a subject or its token.
+//! Decides what a filter cannot decide alone: whether the records bar a subject, its token or its session.
 //!
 //! The feed's version is read before the records (rule P5), so that a filter can tell whether the
 //! answer is older than what it knows. What either the records or this sidecar's copy of the feed
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sekisho_protocol::PROTOCOL;
 use sekisho_protocol::Subject;
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
 use sekisho_protocol::feed::Kind;
 use sekisho_protocol::keyset::KeysHeld;
@@ -23,13 +24,13 @@ use crate::service::keysets::publish::announced;
 use crate::service::metrics::{CheckOutcome, Metrics};
 use crate::service::tokens::family::Shown;
 
-/// What the records say about a subject and a token.
+/// What the records say about a subject and its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Until when the subject is banned, Unix seconds; none if it isn't.
     pub banned_until: Option<u64>,
-    /// Whether the token is revoked.
-    pub token_revoked: bool,
+    /// Whether the token is revoked; of a session of our own, whether there is none, or somebody ended it.
+    pub credential_ended: bool,
     /// The Unix second before which the subject's tokens are invalid; none if they all may be valid.
     pub issued_before: Option<u64>,
 }
@@ -38,7 +39,13 @@ pub struct Standing {
 #[async_trait]
 pub trait CheckRecords: Send + Sync {
     /// What they say, and where the feed stood in the store once they were read: one round trip.
-    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<(Standing, Position), StoreError>;
+    /// `id` is a token's or a session's, as `method` says.
+    async fn standing(
+        &self,
+        subject: &Subject,
+        method: Method,
+        id: Option<&str>,
+    ) -> Result<(Standing, Position), StoreError>;
 }
 
 /// Takes decisions.
@@ -94,10 +101,11 @@ impl Checks {
         decided
     }
 
-    async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
+    /// The same without counting it as a check of a filter.
+    pub(super) async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
         let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
         let token_id = request.token_id.as_deref();
-        let (standing, position) = self.records.standing(&request.subject, token_id).await?;
+        let (standing, position) = self.records.standing(&request.subject, request.method, token_id).await?;
         if position.judge(Some(&stamp)) != Verdict::Continues {
             return Err(Inability::OtherEpoch);
         }
@@ -112,13 +120,17 @@ impl Checks {
     }
 }
 
-/// A revoked token is the narrower reason, but a ban says when it ends: the ban comes first.
+/// A revoked token or an ended session is the narrower reason, but a ban says when it ends: the ban comes first.
 fn deny(request: &CheckRequest, records: Standing, feed: Standing) -> Option<DenyReason> {
     if let Some(until) = records.banned_until.max(feed.banned_until) {
         return Some(DenyReason::Banned { until });
     }
     let is_outdated = is_outdated(request.issued_at, records.issued_before.max(feed.issued_before));
-    (records.token_revoked || feed.token_revoked || is_outdated).then_some(DenyReason::TokenRevoked)
+    let has_ended = records.credential_ended || feed.credential_ended || is_outdated;
+    has_ended.then_some(match request.method {
+        Method::Jwt => DenyReason::TokenRevoked,
+        Method::Session | Method::Oauth2Proxy => DenyReason::SessionEnded,
+    })
 }
 
 /// What the feed holds against the subject and its token.
@@ -128,14 +140,15 @@ fn held_against(state: &State, request: &CheckRequest, now: u64) -> Standing {
         _ => None,
     };
     let subject = request.subject.as_str();
+    let kind = if request.method == Method::Jwt { Kind::Token } else { Kind::Session };
     Standing {
         banned_until: holding(Kind::Ban, subject).map(|(until, _)| until),
-        token_revoked: request.token_id.as_ref().is_some_and(|id| holding(Kind::Token, id).is_some()),
+        credential_ended: request.token_id.as_ref().is_some_and(|id| holding(kind, id).is_some()),
         issued_before: holding(Kind::NotBefore, subject).map(|(_, floor)| floor),
     }
 }
 
-/// Whether the subject was logged out everywhere after the token was issued. A token that does not
+/// Whether the subject was logged out everywhere after the token was issued, or after signing in. A token that does not
 /// say when it was issued counts as old.
 fn is_outdated(issued_at: Option<u64>, issued_before: Option<u64>) -> bool {
     issued_before.is_some_and(|issued_before| issued_at.is_none_or(|issued_at| issued_at < issued_before))

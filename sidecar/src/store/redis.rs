@@ -22,6 +22,7 @@ mod ranked;
 pub mod rates;
 pub mod records;
 mod scan;
+pub mod sessions;
 pub mod signing_keys;
 pub mod source;
 pub mod tokens;

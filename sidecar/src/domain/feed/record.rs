@@ -45,12 +45,12 @@ impl Record {
     }
 
     /// Whether an entry says what the record says: a ban until the same moment, a revocation at least as
-    /// long, a not-before at least as long and of at least as many tokens.
+    /// long, the end of a session, too, a not-before at least as long and of at least as many tokens.
     #[must_use]
     pub fn agrees_with(self, kind: Kind, until: u64, floor: u64) -> bool {
         let lasts = until.saturating_add(TOLERANCE_S) >= self.end;
         match kind {
-            Kind::Token => lasts,
+            Kind::Token | Kind::Session => lasts,
             Kind::NotBefore => lasts && floor >= self.floor,
             _ => until.abs_diff(self.end) <= TOLERANCE_S,
         }
@@ -78,6 +78,8 @@ mod tests {
             (Kind::Token, 1_360, true),
             (Kind::Token, 998, true),
             (Kind::Token, 997, false),
+            (Kind::Session, 1_360, true),
+            (Kind::Session, 997, false),
         ] {
             assert_eq!(Record::until(1_000).agrees_with(kind, until, 0), expected, "{kind:?} {until}");
         }

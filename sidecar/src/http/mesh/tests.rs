@@ -23,6 +23,7 @@ mod keys;
 mod loss;
 mod pages;
 mod polls;
+mod sessions;
 
 /// A sidecar's mesh listener, its jobs, and a Redis.
 struct World {

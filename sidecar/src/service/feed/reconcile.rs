@@ -47,7 +47,7 @@ pub enum Settled {
 /// a hundred thousand.
 const AT_ONCE: usize = 32;
 /// The kinds of things that have records.
-const KINDS: [Kind; 3] = [Kind::Ban, Kind::Token, Kind::NotBefore];
+const KINDS: [Kind; 4] = [Kind::Ban, Kind::Token, Kind::NotBefore, Kind::Session];
 
 impl Reconciler {
     /// Compares `records` with `feed`; `mirror` spares looking up what agrees.
@@ -94,7 +94,7 @@ impl Reconciler {
 
     /// Kinds whose records are walked over.
     #[must_use]
-    pub fn kinds() -> [Kind; 3] {
+    pub fn kinds() -> [Kind; 4] {
         KINDS
     }
 

@@ -30,6 +30,12 @@ pub(crate) const NOT_BEFORE_RECORD: &str = "sekisho:not_before:";
 pub(crate) const KEYSET: &str = "sekisho:keyset:";
 /// Hash: the keys of our own with which tokens are signed.
 pub(crate) const SIGNING_KEYS: &str = "sekisho:signing_keys";
+/// + session id: what is known of a session of our own, as JSON.
+pub(crate) const SESSION: &str = "sekisho:session:";
+/// + session id: a session that somebody ended; the value is `1`.
+pub(crate) const ENDED_RECORD: &str = "sekisho:session:ended:";
+/// + subject: sorted set, the ids of somebody's sessions by their ends.
+pub(crate) const SESSIONS_OF: &str = "sekisho:sessions:of:";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 /// + digest of a caller, in braces, so that its keys share a slot: sorted set, digest of an `Idempotency-Key` → when a
@@ -45,6 +51,7 @@ pub(crate) fn record_prefix(kind: Kind) -> Option<&'static str> {
         Kind::Ban => Some(BAN_RECORD),
         Kind::Token => Some(REVOKED_RECORD),
         Kind::NotBefore => Some(NOT_BEFORE_RECORD),
-        Kind::Session | Kind::Key | Kind::Block | Kind::Keyset => None,
+        Kind::Session => Some(ENDED_RECORD),
+        Kind::Key | Kind::Block | Kind::Keyset => None,
     }
 }

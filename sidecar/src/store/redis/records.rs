@@ -1,16 +1,17 @@
-//! Records: bans and revoked tokens, which other programs read and write, too, and since when somebody's
-//! tokens are valid.
+//! Records: bans and revoked tokens, which other programs read and write, too, ended sessions, and since when
+//! somebody's tokens are valid.
 
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use redis::{Script, Value};
 use sekisho_protocol::Subject;
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::RedisClient;
 use super::feed::{entry, epoch};
-use super::keys::{BAN_RECORD, BANS, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, record_prefix};
+use super::keys::{BAN_RECORD, BANS, ENDED_RECORD, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, SESSION, record_prefix};
 use super::scan::{Text, pairs};
 use super::{foreign, scan};
 use crate::domain::feed::position::Position;
@@ -71,23 +72,37 @@ impl RedisRecords {
 
 #[async_trait]
 impl CheckRecords for RedisRecords {
-    async fn standing(&self, subject: &Subject, token_id: Option<&str>) -> Result<(Standing, Position), StoreError> {
+    async fn standing(
+        &self,
+        subject: &Subject,
+        method: Method,
+        id: Option<&str>,
+    ) -> Result<(Standing, Position), StoreError> {
         let mut pipe = redis::pipe();
         pipe.cmd("TIME").cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));
-        if let Some(id) = token_id {
-            pipe.cmd("EXISTS").arg(format!("{REVOKED_RECORD}{id}"));
-        } else {
-            // A token without an id cannot be on record; a third answer keeps the shape.
-            pipe.cmd("ECHO").arg(0);
+        match id {
+            Some(id) => {
+                let ended = if method == Method::Jwt { REVOKED_RECORD } else { ENDED_RECORD };
+                pipe.cmd("EXISTS").arg(format!("{ended}{id}"));
+            }
+            // A token without an id cannot be on record; an answer keeps the shape.
+            None => drop(pipe.cmd("ECHO").arg(0)),
+        }
+        match (method, id) {
+            (Method::Session, Some(id)) => drop(pipe.cmd("EXISTS").arg(format!("{SESSION}{id}"))),
+            // Ours have an id. Nothing else is valid only because it is on record here.
+            (Method::Session, None) => drop(pipe.cmd("ECHO").arg(0)),
+            (Method::Jwt | Method::Oauth2Proxy, _) => drop(pipe.cmd("ECHO").arg(1)),
         }
         pipe.cmd("GET").arg(format!("{NOT_BEFORE_RECORD}{subject}"));
         // Redis answers a connection in order, so the position is as of after the records.
-        type Answers = (Time, i64, i64, Option<u64>, Option<u64>, epoch::Fields, epoch::Time, String, String);
-        let (time, left, revoked, issued_before, version, record, now, server, replication): Answers =
+        type Answers = (Time, i64, i64, i64, Option<u64>, Option<u64>, epoch::Fields, epoch::Time, String, String);
+        let (time, left, ended, present, issued_before, version, record, now, server, replication): Answers =
             epoch::ask(&mut pipe).query_async(&mut self.redis.shared()).await?;
         let position = epoch::answered((version, record, now, server, replication))?;
         let banned_until = ending(time, left).map(|record| record.end);
-        Ok((Standing { banned_until, token_revoked: revoked != 0, issued_before }, position))
+        let credential_ended = ended != 0 || present == 0;
+        Ok((Standing { banned_until, credential_ended, issued_before }, position))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::feed::Kind;
 
 use super::*;
@@ -33,15 +34,15 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
     let _: String = raw(&server, &["SET", "active_user_deleted:ann@x", "1", "EXAT", &end.to_string()]).await;
     let _: String = raw(&server, &["SET", "active_user_deleted:eve@x", "1"]).await;
     let _: String = raw(&server, &["SET", "revoked:token:t1", "1"]).await;
-    for (who, token, banned_until, token_revoked) in [
+    for (who, token, banned_until, credential_ended) in [
         ("ann@x", None, Some(end), false),
         ("Ann@X", Some("t2"), Some(end), false),
         ("eve@x", Some("t1"), Some(FOREVER), true),
         ("bob@x", Some("t1"), None, true),
         ("bob@x", Some("t2"), None, false),
     ] {
-        let (standing, _) = records.standing(&subject(who), token).await.unwrap();
-        assert_eq!(standing, Standing { banned_until, token_revoked, issued_before: None }, "{who} {token:?}");
+        let (standing, _) = records.standing(&subject(who), Method::Jwt, token).await.unwrap();
+        assert_eq!(standing, Standing { banned_until, credential_ended, issued_before: None }, "{who} {token:?}");
     }
 }
 
@@ -49,10 +50,10 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
 async fn a_standing_tells_since_when_tokens_are_valid() {
     let (server, _, records, _) = start().await;
     let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "1700", "EX", "600"]).await;
-    assert_eq!(records.standing(&subject("Ann@X"), None).await.unwrap().0.issued_before, Some(1_700));
-    assert_eq!(records.standing(&subject("bob@x"), Some("t")).await.unwrap().0.issued_before, None);
+    assert_eq!(records.standing(&subject("Ann@X"), Method::Jwt, None).await.unwrap().0.issued_before, Some(1_700));
+    assert_eq!(records.standing(&subject("bob@x"), Method::Jwt, Some("t")).await.unwrap().0.issued_before, None);
     let _: String = raw(&server, &["SET", "sekisho:not_before:eve@x", "soon"]).await;
-    assert!(records.standing(&subject("eve@x"), None).await.is_err(), "never an allow");
+    assert!(records.standing(&subject("eve@x"), Method::Jwt, None).await.is_err(), "never an allow");
 }
 
 #[tokio::test]

@@ -1,0 +1,190 @@
+//! Sessions of our own: begin, find out what one is worth, end.
+//!
+//! What is ended is a record and a feed entry, in this order (rule P8), for as long as the session could have held.
+//! What is known of the session stays where it is: of whoever comes with it after that it must be known whether they
+//! are banned.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sekisho_protocol::activity::Method;
+use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
+use sekisho_protocol::session::{LiveSession, SessionQuestion, SessionReply, SessionStanding};
+use sekisho_protocol::{PROTOCOL, ReplicaId, Subject};
+
+use crate::domain::error::Failure;
+use crate::domain::feed::position::{Position, Verdict};
+use crate::domain::feed::{Mark, Stamp};
+use crate::domain::session::{Session, SessionId};
+use crate::domain::time::UnixSeconds;
+use crate::service::checks::{Checks, Inability};
+use crate::service::error::StoreError;
+use crate::service::feed::Feed;
+use crate::service::feed::mirror::Mirror;
+use crate::service::logout::NotBeforeStore;
+
+/// Keeps sessions.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Keeps a new session for as long as it holds without being used.
+    async fn insert(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError>;
+
+    /// What is known of a session, and where the feed stood in the store once that was read: one round trip.
+    async fn look_up(&self, id: &SessionId) -> Result<(Found, Position), StoreError>;
+
+    /// Keeps a session that was used, for as long as it holds from `now`; nothing if it is not there any more.
+    async fn keep(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError>;
+
+    /// Puts on record that a session is ended. The record ends at `until`.
+    async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError>;
+
+    /// The sessions of somebody that hold, in no order.
+    async fn of_subject(&self, subject: &Subject) -> Result<Vec<Session>, StoreError>;
+}
+
+/// What the store says of a session.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// What is known of it; none if its time is over, or there never was one.
+    pub session: Option<Session>,
+    /// Whether somebody ended it.
+    pub is_ended: bool,
+}
+
+/// The use cases.
+#[derive(Clone)]
+pub struct Sessions {
+    store: Arc<dyn SessionStore>,
+    not_before: Arc<dyn NotBeforeStore>,
+    feed: Arc<dyn Feed>,
+    mirror: Mirror,
+    checks: Checks,
+}
+
+impl Sessions {
+    /// Sessions kept by `store`; `checks` says what bars them, and `not_before` since when people's sessions are valid.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn SessionStore>,
+        not_before: Arc<dyn NotBeforeStore>,
+        feed: Arc<dyn Feed>,
+        mirror: Mirror,
+        checks: Checks,
+    ) -> Self {
+        Self { store, not_before, feed, mirror, checks }
+    }
+
+    /// Begins a session for somebody who signed in just now. It is as it is kept: whoever was logged out everywhere in
+    /// this very second must be able to come back in it.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn begin(&self, mut session: Session, now: UnixSeconds) -> Result<Session, Failure> {
+        let valid_since = self.not_before.issued_before(&session.subject).await?;
+        session.signed_in_at = valid_since.map_or(session.signed_in_at, |moment| moment.max(session.signed_in_at));
+        self.store.insert(&session, now).await?;
+        Ok(session)
+    }
+
+    /// What a session is worth on a host.
+    ///
+    /// # Errors
+    /// Nothing can be said.
+    pub async fn resolve(&self, question: &SessionQuestion, now: UnixSeconds) -> Result<SessionReply, Inability> {
+        // Before anything is read (rule P5).
+        let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
+        let reply = |standing| {
+            let (epoch, version) = (stamp.epoch.clone(), stamp.version.get());
+            SessionReply { protocol: PROTOCOL, epoch, version, standing }
+        };
+        let Ok(id) = SessionId::parse(&question.id) else { return Ok(reply(SessionStanding::Unknown)) };
+        let (found, position) = self.store.look_up(&id).await?;
+        if position.judge(Some(&stamp)) != Verdict::Continues {
+            return Err(Inability::OtherEpoch);
+        }
+        let session = match found {
+            Found { session: Some(session), .. } if session.host == question.host => session,
+            Found { session: None, is_ended: true } => {
+                return Ok(reply(SessionStanding::Denied(DenyReason::SessionEnded)));
+            }
+            _ => return Ok(reply(SessionStanding::Unknown)),
+        };
+        let CheckReply { epoch, decision, .. } =
+            self.checks.decide_unmeasured(&check(&session, &question.replica)).await?;
+        if epoch != stamp.epoch {
+            return Err(Inability::OtherEpoch);
+        }
+        Ok(reply(match decision {
+            CheckDecision::Deny(reason) => SessionStanding::Denied(reason),
+            CheckDecision::Allow if session.is_over(now) => SessionStanding::Unknown,
+            CheckDecision::Allow => {
+                self.note_use(&session, now);
+                SessionStanding::Live(Box::new(live(session, now)))
+            }
+        }))
+    }
+
+    /// Ends a session, as part of a change that is recorded and followed. Once more changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`]; it may be written then, and the call should be made again.
+    pub async fn end(&self, session: &Session) -> Result<Stamp, Failure> {
+        let mark = Mark::ended_session(&session.id, session.ends_at);
+        self.store.end(session, UnixSeconds(mark.until())).await?;
+        Ok(self.feed.put(&mark).await?)
+    }
+
+    /// Ends all sessions of somebody, as part of a change that is recorded and followed: how many there were, and the
+    /// last write to the feed, if there was one.
+    ///
+    /// # Errors
+    /// As [`Self::end`].
+    pub async fn end_all_of(&self, subject: &Subject) -> Result<(usize, Option<Stamp>), Failure> {
+        let (mut count, mut last) = (0, None);
+        for session in self.store.of_subject(subject).await? {
+            last = Some(self.end(&session).await?);
+            count += 1;
+        }
+        Ok((count, last))
+    }
+
+    /// Writes down that a session was used, if that is due. Nobody waits for it: if it fails, the next use will do.
+    fn note_use(&self, session: &Session, now: UnixSeconds) {
+        let Some(used) = session.used(now) else { return };
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(error) = store.keep(&used, now).await {
+                tracing::debug!(%error, "the use of a session could not be written down");
+            }
+        });
+    }
+}
+
+/// What bars a session is what would bar a request that comes with it.
+fn check(session: &Session, replica: &ReplicaId) -> CheckRequest {
+    CheckRequest {
+        protocol: PROTOCOL,
+        replica: replica.clone(),
+        route: String::new(),
+        subject: session.subject.clone(),
+        method: Method::Session,
+        token_id: Some(session.id.to_string()),
+        issued_at: Some(session.signed_in_at.get()),
+        keys: None,
+    }
+}
+
+/// The session as filters are told of it.
+fn live(session: Session, now: UnixSeconds) -> LiveSession {
+    LiveSession {
+        cache_s: session.cache_s(now),
+        claims: URL_SAFE_NO_PAD.encode(serde_json::Value::Object(session.claims).to_string()),
+        subject: session.subject,
+        email: session.email,
+        method: session.method,
+        signed_in_at: session.signed_in_at.get(),
+        ends_at: session.ends_at.get(),
+    }
+}
