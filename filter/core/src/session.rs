@@ -3,12 +3,11 @@
 
 use std::rc::Rc;
 
-use sekisho_protocol::check::DenyReason;
 use sekisho_protocol::digest::DigestKey;
 use sekisho_protocol::feed::Kind;
 use sekisho_protocol::session::cookie::CookieKey;
 use sekisho_protocol::session::{CACHE_MAX_S, LiveSession, SessionStanding};
-use sekisho_protocol::{Digest, Subject};
+use sekisho_protocol::{Digest, Email, Subject};
 
 use crate::config::Policy;
 use crate::credential::{self, NoCredential};
@@ -60,8 +59,15 @@ pub enum Standing {
     Live(Rc<Verified>),
     /// Nobody knows it.
     Unknown,
-    /// It was ended, or its owner is banned.
-    Denied(DenyReason),
+    /// It was ended.
+    Ended,
+    /// Its owner is banned.
+    Banned {
+        /// Unix seconds.
+        until: u64,
+        /// The owner's address.
+        email: Option<Email>,
+    },
 }
 
 impl Session {
@@ -107,7 +113,8 @@ impl Standing {
             SessionStanding::Live(live) if live.ends_at <= now.unix_s => Self::Unknown,
             SessionStanding::Live(live) => Self::Live(verified(*live, id, digest_key, asked_at_s)?),
             SessionStanding::Unknown => Self::Unknown,
-            SessionStanding::Denied(reason) => Self::Denied(reason),
+            SessionStanding::Ended => Self::Ended,
+            SessionStanding::Banned { until, email } => Self::Banned { until, email },
         })
     }
 }

@@ -8,7 +8,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Method;
-use crate::check::DenyReason;
 use crate::{Email, Epoch, ReplicaId, Subject};
 
 pub mod cookie;
@@ -52,8 +51,16 @@ pub enum SessionStanding {
     Live(Box<LiveSession>),
     /// There is none of this id on this host, or none any more.
     Unknown,
-    /// Somebody ended it, or its owner is banned.
-    Denied(DenyReason),
+    /// Somebody ended it, or logged its owner out everywhere.
+    Ended,
+    /// Its owner is banned.
+    Banned {
+        /// Unix seconds at which the ban ends; [`crate::feed::FOREVER`] if it has no end.
+        until: u64,
+        /// The owner's address, if there is one: the owner is told whom the ban is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        email: Option<Email>,
+    },
 }
 
 /// A session that holds.

@@ -107,7 +107,7 @@ impl Sessions {
         let session = match found {
             Found { session: Some(session), .. } if session.host == question.host => session,
             Found { session: None, is_ended: true } => {
-                return Ok(reply(SessionStanding::Denied(DenyReason::SessionEnded)));
+                return Ok(reply(SessionStanding::Ended));
             }
             _ => return Ok(reply(SessionStanding::Unknown)),
         };
@@ -117,7 +117,10 @@ impl Sessions {
             return Err(Inability::OtherEpoch);
         }
         Ok(reply(match decision {
-            CheckDecision::Deny(reason) => SessionStanding::Denied(reason),
+            CheckDecision::Deny(DenyReason::Banned { until }) => {
+                SessionStanding::Banned { until, email: session.email }
+            }
+            CheckDecision::Deny(_) => SessionStanding::Ended,
             CheckDecision::Allow if session.is_over(now) => SessionStanding::Unknown,
             CheckDecision::Allow => {
                 self.note_use(&session, now);

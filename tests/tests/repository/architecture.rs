@@ -111,7 +111,7 @@ const RULES: &[Rule] = &[
 
 /// What each pure package may depend on, besides packages of its own side.
 const PACKAGES: &[(&str, &[&str])] = &[
-    ("filter/protocol/Cargo.toml", &["hkdf", "serde", "sha2", "siphasher", "thiserror"]),
+    ("filter/protocol/Cargo.toml", &["base64", "hkdf", "hmac", "serde", "sha2", "siphasher", "thiserror"]),
     (
         "filter/core/Cargo.toml",
         &[

@@ -29,6 +29,7 @@ mod protocols;
 mod provider;
 mod refresh;
 mod secrets;
+mod sessions;
 mod streams;
 mod stripping;
 mod table;

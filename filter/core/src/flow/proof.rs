@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use sekisho_protocol::check::DenyReason;
-
 use super::pending::{Cache, Pending, Place};
 use super::{Flow, Verdict, Wanted, anonymous, judge};
 use crate::authorize::{Subject, Unmet};
@@ -224,11 +222,10 @@ fn first(
         }
         (Some(verified), _) => Ok(verified),
         (None, Some((Standing::Live(verified), cache))) => Ok((Rc::clone(verified), cache)),
-        // Whose it is nobody said.
-        (None, Some((Standing::Denied(DenyReason::Banned { until }), _))) => {
-            Err(Unshown::Refused(Denial::SessionBanned { until: *until, email: None }.into()))
+        (None, Some((Standing::Banned { until, email }, _))) => {
+            Err(Unshown::Refused(Denial::SessionBanned { until: *until, email: email.clone() }.into()))
         }
-        (None, Some((Standing::Denied(reason), _))) => Err(Unshown::Refused(Denial::from(reason.clone()).into())),
+        (None, Some((Standing::Ended, _))) => Err(Unshown::Refused(Denial::SessionEnded.into())),
         (None, Some((Standing::Unknown, _)) | None) => Err(Unshown::Nothing),
     }
 }
