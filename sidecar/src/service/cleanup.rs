@@ -280,16 +280,16 @@ impl Cleanup {
 
     /// Leftovers, up to [`FOUND_MAX`], and whether these are all.
     async fn find(&self, hold: &mut Hold<'_>) -> Result<(Vec<Item>, bool), Failure> {
-        let (mut found, mut steps) = (Vec::new(), self.steps());
-        while found.len() < FOUND_MAX {
-            let Some(step) = steps.next().await else {
-                found.sort_by_key(|item: &Item| item.kind);
-                return Ok((found, true));
-            };
-            found.extend(step?);
+        let (mut found, mut steps, mut is_all) = (Vec::new(), self.steps(), false);
+        while !is_all && found.len() < FOUND_MAX {
+            match steps.next().await {
+                Some(step) => found.extend(step?),
+                None => is_all = true,
+            }
             hold.go_on().await?;
         }
-        Ok((found, false))
+        found.sort_by_key(|item: &Item| item.kind);
+        Ok((found, is_all))
     }
 
     /// What is found, step by step. All places are walked at the same time: Redis need not wait until we have looked at what

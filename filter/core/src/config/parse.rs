@@ -88,7 +88,7 @@ fn names_of(provider: &Provider) -> ProviderNames {
 }
 
 /// Sidecars write what they know as an ID token does.
-fn names_of_sessions(_: &Sessions) -> ProviderNames {
+fn names_of_sessions() -> ProviderNames {
     let claim = |name: &str| ClaimPath::Name(name.to_owned());
     let (roles, groups) = (claim(limits::ROLES_CLAIM), claim(limits::GROUPS_CLAIM));
     ProviderNames { provider: session::PROVIDER.into(), roles, groups }
@@ -161,8 +161,9 @@ impl Parser<'_> {
             key_set: key_set(&mesh, &providers),
             reads_queries,
             forgeable,
-            questions: questions
-                .complete(providers.iter().map(names_of).chain(sessions.as_ref().map(names_of_sessions)).collect()),
+            questions: questions.complete(
+                providers.iter().map(names_of).chain(sessions.as_ref().map(|_| names_of_sessions())).collect(),
+            ),
             sessions,
             mesh,
             providers,

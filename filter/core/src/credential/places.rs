@@ -117,8 +117,12 @@ pub fn take_away<'p>(
             }
         }
     }
-    let cookies: Vec<_> = places.filter(|shown| !shown.forward).flat_map(Places::cookies).chain(session).collect();
-    take_cookies(&cookies, head, edits);
+    let mut cookies: Vec<_> = places.filter(|shown| !shown.forward).flat_map(Places::cookies).collect();
+    // That of sessions alone was taken away when the request began.
+    if !cookies.is_empty() {
+        cookies.extend(session);
+        take_cookies(&cookies, head, edits);
+    }
 }
 
 /// Takes these cookies away, whatever was taken away before: sessions never go on (rule E7), whatever the rule.

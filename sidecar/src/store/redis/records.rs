@@ -79,7 +79,7 @@ impl CheckRecords for RedisRecords {
         id: Option<&str>,
     ) -> Result<(Standing, Position), StoreError> {
         let mut pipe = redis::pipe();
-        pipe.cmd("TIME").cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));
+        pipe.cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));
         match id {
             Some(id) => {
                 let ended = if method == Method::Jwt { REVOKED_RECORD } else { ENDED_RECORD };
@@ -96,11 +96,11 @@ impl CheckRecords for RedisRecords {
         }
         pipe.cmd("GET").arg(format!("{NOT_BEFORE_RECORD}{subject}"));
         // Redis answers a connection in order, so the position is as of after the records.
-        type Answers = (Time, i64, i64, i64, Option<u64>, Option<u64>, epoch::Fields, epoch::Time, String, String);
-        let (time, left, ended, present, issued_before, version, record, now, server, replication): Answers =
+        type Answers = (i64, i64, i64, Option<u64>, Option<u64>, epoch::Fields, epoch::Time, String, String);
+        let (left, ended, present, issued_before, version, record, now, server, replication): Answers =
             epoch::ask(&mut pipe).query_async(&mut self.redis.shared()).await?;
         let position = epoch::answered((version, record, now, server, replication))?;
-        let banned_until = ending(time, left).map(|record| record.end);
+        let banned_until = ending(now, left).map(|record| record.end);
         let credential_ended = ended != 0 || present == 0;
         Ok((Standing { banned_until, credential_ended, issued_before }, position))
     }
