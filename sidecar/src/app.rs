@@ -26,6 +26,7 @@ use crate::service::Services;
 use crate::service::doctor::Doctor;
 use crate::service::error::StoreError;
 use crate::service::gateway::Gateway;
+use crate::service::sign_in::refresh::Due;
 use crate::store::redis::RedisClient;
 use crate::store::redis::notices::RedisNotices;
 use crate::store::redis::source::RedisFeedSource;
@@ -71,6 +72,8 @@ pub struct App {
     /// The services.
     pub services: Services,
     redis: RedisClient,
+    /// Until the job takes it.
+    due: Option<Due>,
     closing: CancellationToken,
 }
 
@@ -83,12 +86,15 @@ impl App {
     pub fn new(settings: &Settings, closing: CancellationToken) -> Result<Self, StoreError> {
         let redis = RedisClient::open(&String::from_utf8_lossy(settings.redis_url().expose()))?;
         let sql = Sql::new(compose::database(settings)?);
-        let services = compose::services(settings, &redis, &sql, &closing);
-        Ok(Self { services, redis, closing })
+        let (services, due) = compose::services(settings, &redis, &sql, &closing);
+        Ok(Self { services, redis, due: Some(due), closing })
     }
 
     /// Starts the jobs.
-    pub fn start_jobs(&self, settings: &Settings, running: &mut JoinSet<()>) {
+    pub fn start_jobs(&mut self, settings: &Settings, running: &mut JoinSet<()>) {
+        if let (Some(sign_in), Some(due)) = (&self.services.sign_in, self.due.take()) {
+            running.spawn(jobs::refresh::run(sign_in.clone(), due, self.closing.clone()));
+        }
         let services = &self.services;
         let key = digest_key(settings.mesh().secret.expose());
         let source = RedisFeedSource::new(self.redis.clone());
@@ -162,6 +168,8 @@ impl App {
             webhooks: services.webhooks.clone(),
             cleanup: services.cleanup.clone(),
             admins: services.admins.clone(),
+            sessions: services.sessions.clone(),
+            sign_in: services.sign_in.clone(),
             idempotency: services.idempotency.clone(),
             throttle: services.throttle.clone(),
             refusals: services.refusals.clone(),

@@ -2,6 +2,7 @@
 
 pub mod gateway;
 pub mod keys;
+pub mod oidc;
 pub mod web;
 pub mod webhooks;
 

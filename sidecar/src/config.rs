@@ -10,6 +10,9 @@ use sekisho_protocol::Email;
 use crate::domain::cleanup::schedule::Schedule;
 use crate::domain::keyset::source::Source;
 use crate::domain::rate::PerMinute;
+use crate::domain::sign_in::Origin;
+use crate::domain::sign_in::admission::Admission;
+use crate::domain::sign_in::registration::Registration;
 use crate::domain::webhook::Webhook;
 
 mod entry;
@@ -18,6 +21,7 @@ pub mod problem;
 mod reader;
 pub mod secret;
 mod sections;
+mod sign_in;
 mod sources;
 mod webhooks;
 
@@ -42,6 +46,7 @@ pub struct Settings {
     audit_retention: Duration,
     tokens: Tokens,
     sessions: Sessions,
+    sign_in: Option<SignIn>,
     admins: Admins,
     key_sources: Vec<Source>,
     webhooks: Vec<Webhook>,
@@ -114,6 +119,23 @@ pub struct Sessions {
     pub idle_s: u64,
     /// So many seconds after its owner signed in it ends in any case.
     pub lifetime_s: u64,
+}
+
+/// How people sign in.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// How we are known to the identity provider.
+    pub registration: Registration,
+    /// Where people sign in.
+    pub origins: Vec<Origin>,
+    /// Who may.
+    pub admission: Admission,
+    /// After so many seconds the provider is asked about the owner of a session again, if ever.
+    pub refresh_s: Option<u64>,
+    /// Whether who signs out here signs out at the provider, too.
+    pub leaves_provider: bool,
+    /// Whether a logout that the provider tells of revokes tokens, too.
+    pub logout_revokes: bool,
 }
 
 /// Clearing leftovers in Redis away.
@@ -205,6 +227,22 @@ const KEYS: &[Key] = &[
     key("tokens.requests_per_minute", "SEKISHO_TOKEN_REQUESTS_PER_MINUTE"),
     key("sessions.idle_s", "SEKISHO_SESSION_IDLE_SECONDS"),
     key("sessions.lifetime_s", "SEKISHO_SESSION_LIFETIME_SECONDS"),
+    key("sessions.refresh_s", "SEKISHO_SESSION_REFRESH_SECONDS"),
+    key("sign_in.issuer", "SEKISHO_OIDC_ISSUER"),
+    key("sign_in.client_id", "SEKISHO_OIDC_CLIENT_ID"),
+    secret("sign_in.client_secret", "SEKISHO_OIDC_CLIENT_SECRET"),
+    key("sign_in.scopes", "SEKISHO_OIDC_SCOPES"),
+    key("sign_in.prompt", "SEKISHO_OIDC_PROMPT"),
+    key("sign_in.email_verified", "SEKISHO_OIDC_EMAIL_VERIFIED"),
+    key("sign_in.claims", "SEKISHO_OIDC_CLAIMS"),
+    key("sign_in.acr_values", "SEKISHO_OIDC_ACR_VALUES"),
+    key("sign_in.amr_values", "SEKISHO_OIDC_AMR_VALUES"),
+    key("sign_in.origins", "SEKISHO_SIGN_IN_ORIGINS"),
+    key("sign_in.allowed_domains", "SEKISHO_SIGN_IN_ALLOWED_DOMAINS"),
+    key("sign_in.allowed_emails", "SEKISHO_SIGN_IN_ALLOWED_EMAILS"),
+    key("sign_in.insecure", "SEKISHO_SIGN_IN_INSECURE"),
+    key("sign_in.keep_at_provider", "SEKISHO_SIGN_OUT_HERE_ONLY"),
+    key("sign_in.logout_revokes_tokens", "SEKISHO_PROVIDER_LOGOUT_REVOKES_TOKENS"),
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),
@@ -258,6 +296,7 @@ impl Settings {
             audit_retention: sections::audit_retention(&mut reader),
             tokens: sections::tokens(&mut reader),
             sessions: sections::sessions(&mut reader),
+            sign_in: sign_in::read(&mut reader),
             admins: sections::admins(&mut reader),
             key_sources: key_sources::read(&mut reader),
             webhooks: webhooks::read(&mut reader),
@@ -342,6 +381,12 @@ impl Settings {
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         self.sessions
+    }
+
+    /// How people sign in, if they do here.
+    #[must_use]
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        self.sign_in.as_ref()
     }
 
     /// Who is an admin by configuration.

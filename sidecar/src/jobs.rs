@@ -15,6 +15,7 @@ pub mod follow;
 pub mod keysets;
 pub mod outbox;
 pub mod reconcile;
+pub mod refresh;
 pub mod signing_keys;
 pub mod survey;
 pub mod sweep;

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod readiness;
 pub mod refusals;
 pub mod sessions;
+pub mod sign_in;
 pub mod signing_keys;
 pub mod throttle;
 pub mod tokens;
@@ -59,6 +60,7 @@ use metrics::Metrics;
 use readiness::{NoticeState, Readiness, VitalsProbe};
 use refusals::Refusals;
 use sessions::Sessions;
+use sign_in::SignIn;
 use signing_keys::SigningKeys;
 use signing_keys::jwks::Jwks;
 use throttle::Throttle;
@@ -77,6 +79,8 @@ pub struct Services {
     pub shown: Shown,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// Signing in, if people do it here.
+    pub sign_in: Option<SignIn>,
     /// The keys of our own with which tokens are signed.
     pub signing_keys: SigningKeys,
     /// Those keys, for everybody.

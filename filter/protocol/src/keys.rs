@@ -27,6 +27,18 @@ pub fn session_cookie_key(mesh_secret: &[u8]) -> [u8; 32] {
     derive(mesh_secret, b"sekisho session cookie v1")
 }
 
+/// The key under which sidecars seal what a browser keeps of a sign-in that has begun.
+#[must_use]
+pub fn sign_in_attempt_key(mesh_secret: &[u8]) -> [u8; 32] {
+    derive(mesh_secret, b"sekisho sign-in attempt v1")
+}
+
+/// The key under which sidecars seal the tokens that identity providers give them.
+#[must_use]
+pub fn provider_grant_key(mesh_secret: &[u8]) -> [u8; 32] {
+    derive(mesh_secret, b"sekisho provider grant v1")
+}
+
 /// The key under which sidecars seal the answers that they keep for calls with an `Idempotency-Key`: a new token is in
 /// one of them, and the store must not know it.
 #[must_use]
@@ -86,7 +98,9 @@ mod tests {
         assert_eq!(app, app_identity_key(secret));
         let (seed, scalar) = (identity_ed25519_seed(secret), identity_p256_scalar(secret).unwrap());
         let (kept, cookie) = (kept_answer_key(secret), session_cookie_key(secret));
-        assert_eq!([app, kept, cookie, seed, scalar].iter().collect::<std::collections::BTreeSet<_>>().len(), 5);
+        let (attempt, grant) = (sign_in_attempt_key(secret), provider_grant_key(secret));
+        let all = [app, kept, cookie, attempt, grant, seed, scalar];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
         assert_ne!(seed, identity_ed25519_seed(b"another mesh secret of thirty-two bytes!"));
         assert_eq!(Some(scalar), identity_p256_scalar(secret));
     }

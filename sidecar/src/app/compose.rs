@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use sekisho_core::identity::key::published;
 use sekisho_protocol::keys::kept_answer_key;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::keys::HttpKeys;
+use crate::client::oidc::OidcProvider;
 use crate::client::webhooks::HttpCourier;
 use crate::config::{self, Settings};
 use crate::domain::admin::AdminRules;
@@ -44,6 +46,8 @@ use crate::service::metrics::Metrics;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::refusals::Refusals;
 use crate::service::sessions::Sessions;
+use crate::service::sign_in::refresh::Due;
+use crate::service::sign_in::{self, SignIn};
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::signing_keys::sealed::PrivateParts;
 use crate::service::signing_keys::vault::Vault;
@@ -62,6 +66,7 @@ use crate::store::redis::answers::RedisAnswers;
 use crate::store::redis::bans::RedisBans;
 use crate::store::redis::cleanup::RedisCleanup;
 use crate::store::redis::feed::RedisFeed;
+use crate::store::redis::grants::RedisGrants;
 use crate::store::redis::journal::RedisJournal;
 use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
@@ -77,9 +82,17 @@ use crate::store::sql::installation::SqlInstallation;
 use crate::store::sql::outbox::SqlOutbox;
 use crate::store::sql::{Address, Sql};
 
-/// The services, over this Redis. Polls are no longer held once `closing` is cancelled.
+/// Most sessions that wait until the identity provider is asked about their owners.
+const DUE_MAX: usize = 4_096;
+
+/// The services, over this Redis, and the sessions about whose owners the identity provider is to be asked. Polls are no longer held once `closing` is cancelled.
 #[expect(clippy::too_many_lines, reason = "a line or two for each part, in one place")]
-pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, closing: &CancellationToken) -> Services {
+pub(super) fn services(
+    settings: &Settings,
+    redis: &RedisClient,
+    sql: &Sql,
+    closing: &CancellationToken,
+) -> (Services, Due) {
     let feed = Arc::new(RedisFeed::new(redis.clone()));
     let registry = Arc::new(RedisWorkers::new(redis.clone()));
     let records = Arc::new(RedisRecords::new(redis.clone()));
@@ -138,8 +151,21 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         closing.clone(),
     );
     let checks = Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone());
+    let (noticed, due) = mpsc::channel(DUE_MAX);
     let sessions = Arc::new(RedisSessions::new(redis.clone()));
-    Services {
+    let sessions = Sessions::new(sessions, not_before, feed.clone(), mirror.clone(), checks.clone(), noticed);
+    let sign_in = settings.sign_in().and_then(|sign_in| {
+        let parts = sign_in::Parts {
+            provider: Arc::new(OidcProvider::new(sign_in.registration.clone())),
+            grants: Arc::new(RedisGrants::new(redis.clone())),
+            sessions: sessions.clone(),
+            checks: checks.clone(),
+            logouts: logouts.clone(),
+            changes: changes.clone(),
+        };
+        SignIn::new(parts, settings.mesh().secret.expose(), terms(settings, sign_in))
+    });
+    let services = Services {
         bans: Bans::new(bans.clone(), feed.clone(), registry.clone(), mirror.clone(), changes.clone()),
         tokens: Tokens::new(
             Kept { store: token_store.clone(), index: token_store.clone(), exchanges: token_store },
@@ -150,7 +176,8 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
             limits(settings),
         ),
         shown,
-        sessions: Sessions::new(sessions, not_before, feed.clone(), mirror.clone(), checks.clone()),
+        sessions,
+        sign_in,
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,
@@ -180,6 +207,21 @@ pub(super) fn services(settings: &Settings, redis: &RedisClient, sql: &Sql, clos
         idempotency: idempotency(settings, redis),
         throttle: Throttle::new(Arc::new(RedisRates::new(redis.clone())), tokens.requests_per_minute),
         cleanup,
+    };
+    (services, Due { sessions: due })
+}
+
+/// How people sign in.
+fn terms(settings: &Settings, sign_in: &config::SignIn) -> sign_in::Terms {
+    let config::Sessions { idle_s, lifetime_s } = settings.sessions();
+    sign_in::Terms {
+        origins: sign_in.origins.clone(),
+        admission: sign_in.admission.clone(),
+        idle_s,
+        lifetime_s,
+        refresh_s: sign_in.refresh_s,
+        leaves_provider: sign_in.leaves_provider,
+        logout_revokes: sign_in.logout_revokes,
     }
 }
 

@@ -1,10 +1,12 @@
 //! Who calls the app API: what the filter's signed assertion must say to be believed.
 
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::identity::{APP_AUDIENCE, ISSUER, IdentityClaims, MAX_LIFETIME_S};
 use sekisho_protocol::{Email, Subject};
 
 use crate::domain::audit::{By, Origin, clean};
 use crate::domain::error::Failure;
+use crate::domain::session::SessionId;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::scope;
 
@@ -16,6 +18,7 @@ pub const CLOCK_SKEW_S: u64 = 5;
 pub struct Caller {
     subject: Subject,
     email: Option<Email>,
+    method: Method,
     token_id: Option<String>,
     token_issued_at: Option<u64>,
     scopes: Vec<String>,
@@ -44,7 +47,9 @@ impl Caller {
         let (token_id, token_issued_at) = (claims.token_id, claims.token_issued_at);
         let by = By::caller(email.as_ref().map_or(claims.sub.as_str(), Email::as_str));
         let by = By { token_id: token_id.as_deref().and_then(clean), ..by };
-        Ok(Self { subject: claims.sub, email, token_id, token_issued_at, scopes: claims.scopes, by })
+        let method = claims.method;
+        let scopes = if method == Method::Jwt { claims.scopes } else { scope::of_session() };
+        Ok(Self { subject: claims.sub, email, method, token_id, token_issued_at, scopes, by })
     }
 
     /// The same caller, by way of this request.
@@ -73,6 +78,19 @@ impl Caller {
         self.token_id.as_deref()
     }
 
+    /// Who the caller is.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The id of the session of our own with which the caller came, if it is one.
+    #[must_use]
+    pub fn session_id(&self) -> Option<SessionId> {
+        let id = self.token_id.as_deref().filter(|_| self.method == Method::Session)?;
+        SessionId::parse(id).ok()
+    }
+
     /// Whether the token with which the caller came is valid for somebody whose tokens are valid since `moment`.
     /// One that does not say when it was issued counts as older.
     #[must_use]
@@ -87,7 +105,8 @@ impl Caller {
     }
 
     /// Whether the credential may be used to administer (rule E7): the role alone is not enough, so
-    /// that an administrator's everyday token can't ban anybody when it is stolen.
+    /// that an administrator's everyday token can't ban anybody when it is stolen. Sessions hold it: their cookie is
+    /// shown to no upstream and to no script.
     #[must_use]
     pub fn may_use_role(&self) -> bool {
         self.scopes.iter().any(|scope| scope == scope::ADMIN)
@@ -102,8 +121,6 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
-    use sekisho_protocol::activity::Method;
-
     use super::*;
 
     const NOW: u64 = 1_000_000;
@@ -122,6 +139,16 @@ mod tests {
             iat: NOW,
             exp: NOW + 30,
         }
+    }
+
+    #[test]
+    fn a_session_holds_what_a_person_at_a_browser_may_do_whatever_the_assertion_says() {
+        let claims = IdentityClaims { method: Method::Session, token_id: Some("s1".into()), ..claims() };
+        let caller = Caller::believe(claims.clone(), UnixSeconds(NOW)).unwrap();
+        assert_eq!(caller.scopes(), ["api:read", "api:write", "admin"]);
+        assert_eq!(caller.session_id().unwrap().as_str(), "s1");
+        let token = IdentityClaims { method: Method::Jwt, ..claims };
+        assert_eq!(Caller::believe(token, UnixSeconds(NOW)).unwrap().session_id(), None);
     }
 
     #[test]

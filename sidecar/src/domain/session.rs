@@ -16,6 +16,8 @@ use crate::domain::time::UnixSeconds;
 
 /// How much longer than its idle time a record is kept, in seconds: filters ask again only once a minute.
 const IDLE_MARGIN_S: u64 = 60;
+/// So long it may take to ask an identity provider about somebody, in seconds.
+const REFRESH_TAKES_S: u64 = 5;
 /// Most often a session's last use is written down, in seconds.
 const NOTED_EVERY_S: u64 = 60;
 
@@ -122,6 +124,9 @@ pub struct Session {
     pub ends_at: UnixSeconds,
     /// After so many seconds without use it ends, too.
     pub idle_s: u64,
+    /// When the identity provider is to be asked about its owner again, if it ever is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_at: Option<UnixSeconds>,
     /// Where its owner signed in from, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
@@ -144,10 +149,18 @@ impl Session {
     }
 
     /// For how many seconds from `now` filters may keep what they were told of it. Shorter than its idle time, so that
-    /// whoever goes on using it is heard of before that is over.
+    /// whoever goes on using it is heard of before that is over; and shortly while the provider is being asked, so that
+    /// what comes of that is heard of, too.
     #[must_use]
     pub fn cache_s(&self, now: UnixSeconds) -> u64 {
-        CACHE_MAX_S.min(self.idle_s / 2).min(self.ends_at.since(now))
+        let until_refresh = self.refresh_at.map_or(u64::MAX, |at| at.since(now).max(REFRESH_TAKES_S));
+        CACHE_MAX_S.min(self.idle_s / 2).min(self.ends_at.since(now)).min(until_refresh)
+    }
+
+    /// Whether the provider is to be asked about its owner at `now`.
+    #[must_use]
+    pub fn is_refresh_due(&self, now: UnixSeconds) -> bool {
+        self.refresh_at.is_some_and(|at| at <= now)
     }
 
     /// The same session, used at `now`; none if it is too early to write that down.

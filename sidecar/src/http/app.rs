@@ -20,6 +20,8 @@ use crate::service::keysets::Keysets;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
 use crate::service::refusals::Refusals;
+use crate::service::sessions::Sessions;
+use crate::service::sign_in::SignIn;
 use crate::service::signing_keys::SigningKeys;
 use crate::service::signing_keys::jwks::Jwks;
 use crate::service::throttle::Throttle;
@@ -43,6 +45,7 @@ pub mod document;
 pub mod jwks;
 pub mod manners;
 pub mod request;
+mod sign_in;
 pub mod tokens;
 
 use answer::Refused;
@@ -75,6 +78,10 @@ pub struct Api {
     pub cleanup: Cleanup,
     /// Who may administer.
     pub admins: Admins,
+    /// Who is signed in.
+    pub sessions: Sessions,
+    /// Signing in, if people do it here.
+    pub sign_in: Option<SignIn>,
     /// Calls that are carried out once, however often they are sent.
     pub idempotency: Idempotency,
     /// How often somebody may call.
@@ -97,6 +104,7 @@ pub fn router(api: Api) -> Router {
     let routes = routes
         .route(document::PATH, axum::routing::get(document::openapi))
         .route(docs::PATH, axum::routing::get(docs::show))
+        .merge(sign_in::routes())
         .fallback(async || Refused(Failure::NoSuchPath))
         .method_not_allowed_fallback(async || Refused(Failure::MethodNotAllowed))
         .with_state(api.clone());

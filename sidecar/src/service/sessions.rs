@@ -13,6 +13,7 @@ use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
 use sekisho_protocol::session::{LiveSession, SessionQuestion, SessionReply, SessionStanding};
 use sekisho_protocol::{PROTOCOL, ReplicaId, Subject};
+use tokio::sync::mpsc;
 
 use crate::domain::error::Failure;
 use crate::domain::feed::position::{Position, Verdict};
@@ -34,8 +35,8 @@ pub trait SessionStore: Send + Sync {
     /// What is known of a session, and where the feed stood in the store once that was read: one round trip.
     async fn look_up(&self, id: &SessionId) -> Result<(Found, Position), StoreError>;
 
-    /// Keeps a session that was used, for as long as it holds from `now`; nothing if it is not there any more.
-    async fn keep(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError>;
+    /// Keeps a changed session for as long as it holds from `now`, if it is still the one that was `seen`; whether it was.
+    async fn replace(&self, seen: &Session, changed: &Session, now: UnixSeconds) -> Result<bool, StoreError>;
 
     /// Puts on record that a session is ended. The record ends at `until`.
     async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError>;
@@ -61,10 +62,12 @@ pub struct Sessions {
     feed: Arc<dyn Feed>,
     mirror: Mirror,
     checks: Checks,
+    due: mpsc::Sender<SessionId>,
 }
 
 impl Sessions {
-    /// Sessions kept by `store`; `checks` says what bars them, and `not_before` since when people's sessions are valid.
+    /// Sessions kept by `store`; `checks` says what bars them, `not_before` since when people's sessions
+    /// are valid, and `due` hears of those about whose owners the identity provider should be asked again.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
@@ -72,8 +75,9 @@ impl Sessions {
         feed: Arc<dyn Feed>,
         mirror: Mirror,
         checks: Checks,
+        due: mpsc::Sender<SessionId>,
     ) -> Self {
-        Self { store, not_before, feed, mirror, checks }
+        Self { store, not_before, feed, mirror, checks, due }
     }
 
     /// Begins a session for somebody who signed in just now. It is as it is kept: whoever was logged out everywhere in
@@ -86,6 +90,23 @@ impl Sessions {
         session.signed_in_at = valid_since.map_or(session.signed_in_at, |moment| moment.max(session.signed_in_at));
         self.store.insert(&session, now).await?;
         Ok(session)
+    }
+
+    /// A session that is on record and that nobody ended.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn find(&self, id: &SessionId) -> Result<Option<Session>, Failure> {
+        let (Found { session, is_ended }, _) = self.store.look_up(id).await?;
+        Ok(session.filter(|_| !is_ended))
+    }
+
+    /// Changes what is on record of a session, if it is still the one that was `seen`; whether it was.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn amend(&self, seen: &Session, amended: &Session) -> Result<bool, Failure> {
+        Ok(self.store.replace(seen, amended, UnixSeconds::now()).await?)
     }
 
     /// What a session is worth on a host.
@@ -124,6 +145,10 @@ impl Sessions {
             CheckDecision::Allow if session.is_over(now) => SessionStanding::Unknown,
             CheckDecision::Allow => {
                 self.note_use(&session, now);
+                if session.is_refresh_due(now) {
+                    // If the queue is full, the next question will do.
+                    drop(self.due.try_send(session.id.clone()));
+                }
                 SessionStanding::Live(Box::new(live(session, now)))
             }
         }))
@@ -156,9 +181,10 @@ impl Sessions {
     /// Writes down that a session was used, if that is due. Nobody waits for it: if it fails, the next use will do.
     fn note_use(&self, session: &Session, now: UnixSeconds) {
         let Some(used) = session.used(now) else { return };
-        let store = Arc::clone(&self.store);
+        let (store, seen) = (Arc::clone(&self.store), session.clone());
         tokio::spawn(async move {
-            if let Err(error) = store.keep(&used, now).await {
+            // If it was changed meanwhile, the next use will do.
+            if let Err(error) = store.replace(&seen, &used, now).await {
                 tracing::debug!(%error, "the use of a session could not be written down");
             }
         });

@@ -13,6 +13,7 @@ pub mod cleanup;
 pub mod client;
 pub mod feed;
 mod foreign;
+pub mod grants;
 pub mod journal;
 pub(crate) mod keys;
 pub mod keysets;

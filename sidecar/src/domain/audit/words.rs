@@ -31,6 +31,12 @@ pub enum Action {
     /// Somebody was logged out everywhere.
     #[serde(rename = "user.logged_out")]
     UserLoggedOut,
+    /// Somebody signed in.
+    #[serde(rename = "session.begun")]
+    SessionBegun,
+    /// Sessions of somebody were ended.
+    #[serde(rename = "session.ended")]
+    SessionEnded,
     /// What had expired of active users was cleared away.
     #[serde(rename = "active_users.cleaned")]
     ActiveUsersCleaned,
@@ -169,7 +175,7 @@ impl From<&Failure> for Outcome {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::BanGiven,
         Self::BanLifted,
         Self::TokenIssued,
@@ -178,6 +184,8 @@ impl Action {
         Self::TokenRevoked,
         Self::TokensRevoked,
         Self::UserLoggedOut,
+        Self::SessionBegun,
+        Self::SessionEnded,
         Self::ActiveUsersCleaned,
         Self::CleanupRun,
         Self::AdminAdded,
@@ -205,6 +213,8 @@ impl Action {
             Self::TokenRevoked => "token.revoked",
             Self::TokensRevoked => "tokens.revoked",
             Self::UserLoggedOut => "user.logged_out",
+            Self::SessionBegun => "session.begun",
+            Self::SessionEnded => "session.ended",
             Self::ActiveUsersCleaned => "active_users.cleaned",
             Self::CleanupRun => "cleanup.run",
             Self::AdminAdded => "admin.added",
@@ -225,7 +235,12 @@ impl Action {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            Self::TokenIssued | Self::TokenRefreshed | Self::ActiveUsersCleaned | Self::AuditPruned => Severity::Info,
+            Self::TokenIssued
+            | Self::TokenRefreshed
+            | Self::SessionBegun
+            | Self::SessionEnded
+            | Self::ActiveUsersCleaned
+            | Self::AuditPruned => Severity::Info,
             Self::TokenReused => Severity::Critical,
             Self::AccessRefused | Self::WebhookGivenUp => Severity::Warning,
             Self::BanGiven

@@ -12,6 +12,12 @@ pub const MAX_SCOPES: usize = 32;
 /// Most bytes of one scope.
 pub const MAX_BYTES: usize = 64;
 
+/// What a session may be used for: all that its owner may do.
+#[must_use]
+pub fn of_session() -> Vec<String> {
+    DEFAULT.into_iter().chain([ADMIN]).map(str::to_owned).collect()
+}
+
 /// A list of scopes in the form of RFC 6749 §3.3, each once, in the order in which they were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scopes(Vec<String>);

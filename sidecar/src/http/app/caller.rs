@@ -81,7 +81,8 @@ impl Verifier {
 }
 
 /// Where a request comes from.
-fn origin(headers: &HeaderMap) -> Origin<'_> {
+#[must_use]
+pub fn origin(headers: &HeaderMap) -> Origin<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let hops = headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
     let last_hop = hops.and_then(|hops| hops.rsplit(',').next()).map(str::trim);

@@ -15,7 +15,7 @@ use crate::http::app::answer::Refused;
 use crate::http::app::document;
 
 mod example;
-mod html;
+pub(super) mod html;
 mod operation;
 mod schema;
 

@@ -2,8 +2,9 @@
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -11,6 +12,20 @@ use utoipa::IntoParams;
 use crate::domain::error::Failure;
 use crate::domain::page::Window;
 use crate::http::app::answer::Refused;
+
+/// Whom a request is for: RFC 9113 §8.3.1 and RFC 9112 §3.2.2 let the target's authority win over `Host`. None if it names
+/// two, or none.
+#[must_use]
+pub fn host(target: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    if let Some(authority) = target.authority() {
+        return Some(authority.clone());
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
+        _ => None,
+    }
+}
 
 /// A JSON body that says so in its content type.
 pub struct Json<T>(pub T);

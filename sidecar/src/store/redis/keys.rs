@@ -36,6 +36,12 @@ pub(crate) const SESSION: &str = "sekisho:session:";
 pub(crate) const ENDED_RECORD: &str = "sekisho:session:ended:";
 /// + subject: sorted set, the ids of somebody's sessions by their ends.
 pub(crate) const SESSIONS_OF: &str = "sekisho:sessions:of:";
+/// + session id: what an identity provider gave us with the sign-in, sealed. Behind that `:turn`: whose turn it is to ask
+///   that provider again.
+pub(crate) const GRANT: &str = "sekisho:grant:";
+/// + what a provider calls it: set, ids of sessions; or, behind that `:is`, a subject; `:out`, when the provider last told
+///   of a logout; `:heard`, that a message was heard.
+pub(crate) const AT_PROVIDER: &str = "sekisho:provider:";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 /// + digest of a caller, in braces, so that its keys share a slot: sorted set, digest of an `Idempotency-Key` → when a

@@ -2,8 +2,10 @@
 //! `sekisho:session:ended:{id}` of those that somebody ended, and `sekisho:sessions:of:{subject}`, in which the ids of
 //! somebody's are.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
-use redis::AsyncCommands;
+use redis::{AsyncCommands, Script};
 use sekisho_protocol::Subject;
 use sekisho_protocol::feed::FOREVER;
 
@@ -15,6 +17,8 @@ use crate::domain::session::{Session, SessionId};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::sessions::{Found, SessionStore};
+
+static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
 
 /// Sessions that one round trip asks for.
 const STEP: usize = 500;
@@ -77,14 +81,14 @@ impl SessionStore for RedisSessions {
         Ok((Found { session, is_ended }, position))
     }
 
-    async fn keep(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError> {
-        let kept_s = session.kept_s(now);
+    async fn replace(&self, seen: &Session, changed: &Session, now: UnixSeconds) -> Result<bool, StoreError> {
+        let kept_s = changed.kept_s(now);
         if kept_s == 0 {
-            return Ok(());
+            return Ok(false);
         }
-        let mut set = redis::cmd("SET");
-        set.arg(record_key(session.id.as_str())).arg(written(session)?).arg("XX").arg("EX").arg(kept_s);
-        Ok(set.exec_async(&mut self.redis.shared()).await?)
+        let mut call = REPLACE.key(record_key(changed.id.as_str()));
+        call.arg(written(seen)?).arg(written(changed)?).arg(kept_s);
+        Ok(call.invoke_async(&mut self.redis.shared()).await?)
     }
 
     async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError> {

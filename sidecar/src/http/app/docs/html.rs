@@ -1,7 +1,7 @@
 //! Text in HTML.
 
 /// `text` as text, wherever it stands: in an element or in a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::http::app) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for one in text.chars() {
         match one {

@@ -12,30 +12,19 @@ use axum::response::{IntoResponse, Response};
 
 use crate::domain::error::Failure;
 use crate::http::app::answer::Refused;
+use crate::http::app::request::host;
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Lets a call pass unless a browser sends it from another site.
 pub async fn refuse(request: Request, next: Next) -> Response {
-    let host = host(&request);
+    let host = host(request.uri(), request.headers());
     match judge(request.method(), request.headers(), host.as_ref()) {
         Ok(()) => next.run(request).await,
         Err(why) => {
             tracing::info!(reason = why, path = request.uri().path(), "a call from another site was refused");
             Refused(Failure::CrossSite { why }).into_response()
         }
-    }
-}
-
-/// Whom the request is for: RFC 9113 §8.3.1 and RFC 9112 §3.2.2 let the target's authority win over `Host`.
-fn host(request: &Request) -> Option<Authority> {
-    if let Some(authority) = request.uri().authority() {
-        return Some(authority.clone());
-    }
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
-        _ => None,
     }
 }
 
@@ -90,7 +79,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(axum::body::Body::empty()).unwrap();
-        judge(method, request.headers(), super::host(&request).as_ref()).is_ok()
+        judge(method, request.headers(), host(request.uri(), request.headers()).as_ref()).is_ok()
     }
 
     #[test]
@@ -181,7 +170,8 @@ mod tests {
             for host in hosts {
                 request = request.header("host", *host);
             }
-            host(&request.body(axum::body::Body::empty()).unwrap()).map(|host| host.to_string())
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            host(request.uri(), request.headers()).map(|host| host.to_string())
         };
         assert_eq!(request(&["a.example", "b.example"], "/"), None);
         assert_eq!(request(&[], "/"), None);
