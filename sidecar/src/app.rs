@@ -3,7 +3,7 @@
 //! [`crate::http::app`] for what people and programs ask, [`crate::jobs::follow`] for the feed.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -73,7 +73,7 @@ pub struct App {
     pub services: Services,
     redis: RedisClient,
     /// Until the job takes it.
-    due: Option<Due>,
+    due: Mutex<Option<Due>>,
     closing: CancellationToken,
 }
 
@@ -87,12 +87,13 @@ impl App {
         let redis = RedisClient::open(&String::from_utf8_lossy(settings.redis_url().expose()))?;
         let sql = Sql::new(compose::database(settings)?);
         let (services, due) = compose::services(settings, &redis, &sql, &closing);
-        Ok(Self { services, redis, due: Some(due), closing })
+        Ok(Self { services, redis, due: Mutex::new(Some(due)), closing })
     }
 
     /// Starts the jobs.
-    pub fn start_jobs(&mut self, settings: &Settings, running: &mut JoinSet<()>) {
-        if let (Some(sign_in), Some(due)) = (&self.services.sign_in, self.due.take()) {
+    pub fn start_jobs(&self, settings: &Settings, running: &mut JoinSet<()>) {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(sign_in), Some(due)) = (&self.services.sign_in, due) {
             running.spawn(jobs::refresh::run(sign_in.clone(), due, self.closing.clone()));
         }
         let services = &self.services;

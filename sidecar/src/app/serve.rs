@@ -35,7 +35,7 @@ pub(super) async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     let closing = CancellationToken::new();
     close_on_signal(closing.clone())?;
-    let mut app = App::new(&settings, closing.clone())?;
+    let app = App::new(&settings, closing.clone())?;
     let listen = settings.listen();
     let listeners = [
         (bind("mesh", "SEKISHO_MESH_LISTEN", listen.mesh).await?, app.mesh(&settings)),

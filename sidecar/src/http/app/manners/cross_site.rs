@@ -73,8 +73,8 @@ mod tests {
 
     const HOST: &str = "app.example:8443";
 
-    fn judge_with(method: &Method, pairs: &[(&str, &str)], host: &str) -> bool {
-        let mut request = Request::builder().method(method).uri("/api/x").header("host", host);
+    fn judge_with(method: &Method, pairs: &[(&str, &str)], named: &str) -> bool {
+        let mut request = Request::builder().method(method).uri("/api/x").header("host", named);
         for (name, value) in pairs {
             request = request.header(*name, *value);
         }
