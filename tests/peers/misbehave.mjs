@@ -18,6 +18,14 @@ const WAYS = {
     const timer = setInterval(() => response.write(" "), DRIP_MS);
     response.on("close", () => clearInterval(timer));
   },
+  // Nothing at all.
+  hang() {},
+  // What was asked for is done, and the answer gets lost.
+  lost(_, response, { well }) {
+    response.write = () => true;
+    response.end = () => response.destroy();
+    return well();
+  },
   // A document that is correct but for its size.
   large(_, response, { document }) {
     const padding = "x".repeat(LARGE_BYTES);

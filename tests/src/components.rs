@@ -72,14 +72,22 @@ pub fn node() -> PathBuf {
     if installed.is_file() { installed } else { PathBuf::from("node") }
 }
 
-/// Makes sure that jose and oidc-provider are installed.
+/// Makes sure that jose, oidc-provider and Playwright are installed.
 ///
 /// # Errors
 /// They are not; the error names the script that installs them.
 pub fn peers() -> Result<()> {
     let installed = repository().join(".sekisho/peers/installed");
-    ensure!(installed.is_file(), "jose and oidc-provider of npm are missing: run `scripts/install-peers`");
+    ensure!(installed.is_file(), "packages of npm are missing: run `scripts/install-peers`");
     Ok(())
+}
+
+/// Chromium (`SEKISHO_CHROMIUM`).
+///
+/// # Errors
+/// It is missing; the error names the script that installs it.
+pub fn chromium() -> Result<PathBuf> {
+    find("Chromium", "SEKISHO_CHROMIUM", "/usr/bin/chromium", "scripts/install-browser")
 }
 
 /// The configuration that users run.

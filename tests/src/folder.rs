@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
+/// Children that end with the test, a browser above all, may write a last file while their folder goes.
+const REMOVE: &str = r#"cat; for _ in 1 2 3 4 5; do rm -rf -- "$0"; sleep 1; [ -e "$0" ] || exit; done"#;
+
 /// A folder of one world.
 pub struct Folder {
     path: PathBuf,
@@ -22,7 +25,7 @@ impl Folder {
     /// It cannot be made, or there is no shell to remove it later.
     pub fn create() -> Result<Self> {
         let path = tempfile::Builder::new().prefix("sekisho-e2e-").tempdir()?.keep();
-        let script = if std::env::var_os("SEKISHO_E2E_KEEP").is_some() { "cat" } else { r#"cat; rm -rf -- "$0""# };
+        let script = if std::env::var_os("SEKISHO_E2E_KEEP").is_some() { "cat" } else { REMOVE };
         let remover = Command::new("sh")
             .args(["-c", script])
             .arg(&path)

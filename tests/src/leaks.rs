@@ -1,7 +1,8 @@
 //! Whether a world left a secret behind: in a log, in Redis's file, or in the database.
 //!
 //! Every story is looked at when it ends. What counts as a secret: those of the world ([`Keys`]), those of its webhooks,
-//! and whatever looks like a whole signed token, so that no story needs to say which ones it used.
+//! whatever the provider gave out at which people sign in, and whatever looks like a whole signed token, so that no story needs
+//! to say which ones it used.
 
 use std::fmt::Write as _;
 use std::fs::read;

@@ -11,7 +11,9 @@
 #![expect(clippy::indexing_slicing, reason = "JSON is read by `answer[\"field\"]`, and a harness may panic")]
 
 pub mod answer;
+pub mod browser;
 pub mod check_relay;
+pub mod chromium;
 pub mod components;
 pub mod envoy;
 pub mod exposition;
@@ -33,7 +35,8 @@ pub mod wire;
 pub mod world;
 
 pub use answer::Answer;
+pub use browser::Browser;
 pub use load::Load;
-pub use story::{Shared, story, story_in};
+pub use story::{Shared, story, story_in, story_without_world};
 pub use token::Token;
 pub use world::{Plan, User, World};

@@ -168,8 +168,9 @@ impl Slot {
     }
 }
 
+/// The kernel kills the child when the thread that starts it ends, so let the runtime start it.
 #[expect(unsafe_code, reason = "only a hook between fork and exec can ask the kernel for the signal")]
-fn die_with_the_test(command: &mut Command) {
+pub(crate) fn die_with_the_test(command: &mut Command) {
     let hook = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
     // SAFETY: the hook makes one system call; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(hook) };

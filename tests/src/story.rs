@@ -69,6 +69,16 @@ pub fn story(shared: &'static Shared, story: impl AsyncFnOnce(&World) -> Result<
     });
 }
 
+/// Runs a story of parts that need no world.
+///
+/// # Panics
+/// The story failed.
+pub fn story_without_world(story: impl AsyncFnOnce() -> Result<()>) {
+    if let Err(error) = runtime().block_on(story()) {
+        fail(&error);
+    }
+}
+
 async fn tell(world: &World, story: impl AsyncFnOnce(&World) -> Result<()>) {
     let _logs = ShowLogs(world);
     if let Err(error) = story(world).await {

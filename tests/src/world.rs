@@ -15,8 +15,8 @@ use crate::envoy::Envoy;
 use crate::envoy::configuration::Ports;
 use crate::folder::Folder;
 use crate::leaks;
-use crate::peers::Provider;
 use crate::peers::minted::SECRETS;
+use crate::peers::{Provider, SignInProvider};
 use crate::receiver::Receiver;
 use crate::redis_server::RedisServer;
 use crate::sidecar::Sidecar;
@@ -220,8 +220,9 @@ impl World {
     /// # Errors
     /// One does.
     pub fn leaves_no_secret(&self) -> Result<()> {
-        let of_webhooks = if self.receiver.is_some() { Receiver::secrets() } else { Vec::new() };
-        leaks::look(self.folder.path(), &self.keys, &of_webhooks)
+        let mut others = if self.receiver.is_some() { Receiver::secrets() } else { Vec::new() };
+        others.extend(SignInProvider::secrets_in(self.folder()));
+        leaks::look(self.folder(), &self.keys, &others)
     }
 
     /// Somebody new, with a valid token.

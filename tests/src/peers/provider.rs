@@ -41,6 +41,10 @@ pub enum Document {
 pub enum Fault {
     /// It comes so late.
     Slow(Duration),
+    /// It never comes.
+    Hang,
+    /// What was asked for is done, and the answer gets lost.
+    Lost,
     /// It begins at once and never ends, byte by byte.
     Drip,
     /// It is right, and 5 MiB long.
@@ -271,8 +275,10 @@ impl Provider {
 }
 
 impl Fault {
-    fn into_order(self) -> Value {
+    pub(super) fn into_order(self) -> Value {
         match self {
+            Self::Hang => json!({"hang": true}),
+            Self::Lost => json!({"lost": true}),
             Self::Slow(delay) => json!({"slow": delay.as_millis()}),
             Self::Drip => json!({"drip": true}),
             Self::Large => json!({"large": true}),
