@@ -17,6 +17,8 @@ pub mod service;
 pub mod store;
 
 #[cfg(test)]
+pub(crate) mod test_issuer;
+#[cfg(test)]
 pub(crate) mod test_postgres;
 #[cfg(test)]
 pub(crate) mod test_provider;

@@ -267,6 +267,3 @@ fn refused<E: std::error::Error + 'static>(
         RequestTokenError::Other(cause) => ProviderError::Unavailable(cause),
     }
 }
-
-#[cfg(test)]
-mod tests;

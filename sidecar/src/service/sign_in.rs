@@ -10,7 +10,6 @@ use std::time::Duration;
 use sekisho_protocol::activity::Method;
 use sekisho_protocol::session::cookie::{self, CookieKey, SECRET_BYTES};
 use sekisho_protocol::{Email, keys};
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -253,7 +252,7 @@ impl SignIn {
         }
         let (session, cookie) = self.new_session(origin, person, &given, &browser, now)?;
         let max_age_s = self.terms.lifetime_s;
-        if !self.keep(session, given, browser, now).await.map_err(unavailable)? {
+        if !self.keep(session, given, browser, attempt.begun_at, now).await.map_err(unavailable)? {
             return Err(NotSignedIn::Refused("logged_out".into()));
         }
         Ok(SignedIn { cookie, max_age_s, return_to: attempt.return_to })
@@ -314,20 +313,26 @@ impl SignIn {
     }
 
     /// Keeps a new session, and ends the one that it takes the place of; false if the provider ended it meanwhile.
-    async fn keep(&self, session: Session, given: Given, browser: Browser, now: UnixSeconds) -> Result<bool, Failure> {
+    async fn keep(
+        &self,
+        session: Session,
+        given: Given,
+        browser: Browser,
+        begun_at: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<bool, Failure> {
         let by = By { actor: session.subject.to_string(), ..browser.origin };
         let deed = Deed::new(Action::SessionBegun, by.clone(), &session.subject);
         let (this, id, host) = (self.clone(), session.id.clone(), session.host.clone());
         let begin = async move {
             let Given { said, refresh_token, id_token } = given;
-            let said_at = UnixSeconds(said.claims.get("iat").and_then(Value::as_u64).unwrap_or_default());
             let grant = Grant { refresh_token, id_token, issuer: said.issuer, sub: said.sub, sid: said.sid };
             // First, so that the provider can end whatever has begun.
             this.keep_grant(&session, &grant, now).await?;
             let session = this.sessions.begin(session, now).await?;
-            // The provider may have told of a logout while the code was under way.
+            // The provider may have told of a logout since the sign-in began.
             let logged_out = this.grants.logged_out(&grant.names()).await?;
-            let stands = logged_out.is_none_or(|at| said_at > at);
+            let stands = logged_out.is_none_or(|at| begun_at > at);
             if !stands {
                 this.sessions.end(&session).await?;
             }
@@ -420,3 +425,6 @@ fn seal_nonce() -> Result<[u8; NONCE_BYTES], NotSignedIn> {
     getrandom::fill(&mut nonce).map_err(unavailable)?;
     Ok(nonce)
 }
+
+#[cfg(test)]
+mod tests;

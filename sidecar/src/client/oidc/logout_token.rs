@@ -109,13 +109,7 @@ fn judge(
     }
     let jti = text("jti").ok_or("it has no `jti`")?;
     let own = |text: &str| text.to_owned();
-    Ok(LogoutToken {
-        issuer: own(issuer),
-        sub: sub.map(own),
-        sid: sid.map(own),
-        jti: own(jti),
-        issued_at: UnixSeconds(issued_at),
-    })
+    Ok(LogoutToken { issuer: own(issuer), sub: sub.map(own), sid: sid.map(own), jti: own(jti) })
 }
 
 #[cfg(test)]

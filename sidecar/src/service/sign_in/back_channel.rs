@@ -60,7 +60,7 @@ impl SignIn {
             (None, None) => return Ok(0),
         };
         // First, so that a sign-in that is being finished now sees it, or is seen.
-        self.grants.note_logout(&named, logout.issued_at, NOTED_FOR).await?;
+        self.grants.note_logout(&named, UnixSeconds::now(), NOTED_FOR).await?;
         let mut sessions = Vec::new();
         for id in self.grants.called(&named).await? {
             sessions.extend(self.find(Some(&id)).await?);

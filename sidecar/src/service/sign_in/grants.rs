@@ -36,7 +36,7 @@ pub trait GrantStore: Send + Sync {
     /// Who a provider calls so, for as long as anything of theirs may be alive.
     async fn subject(&self, name: &ProviderName) -> Result<Option<Subject>, StoreError>;
 
-    /// Notes that a provider told of a logout at `at`, by its clock, for `life`.
+    /// Notes that a provider told of a logout at `at`, for `life`.
     async fn note_logout(&self, name: &ProviderName, at: UnixSeconds, life: Duration) -> Result<(), StoreError>;
 
     /// When it told of the last logout of any of these, if it did.

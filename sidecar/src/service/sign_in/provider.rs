@@ -6,7 +6,6 @@ use url::Url;
 use crate::domain::sign_in::Testimony;
 use crate::domain::sign_in::attempt::{Attempt, State};
 use crate::domain::sign_in::grant::Grant;
-use crate::domain::time::UnixSeconds;
 
 /// An identity provider.
 #[async_trait]
@@ -64,8 +63,6 @@ pub struct LogoutToken {
     pub sid: Option<String>,
     /// Tells this token from every other.
     pub jti: String,
-    /// When it was issued, by the provider's clock.
-    pub issued_at: UnixSeconds,
 }
 
 /// Why a provider was of no help.

@@ -144,6 +144,3 @@ async fn set_if_none(redis: &RedisClient, key: &str, value: &str, life: Duration
     let done: Option<String> = set.query_async(&mut redis.shared()).await?;
     Ok(done.is_some())
 }
-
-#[cfg(test)]
-mod tests;
