@@ -87,6 +87,8 @@ pub struct Flow {
     next: usize,
     /// What its rule requires and it lacks.
     unmet: Option<Unmet>,
+    /// Set where the rule does without its session: what the rule requires and nobody has.
+    as_nobody: Option<Result<(), Unmet>>,
     /// What its upstream is shown.
     upstream: Option<Rc<UpstreamCredential>>,
 }
@@ -112,6 +114,14 @@ impl Flow {
 
     fn credentials(&self) -> impl Iterator<Item = &Rc<Verified>> {
         std::iter::once(&self.verified).chain(&self.also)
+    }
+
+    /// The credential that was looked up is barred. A session without which the request could pass is none.
+    fn barred(self, denial: Denial) -> Verdict {
+        match self.as_nobody {
+            Some(as_nobody) if self.next == 0 => self.pending.pass_as_nobody(as_nobody),
+            _ => self.pending.refuse(denial),
+        }
     }
 
     /// The credential that is looked up next; none if all were.
@@ -195,23 +205,29 @@ pub fn begin(
     };
     let token = match credential::extract(&protected.places, head) {
         Ok(Credential::Token(token)) => Some(token),
-        Err(NoCredential::Missing | NoCredential::Foreign) if session.is_some() => None,
-        Err(NoCredential::Missing | NoCredential::Foreign) if is_optional => {
-            // What has another scheme is the upstream's; what only looks like a place of ours is nobody's.
-            let is_first = |places: &Places| std::ptr::eq(places, &*protected.places);
-            take_away(route.places(), policy.session_cookie(), is_first, head, &mut pending.edits);
-            return anonymous(pending, route, &subject);
-        }
+        Err(NoCredential::Missing | NoCredential::Foreign) if session.is_some() || is_optional => None,
         Err(none) => return pending.refuse(none),
     };
-    take_away(route.places(), policy.session_cookie(), |places| places.forward, head, &mut pending.edits);
-    match besides(protected, head) {
-        Ok(also) => {
-            let verdict = proof::prove(pending, Claimed { token, session, also }, &subject, shared, now);
-            remembered(verdict, policy, head, shared)
+    let does_without = is_optional && token.is_none();
+    if does_without {
+        // What has another scheme is the upstream's; what only looks like a place of ours is nobody's.
+        let is_first = |places: &Places| std::ptr::eq(places, &*protected.places);
+        let mut edits = pending.edits.clone();
+        take_away(route.places(), policy.session_cookie(), is_first, head, &mut edits);
+        pending.edits_of_nobody = Some(edits.into());
+        if session.is_none() {
+            return anonymous(pending, route, &subject);
         }
-        Err(none) => pending.refuse(none),
     }
+    take_away(route.places(), policy.session_cookie(), |places| places.forward, head, &mut pending.edits);
+    let (also, lacks) = match besides(protected, head) {
+        Ok(also) => (also, None),
+        // Whoever turns out to have no session needs nothing beside it either.
+        Err(none) if does_without => (Vec::new(), Some(none)),
+        Err(none) => return pending.refuse(none),
+    };
+    let verdict = proof::prove(pending, Claimed { token, session, also, lacks }, &subject, shared, now);
+    remembered(verdict, policy, head, shared)
 }
 
 /// The same, with what is worth knowing of the request's headers: they are gone once somebody was asked.
@@ -231,13 +247,14 @@ fn remembered(mut verdict: Verdict, policy: &Policy, head: &Head<'_>, shared: &m
 
 /// Decides about a request that shows no credential and needs none.
 fn anonymous(pending: Pending, route: &Route, subject: &Subject<'_>) -> Verdict {
+    pending.pass_as_nobody(nobodys(route, subject))
+}
+
+/// Whether a rule is met by nobody in particular.
+fn nobodys(route: &Route, subject: &Subject<'_>) -> Result<(), Unmet> {
     let nothing = Facts::default();
-    let subject = Subject { facts: Some(&nothing), ..*subject };
-    let require = route.require.as_ref();
-    match require.map_or(Ok(()), |require| require.check(&subject)) {
-        Ok(()) => Verdict::Allow(pending, None),
-        Err(unmet) => pending.refuse(Denial::Unmet(unmet)),
-    }
+    let subject = Subject { identity: None, facts: Some(&nothing), ..*subject };
+    route.require.as_ref().map_or(Ok(()), |require| require.check(&subject))
 }
 
 /// The tokens that a rule wants to see beside the first, all of them.
@@ -264,7 +281,7 @@ fn judge(mut flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
             Some(bar) => match shared.confirmed.get(bar, &verified.identity) {
                 Some(reason) => {
                     let denial = Denial::of(reason, &verified.identity);
-                    return flow.pending.refuse(denial);
+                    return flow.barred(denial);
                 }
                 None => return ask(flow, Some(bar), shared),
             },
@@ -311,7 +328,7 @@ pub fn resume(flow: Flow, checked: Checked<'_>, shared: &mut Shared, now: Now) -
                 shared.confirmed.insert(bar, &verified.identity, reason.clone());
             }
             let denial = Denial::of(reason, &verified.identity);
-            flow.pending.refuse(denial)
+            flow.barred(denial)
         }
         (CheckDecision::Allow, Some(_)) if !as_new => flow.pending.refuse(Inability::Unconfirmed),
         (CheckDecision::Allow, _) => go_on(flow, Some(reply), shared, now),

@@ -7,11 +7,12 @@ use std::rc::Rc;
 use sekisho_protocol::activity::Method;
 
 use crate::answer::{Answers, navigation};
+use crate::authorize::Unmet;
 use crate::authorize::address::{self, AddressSource};
 use crate::config::Policy;
 use crate::credential::places::take_cookies;
 use crate::credential::query;
-use crate::denial::Refusal;
+use crate::denial::{Denial, Refusal};
 use crate::head::Head;
 use crate::identity::Edits;
 use crate::route::target::Target;
@@ -30,6 +31,8 @@ pub struct Pending {
     pub route: RouteId,
     /// What becomes of its headers, whatever is decided.
     pub edits: Edits,
+    /// The same if it turns out that it shows nothing that counts, where that makes a difference.
+    pub(super) edits_of_nobody: Option<Box<Edits>>,
     /// Where a browser is sent that must sign in first.
     pub sign_in: Option<String>,
     /// The trace that it belongs to, once somebody must be asked.
@@ -102,6 +105,7 @@ impl Pending {
             policy: Rc::clone(policy),
             route,
             edits: stripped(policy, head),
+            edits_of_nobody: None,
             sign_in,
             trace: None,
             seen_from: None,
@@ -117,6 +121,7 @@ impl Pending {
             policy: Rc::clone(policy),
             route: RouteId::NONE,
             edits,
+            edits_of_nobody: None,
             sign_in: None,
             trace: None,
             seen_from: None,
@@ -146,6 +151,18 @@ impl Pending {
     #[must_use]
     pub fn is_shadow(&self) -> bool {
         self.policy.mode == Mode::Shadow || self.route().mode == Mode::Shadow
+    }
+
+    /// It shows nothing that counts, and passes if what its rule requires is met without.
+    pub(super) fn pass_as_nobody(mut self, required: Result<(), Unmet>) -> Verdict {
+        (self.note.provider, self.note.method) = (None, Method::default());
+        if let Some(edits) = self.edits_of_nobody.take() {
+            self.edits = *edits;
+        }
+        match required {
+            Ok(()) => Verdict::Allow(self, None),
+            Err(unmet) => self.refuse(Denial::Unmet(unmet)),
+        }
     }
 
     pub(super) fn refuse(self, refusal: impl Into<Refusal>) -> Verdict {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::pending::{Cache, Pending, Place};
-use super::{Flow, Verdict, Wanted, anonymous, judge};
+use super::{Flow, Verdict, Wanted, anonymous, judge, nobodys};
 use crate::authorize::{Subject, Unmet};
 use crate::config::{HostUse, Policy};
-use crate::credential;
+use crate::credential::{self, NoCredential};
 use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::identity::Verified;
 use crate::route::{Access, Protected};
@@ -28,6 +28,8 @@ pub(super) struct Claimed<'a> {
     pub(super) session: Option<Session>,
     /// What its rule wants to see besides, in the rule's order.
     pub(super) also: Vec<Cow<'a, [u8]>>,
+    /// Why that is not all there, if it makes no difference where the session turns out to be none.
+    pub(super) lacks: Option<NoCredential>,
 }
 
 /// A request that waits for the key of one of its tokens, or for what its session is worth.
@@ -49,14 +51,15 @@ enum Unshown {
     Refused(Refusal),
     /// Sidecars must be asked for the session.
     Unresolved,
-    /// It shows nothing that is worth anything.
-    Nothing,
+    /// It shows a session alone, and that is worth nothing.
+    Worthless(Denial),
 }
 
 impl Claimed<'_> {
     fn into_owned(self) -> Claimed<'static> {
         let own = |token: Cow<'_, [u8]>| Cow::Owned(token.into_owned());
-        Claimed { token: self.token.map(own), session: self.session, also: self.also.into_iter().map(own).collect() }
+        let also = self.also.into_iter().map(own).collect();
+        Claimed { token: self.token.map(own), session: self.session, also, lacks: self.lacks }
     }
 }
 
@@ -69,11 +72,14 @@ pub(super) fn prove(
     now: Now,
 ) -> Verdict {
     let policy = Rc::clone(&pending.policy);
-    let Some(protected) = policy.routes.get(pending.route).protected() else {
+    let route = policy.routes.get(pending.route);
+    let Some(protected) = route.protected() else {
         return pending.refuse(Inability::Host);
     };
+    let does_without = matches!(route.access, Access::Optional(_)) && claimed.token.is_none();
     match show(protected, &claimed, &mut pending, shared, now) {
         Ok((verified, also)) => {
+            let as_nobody = does_without.then(|| nobodys(route, subject));
             let token = verified.claims().or(claimed.token.as_deref()).unwrap_or_default();
             let facts = verified.facts(&policy.questions, token);
             let subject = Subject { identity: Some(&verified.identity), facts: Some(&facts), ..*subject };
@@ -81,15 +87,14 @@ pub(super) fn prove(
             let places = protected.also.iter().map(|also| &also.places).zip(claimed.also.iter().map(|token| &**token));
             let shown = std::iter::once((&*protected.places, token)).chain(places);
             let payloads = shown.filter_map(|(places, token)| places.payload(token)).collect();
-            let flow = Flow { pending, verified, facts, also, payloads, asked_at: None, next: 0, unmet, upstream };
+            let flow =
+                Flow { pending, verified, facts, also, payloads, asked_at: None, next: 0, unmet, as_nobody, upstream };
             judge(flow, shared, now)
         }
         Err(Unshown::Refused(refusal)) => pending.refuse(refusal),
-        Err(Unshown::Nothing) => {
-            let route = policy.routes.get(pending.route);
-            let is_optional = matches!(route.access, Access::Optional(_));
-            if is_optional { anonymous(pending, route, subject) } else { pending.refuse(Denial::Missing) }
-        }
+        // To send whoever shows a session that is over to sign in would lead nowhere on the rule of the sign-in itself.
+        Err(Unshown::Worthless(_)) if does_without => anonymous(pending, route, subject),
+        Err(Unshown::Worthless(denial)) => pending.refuse(denial),
         Err(Unshown::Unresolved) => {
             pending.note.asks();
             Verdict::AskForSession(Box::new(wait(pending, claimed, subject)))
@@ -186,6 +191,9 @@ fn show(
         pending.note.cache = Cache::Miss;
     })?;
     pending.note.cache = cache;
+    if let Some(none) = &claimed.lacks {
+        return Err(Unshown::Refused(none.clone().into()));
+    }
     pending.note.provider = Some(Rc::clone(&verified.identity.provider));
     pending.note.method = verified.identity.method;
     let is_accepted = |names: &Vec<String>| names.iter().any(|name| **name == *verified.identity.provider);
@@ -223,10 +231,10 @@ fn first(
         (Some(verified), _) => Ok(verified),
         (None, Some((Standing::Live(verified), cache))) => Ok((Rc::clone(verified), cache)),
         (None, Some((Standing::Banned { until, email }, _))) => {
-            Err(Unshown::Refused(Denial::SessionBanned { until: *until, email: email.clone() }.into()))
+            Err(Unshown::Worthless(Denial::SessionBanned { until: *until, email: email.clone() }))
         }
-        (None, Some((Standing::Ended, _))) => Err(Unshown::Refused(Denial::SessionEnded.into())),
-        (None, Some((Standing::Unknown, _)) | None) => Err(Unshown::Nothing),
+        (None, Some((Standing::Ended, _))) => Err(Unshown::Worthless(Denial::SessionEnded)),
+        (None, Some((Standing::Unknown, _)) | None) => Err(Unshown::Worthless(Denial::Missing)),
     }
 }
 

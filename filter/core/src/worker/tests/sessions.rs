@@ -12,6 +12,8 @@ use sekisho_protocol::session::{LiveSession, SessionQuestion, SessionReply, Sess
 
 use super::*;
 
+mod optional;
+
 const SECRET: [u8; 32] = [7; 32];
 const HOST: &str = "shop.example";
 
