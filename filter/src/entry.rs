@@ -29,7 +29,7 @@ extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(context: u32, root: u32) {
     if root != 0 {
-        let stream = Stream { root, allowed: false, framing: Framing::Http, lines: Vec::new() };
+        let stream = Stream { root, allowed: false, framing: Framing::Http, lines: Vec::new(), guards_cookies: false };
         vm::with(|vm| vm.streams.insert(context, stream));
     }
 }

@@ -67,6 +67,13 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_get_buffer_bytes(kind: u32, start: usize, max: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -192,6 +199,15 @@ pub(crate) fn buffer(kind: Buffer, max: usize) -> HostResult<Box<[u8]>> {
 pub(crate) fn header_map(map: Map) -> HostResult<Box<[u8]>> {
     // SAFETY: see `bytes` and `take`.
     bytes(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })
+}
+
+/// The value of a header, the first if there are several; none if it is not there.
+pub(crate) fn header(map: Map, name: &[u8]) -> HostResult<Option<Box<[u8]>>> {
+    // SAFETY: see `bytes` and `take`; the proxy reads the name during the call.
+    match bytes(|data, size| unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size) }) {
+        Err(HostError(NOT_FOUND)) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// Sets a header; every value that it had is replaced.

@@ -5,16 +5,18 @@ use std::rc::Rc;
 use sekisho_core::answer::{Answer, Shape};
 use sekisho_core::authorize::address::Connection;
 use sekisho_core::check::{CallId, RequestId, ShareKey};
+use sekisho_core::credential::cookie::OwnCookies;
 use sekisho_core::decision::Decision;
 use sekisho_core::denial::Inability;
 use sekisho_core::flow::{clean_target, forged_trailers};
 use sekisho_core::head::{Framing, Head};
 use sekisho_core::identity::Edits;
+use sekisho_core::set_cookie;
 use sekisho_core::trace::Trace;
 use sekisho_core::worker::{Cut, Passage, Step};
 use sekisho_protocol::check::CheckRequest;
 
-use crate::host::{self, Action, HostResult, Map};
+use crate::host::{self, Action, HostError, HostResult, Map};
 use crate::vm::Vm;
 use crate::{calls, pairs, root};
 
@@ -202,6 +204,7 @@ fn allow(vm: &mut Vm, stream: u32, passage: Passage, may_be_there: impl Fn(&str)
     if let Some(stream) = vm.streams.get_mut(&stream) {
         stream.allowed = true;
         stream.lines = passage.lines;
+        stream.guards_cookies = passage.guards_cookies;
     }
     Action::Continue
 }
@@ -218,14 +221,39 @@ fn tell(decision: Decision, reason: &str, route: Option<&str>) {
     }
 }
 
-/// Explains the decision to whoever may know.
+/// Keeps upstreams from setting cookies of ours, and explains the decision to whoever may know.
 pub(crate) fn on_response_headers(vm: &mut Vm, stream: u32) -> Action {
+    if guard_cookies(vm, stream).is_err() {
+        // An answer that could sign the browser in as somebody else does not reach it.
+        let _ = host::reset_request();
+        return Action::Pause;
+    }
     if let Some(stream) = vm.streams.get_mut(&stream).filter(|stream| !stream.lines.is_empty()) {
         for (name, value) in std::mem::take(&mut stream.lines) {
             let _ = host::set_header(Map::ResponseHeaders, name.as_bytes(), value.as_bytes());
         }
     }
     Action::Continue
+}
+
+/// Cuts our cookies from the answer of an upstream that is not to set them. Hardly any answer sets a cookie: it costs one
+/// host call to see that, and none where there are no sessions.
+fn guard_cookies(vm: &Vm, stream: u32) -> HostResult<()> {
+    const SET_COOKIE: &[u8] = b"set-cookie";
+    const BROKEN: HostError = HostError(u32::MAX);
+    if !vm.streams.get(&stream).is_some_and(|stream| stream.guards_cookies)
+        || host::header(Map::ResponseHeaders, SET_COOKIE)?.is_none()
+    {
+        return Ok(());
+    }
+    let map = host::header_map(Map::ResponseHeaders)?;
+    let pairs = pairs::decode(&map).ok_or(BROKEN)?;
+    let sessions = vm.policy_of(stream).ok_or(BROKEN)?.sessions.as_ref().ok_or(BROKEN)?;
+    let Some(kept) = set_cookie::kept(&pairs, OwnCookies { session: &sessions.cookie, attempts: true }) else {
+        return Ok(());
+    };
+    host::remove_header(Map::ResponseHeaders, SET_COOKIE)?;
+    kept.into_iter().try_for_each(|value| host::add_header(Map::ResponseHeaders, SET_COOKIE, value))
 }
 
 /// Makes the edits; `may_be_there` says of which headers there may be another value.

@@ -46,6 +46,8 @@ pub(crate) struct Stream {
     pub(crate) framing: Framing,
     /// Headers of its answer, for whoever may know why it passes.
     pub(crate) lines: Vec<Line>,
+    /// Its upstream could set cookies of ours.
+    pub(crate) guards_cookies: bool,
 }
 
 /// A callout under way.

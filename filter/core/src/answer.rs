@@ -262,7 +262,7 @@ fn challenge(denial: &Denial, now_s: u64) -> Option<String> {
             Lack::TokenAge => Some(error("invalid_token", "")),
             _ => None,
         },
-        Denial::Closed | Denial::SessionBanned { .. } => None,
+        Denial::Closed | Denial::CrossSite | Denial::SessionBanned { .. } => None,
         _ => Some(error("invalid_token", "")),
     }
 }

@@ -8,6 +8,7 @@ mod field;
 mod identity;
 mod limits;
 mod matching;
+mod origins;
 mod parse;
 mod places;
 mod provider;
@@ -27,8 +28,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::authorize::address::AddressSource;
 use crate::authorize::facts::Questions;
+use crate::credential::cookie::OwnCookies;
 use crate::head::{Forgeable, Head};
-use crate::route::{Mode, RouteTable};
+use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::verify::Provider;
@@ -163,10 +165,12 @@ impl Policy {
         self.explains_all || self.explain_key.as_ref().is_some_and(shown)
     }
 
-    /// The cookie of sessions, if there are any.
+    /// Our own cookies, as far as the upstream of a rule may neither see nor set them; none if there are no sessions. Sign-ins
+    /// under way are for the app API to see, a session's secret for nobody.
     #[must_use]
-    pub fn session_cookie(&self) -> Option<&str> {
-        self.sessions.as_ref().map(|sessions| sessions.cookie.as_str())
+    pub fn own_cookies(&self, route: &Route) -> Option<OwnCookies<'_>> {
+        let session = self.sessions.as_ref()?.cookie.as_str();
+        Some(OwnCookies { session, attempts: !route.is_for_the_app() })
     }
 
     /// Whether a stale worker checks every request: no route lets requests pass unchecked (rule P7).

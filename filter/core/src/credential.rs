@@ -79,6 +79,15 @@ pub fn session<'a>(name: &str, head: &Head<'a>) -> Result<Option<Cow<'a, [u8]>>,
     }
 }
 
+/// Whether a browser shows this token by itself: it is in a cookie, and nowhere else.
+#[must_use]
+pub fn is_in_cookies_alone(token: &[u8], places: &Places, head: &Head<'_>) -> bool {
+    let is_cookie = |place: &&Place| matches!(place, Place::Cookie(_));
+    let holds = |place: &Place| matches!(look(place, head), Found::Token(found) if *found == *token);
+    places.from.iter().any(|place| is_cookie(&place))
+        && !places.from.iter().any(|place| !is_cookie(&place) && holds(place))
+}
+
 fn extract_among<'a>(places: &Places, head: &Head<'a>) -> Result<Credential<'a>, NoCredential> {
     let (mut found, mut unlike, mut other, mut foreign) = (None, None, false, false);
     for place in &places.from {

@@ -116,7 +116,7 @@ fn decided_by(refusal: Option<&Refusal>, pending: &Pending) -> &'static str {
         )) => looked_up,
         Some(Refusal::Denied(Denial::Missing | Denial::NotBearer)) => "extract",
         Some(Refusal::Denied(Denial::Invalid(_))) => "verify",
-        Some(Refusal::Denied(Denial::NotAccepted | Denial::Unmet(_))) => "authorize",
+        Some(Refusal::Denied(Denial::NotAccepted | Denial::CrossSite | Denial::Unmet(_))) => "authorize",
         Some(Refusal::Denied(Denial::Closed)) => "route",
         Some(Refusal::CannotTell(_)) => "check",
         Some(Refusal::Malformed(_)) => "request",

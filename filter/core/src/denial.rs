@@ -24,6 +24,7 @@ pub const CODES: &[&str] = &[
     "credential_format",
     "credential_missing",
     "credential_not_accepted",
+    "cross_site",
     "excluded",
     "group_missing",
     "host_error",
@@ -110,6 +111,8 @@ pub enum Denial {
     },
     /// A valid credential of a provider whose tokens do not count here.
     NotAccepted,
+    /// A session alone, on what changes something, and nothing that says that a page of this host sent it.
+    CrossSite,
     /// What the rule requires is not met.
     Unmet(Unmet),
     /// The rule lets nobody in.
@@ -167,7 +170,7 @@ impl Denial {
     pub fn status(&self) -> u16 {
         match self {
             Self::Unmet(unmet) if matches!(unmet.what, Lack::TokenAge | Lack::SignIn(_)) => 401,
-            Self::Unmet(_) | Self::Closed | Self::SessionBanned { .. } => 403,
+            Self::Unmet(_) | Self::Closed | Self::CrossSite | Self::SessionBanned { .. } => 403,
             _ => 401,
         }
     }
@@ -189,6 +192,7 @@ impl Denial {
             Self::SessionEnded => "session_ended",
             Self::Banned { .. } | Self::SessionBanned { .. } => "user_banned",
             Self::NotAccepted => "credential_not_accepted",
+            Self::CrossSite => "cross_site",
             Self::Unmet(unmet) => unmet.what.code(),
             Self::Closed => "route_closed",
         }
@@ -202,6 +206,7 @@ impl Denial {
             Self::NotBearer => "Invalid Authorization header format".into(),
             Self::NotAccepted => "Credentials of this issuer are not accepted here".into(),
             Self::Unmet(unmet) => unmet.what.message().into(),
+            Self::CrossSite => "The request does not come from a page of this site".into(),
             Self::Closed => "Nothing is served here".into(),
             Self::SessionEnded => "Session has been revoked".into(),
             Self::SessionBanned { .. } => self.reason(now_s),
@@ -217,6 +222,7 @@ impl Denial {
             | Self::NotBearer
             | Self::NotAccepted
             | Self::SessionEnded
+            | Self::CrossSite
             | Self::Unmet(_)
             | Self::Closed => self.message(now_s),
             Self::Invalid(invalid) => invalid.to_string(),

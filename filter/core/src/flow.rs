@@ -22,6 +22,7 @@ use crate::check::ShareKey;
 use crate::config::Policy;
 use crate::credential::places::{Places, take_away};
 use crate::credential::{self, Credential, NoCredential, query};
+use crate::cross_site;
 use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::head::{self, Head, Pairs};
 use crate::identity::{Caller, Header, Verified};
@@ -85,8 +86,8 @@ pub struct Flow {
     asked_at: Option<(Epoch, u64)>,
     /// Which credential is looked up next: the first, then those besides.
     next: usize,
-    /// What its rule requires and it lacks.
-    unmet: Option<Unmet>,
+    /// Why it does not pass, whatever its credentials are worth.
+    denied: Option<Denial>,
     /// Set where the rule does without its session: what the rule requires and nobody has.
     as_nobody: Option<Result<(), Unmet>>,
     /// What its upstream is shown.
@@ -172,6 +173,7 @@ pub fn begin(
 ) -> Verdict {
     let mut pending = Pending::of(policy, id, head, target);
     let route = policy.routes.get(id);
+    let own = policy.own_cookies(route);
     if let Some(protected) = route.protected() {
         upstream::strip(&protected.credentials, head, &mut pending.edits);
     }
@@ -190,7 +192,7 @@ pub fn begin(
     }
     if route.preflight == Preflight::Pass && head.is_preflight() {
         // None carries a credential; what looks like one is not for whoever answers.
-        take_away(route.places(), policy.session_cookie(), |_| false, head, &mut pending.edits);
+        take_away(route.places(), own, |_| false, head, &mut pending.edits);
         return Verdict::Allow(pending, None);
     }
     let (protected, is_optional) = match &route.access {
@@ -213,20 +215,25 @@ pub fn begin(
         // What has another scheme is the upstream's; what only looks like a place of ours is nobody's.
         let is_first = |places: &Places| std::ptr::eq(places, &*protected.places);
         let mut edits = pending.edits.clone();
-        take_away(route.places(), policy.session_cookie(), is_first, head, &mut edits);
+        take_away(route.places(), own, is_first, head, &mut edits);
         pending.edits_of_nobody = Some(edits.into());
         if session.is_none() {
             return anonymous(pending, route, &subject);
         }
     }
-    take_away(route.places(), policy.session_cookie(), |places| places.forward, head, &mut pending.edits);
+    take_away(route.places(), own, |places| places.forward, head, &mut pending.edits);
     let (also, lacks) = match besides(protected, head) {
         Ok(also) => (also, None),
         // Whoever turns out to have no session needs nothing beside it either.
         Err(none) if does_without => (Vec::new(), Some(none)),
         Err(none) => return pending.refuse(none),
     };
-    let verdict = proof::prove(pending, Claimed { token, session, also, lacks }, &subject, shared, now);
+    let is_a_browsers = |token: &[u8]| credential::is_in_cookies_alone(token, &protected.places, head);
+    let is_forged = session.is_some()
+        && cross_site::may_be_forged(head, &target.host, &protected.trusted_origins)
+        && token.as_deref().is_none_or(is_a_browsers);
+    let claimed = Claimed { token, session, also, lacks, is_forged };
+    let verdict = proof::prove(pending, claimed, &subject, shared, now);
     remembered(verdict, policy, head, shared)
 }
 
@@ -367,9 +374,9 @@ fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
 }
 
 fn admit(flow: Flow, shared: &mut Shared, now: Now) -> Verdict {
-    let Flow { mut pending, verified, facts, also, unmet, upstream, payloads, .. } = flow;
-    if let Some(unmet) = unmet {
-        return pending.refuse(Denial::Unmet(unmet));
+    let Flow { mut pending, verified, facts, also, denied, upstream, payloads, .. } = flow;
+    if let Some(denial) = denied {
+        return pending.refuse(denial);
     }
     let policy = Rc::clone(&pending.policy);
     let Some(protected) = policy.routes.get(pending.route).protected() else {

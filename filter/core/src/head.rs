@@ -26,7 +26,9 @@ pub struct Head<'a> {
     pub explain_key: Option<&'a [u8]>,
     /// What the proxy knows about its connection; none where nobody asks.
     pub connection: Option<&'a dyn Connection>,
-    /// The request asks for another protocol, and has a `Connection` header that could nominate
+    /// The request asks for another protocol.
+    pub upgrades: bool,
+    /// The same, and it has a `Connection` header that could nominate
     /// ours for removal at the next hop (RFC 9110 §7.6.1).
     pub upgrade_nominates: bool,
     /// How the client wants to be answered.
@@ -67,14 +69,14 @@ impl<'a> Head<'a> {
     #[must_use]
     pub fn read(pairs: &'a Pairs<'a>, forgeable: &Forgeable) -> Self {
         let mut head = Self { pairs, ..Self::default() };
-        let (mut connection, mut upgrade) = (false, false);
+        let mut connection = false;
         for &(name, value) in pairs {
             match name {
                 b":method" => head.method = value,
                 b":path" => head.path = value,
                 b":authority" => head.authority = value,
                 b"connection" => connection = true,
-                b"upgrade" => upgrade = true,
+                b"upgrade" => head.upgrades = true,
                 b"content-type" => head.framing = Framing::of(value),
                 // The map may hold a name several times; removing it once removes them all.
                 name if forgeable.names(name) => {
@@ -88,7 +90,7 @@ impl<'a> Head<'a> {
                 _ => {}
             }
         }
-        head.upgrade_nominates = connection && upgrade;
+        head.upgrade_nominates = connection && head.upgrades;
         head
     }
 
@@ -97,6 +99,13 @@ impl<'a> Head<'a> {
     pub fn one(&self, name: &[u8]) -> Option<&'a [u8]> {
         let mut values = self.pairs.iter().filter(|(known, _)| *known == name).map(|(_, value)| *value);
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// The scheme by which the client reached the first proxy whose word is taken.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        let scheme = self.one(b"x-forwarded-proto").or_else(|| self.one(b":scheme"));
+        if scheme == Some(b"http") { "http" } else { "https" }
     }
 
     /// Whether a browser only asks if it may ask (Fetch §4.8): the request itself will be judged.

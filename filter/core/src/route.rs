@@ -7,9 +7,12 @@ pub mod template;
 
 use std::rc::Rc;
 
+use sekisho_protocol::identity::APP_AUDIENCE;
+
 use crate::answer::Answers;
 use crate::authorize::Requirement;
 use crate::credential::places::Places;
+use crate::cross_site::TrustedOrigins;
 use crate::denial::Malformed;
 use crate::identity::assertion::Target as Audience;
 use crate::identity::headers::IdentityHeader;
@@ -85,6 +88,8 @@ pub struct Protected {
     pub places: Rc<Places>,
     /// Whether a session will do, too.
     pub accepts_sessions: bool,
+    /// Whose pages may send what changes something with a session alone, besides its host's own.
+    pub trusted_origins: TrustedOrigins,
     /// Whose tokens count; none: those of every provider.
     pub providers: Option<Vec<String>>,
     /// What must be shown besides.
@@ -229,6 +234,13 @@ impl Route {
             Access::Public | Access::Deny => None,
             Access::Optional(protected) | Access::Protected(protected) => Some(protected),
         }
+    }
+
+    /// Whether its upstream is the app API, which alone may set our own cookies: it gets the assertion that the app API believes.
+    #[must_use]
+    pub fn is_for_the_app(&self) -> bool {
+        let target = self.protected().and_then(|protected| protected.target.as_ref());
+        target.is_some_and(|target| target.audience == APP_AUDIENCE)
     }
 
     /// Whether a stale worker lets none of this rule's requests pass unchecked.

@@ -90,6 +90,8 @@ pub struct Passage {
     pub state: Option<State>,
     /// Headers of its answer, for whoever may know why.
     pub lines: Vec<Line>,
+    /// Whether its upstream could set cookies of ours: see [`crate::set_cookie`].
+    pub guards_cookies: bool,
 }
 
 /// What the proxy's filter state says about a request.
@@ -348,7 +350,8 @@ impl Worker {
             refusal => {
                 let is_told = refusal.is_some() || pending.policy.filter_state == FilterState::All;
                 let state = is_told.then(|| State { route: Rc::clone(&pending.route().name), decision, reason });
-                Step::Allow(Passage { edits: pending.edits, state, lines })
+                let guards_cookies = pending.policy.sessions.is_some() && !pending.route().is_for_the_app();
+                Step::Allow(Passage { edits: pending.edits, state, lines, guards_cookies })
             }
         }
     }

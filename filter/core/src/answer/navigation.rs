@@ -21,7 +21,7 @@ pub fn sign_in(page: &str, head: &Head<'_>, host: &str, target: &[u8]) -> Option
         return Some(page.to_owned());
     }
     let path = std::str::from_utf8(target).ok()?;
-    let origin = if page.starts_with('/') { String::new() } else { format!("{}://{host}", scheme(head)) };
+    let origin = if page.starts_with('/') { String::new() } else { format!("{}://{host}", head.scheme()) };
     let separator = if page.contains('?') { '&' } else { '?' };
     let back = encode(&format!("{origin}{path}"));
     Some(format!("{page}{separator}rd={back}"))
@@ -44,10 +44,6 @@ fn wants_html(accept: &[u8]) -> bool {
         let kind = part.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
         kind.eq_ignore_ascii_case(HTML)
     })
-}
-
-fn scheme(head: &Head<'_>) -> &'static str {
-    if head.one(b"x-forwarded-proto").or_else(|| head.one(b":scheme")) == Some(b"http") { "http" } else { "https" }
 }
 
 /// As the value of a parameter (RFC 3986 §3.4).

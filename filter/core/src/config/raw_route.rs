@@ -21,6 +21,9 @@ raw! {
         pub(super) providers: Field<Vec<String>>,
         /// Whether a session will do in place of a token.
         pub(super) sessions: Field<String>,
+        /// Origins whose pages may send what changes something with a session alone, besides the pages of this host; up to
+        /// 16, and `*` alone asks for no proof.
+        pub(super) trusted_origins: Field<Vec<String>>,
         /// Tokens that must be shown besides, each valid and not barred; up to 4.
         pub(super) also: Field<Vec<Field<RawAlso>>>,
         /// What must be true beyond a valid token.

@@ -11,6 +11,7 @@ use crate::answer::Answers;
 use crate::authorize::Requirement;
 use crate::authorize::facts::Questions;
 use crate::credential::places::Places;
+use crate::cross_site::TrustedOrigins;
 use crate::identity::assertion::Target;
 use crate::identity::headers::IdentityHeader;
 use crate::path::readings::Kinds;
@@ -33,10 +34,11 @@ pub(super) struct Common {
 }
 
 /// Fields of a rule that say nothing where no credential is read.
-pub(super) const OF_CREDENTIALS: [&str; 9] = [
+pub(super) const OF_CREDENTIALS: [&str; 10] = [
     "tokens",
     "providers",
     "sessions",
+    "trusted_origins",
     "also",
     "identity",
     "identity_headers",
@@ -144,6 +146,7 @@ impl Parser<'_> {
             Kind::Protected | Kind::Optional => Access::Protected(Protected {
                 places: Rc::clone(&common.places),
                 accepts_sessions: false,
+                trusted_origins: TrustedOrigins::default(),
                 providers: None,
                 also: Vec::new(),
                 target: None,
@@ -195,6 +198,7 @@ impl Parser<'_> {
             is_there(&raw.tokens),
             is_there(&raw.providers),
             is_there(&raw.sessions),
+            is_there(&raw.trusted_origins),
             is_there(&raw.also),
             is_there(&raw.identity),
             is_there(&raw.identity_headers),
@@ -242,6 +246,7 @@ impl Parser<'_> {
             self.problems.push(at_sessions, "accepts what is not switched on: add `sessions` at the top");
         }
         Protected {
+            trusted_origins: self.trusted_origins(path, raw.trusted_origins, accepts_sessions),
             accepts_sessions,
             providers,
             also,

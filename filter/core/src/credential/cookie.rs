@@ -4,6 +4,27 @@ use std::borrow::Cow;
 
 use crate::head::Head;
 
+/// The cookies of sessions, and of sign-ins under way, whose names are that of the session with `-` and more behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnCookies<'p> {
+    /// The name of the session's.
+    pub session: &'p str,
+    /// Whether those of sign-ins are meant, too.
+    pub attempts: bool,
+}
+
+impl OwnCookies<'_> {
+    /// Whether a cookie is one of them.
+    #[must_use]
+    pub fn include(&self, name: &[u8]) -> bool {
+        match name.strip_prefix(self.session.as_bytes()) {
+            Some([]) => true,
+            Some([b'-', ..]) => self.attempts,
+            _ => false,
+        }
+    }
+}
+
 /// The values of the cookie `name`. Quotes around a value belong to its notation.
 pub fn values<'a>(head: &Head<'a>, name: &str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     cookies(head).filter_map(move |cookie| {
@@ -13,9 +34,14 @@ pub fn values<'a>(head: &Head<'a>, name: &str) -> impl Iterator<Item = Cow<'a, [
     })
 }
 
-/// All cookies but `names`, as the value of one header, if one of them is there.
-pub fn without(head: &Head<'_>, names: &[&str]) -> Option<String> {
-    let is_one = |cookie: &[u8]| names.iter().any(|name| value_of(cookie, name).is_some());
+/// All cookies but `names` and our own, as the value of one header, if one of them is there.
+pub fn without(head: &Head<'_>, names: &[&str], own: Option<OwnCookies<'_>>) -> Option<String> {
+    let is_one = |cookie: &[u8]| {
+        let is = |name: &[u8]| {
+            names.iter().any(|known| known.as_bytes() == name) || own.is_some_and(|own| own.include(name))
+        };
+        split(cookie).is_some_and(|(name, _)| is(name))
+    };
     if !cookies(head).any(is_one) {
         return None;
     }
@@ -29,9 +55,14 @@ fn cookies<'a>(head: &Head<'a>) -> impl Iterator<Item = &'a [u8]> {
 }
 
 fn value_of<'a>(cookie: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    split(cookie).filter(|(given, _)| *given == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// Name and value.
+fn split(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = cookie.iter().position(|b| *b == b'=')?;
-    let (given, value) = cookie.split_at_checked(at)?;
-    (given.trim_ascii() == name.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+    let (name, value) = cookie.split_at_checked(at)?;
+    Some((name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii()))
 }
 
 #[cfg(test)]
@@ -57,7 +88,17 @@ mod tests {
             let head = Head { pairs: &pairs, ..Head::default() };
             let values: Vec<_> = values(&head, "t").map(Cow::into_owned).collect();
             assert_eq!(values, found.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>(), "{headers:?}");
-            assert_eq!(without(&head, &["t"]).as_deref(), rest, "{headers:?}");
+            assert_eq!(without(&head, &["t"], None).as_deref(), rest, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn e7_our_own_cookies_are_told_apart_by_their_names() {
+        let pairs: &[(&[u8], &[u8])] = &[(b"cookie", b"a=1; s=x; s-1=y"), (b"cookie", b"s-=z; s2=b; S=c; t=d; s")];
+        let head = Head { pairs, ..Head::default() };
+        let own = |attempts| Some(OwnCookies { session: "s", attempts });
+        assert_eq!(without(&head, &[], own(true)).as_deref(), Some("a=1; s2=b; S=c; t=d; s"));
+        assert_eq!(without(&head, &["t"], own(false)).as_deref(), Some("a=1; s-1=y; s-=z; s2=b; S=c; s"));
+        assert_eq!(without(&head, &[], None), None);
     }
 }

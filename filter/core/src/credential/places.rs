@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::cookie;
+use super::cookie::{self, OwnCookies};
 use crate::head::{Head, folds_to};
 use crate::identity::{Edits, Header};
 
@@ -98,11 +98,11 @@ impl Places {
 }
 
 /// Takes every header and cookie away in which a token could be that is not to go on, however an upstream reads the
-/// names of headers (rule E1): a credential is for this checkpoint, not for what lies behind it. `session` is the cookie of
+/// names of headers (rule E1): a credential is for this checkpoint, not for what lies behind it. `own` are the cookies of
 /// sessions, if there are any. `keeps` says of which places the header itself goes on; what only folds to its name never does.
 pub fn take_away<'p>(
     places: impl Iterator<Item = &'p Places> + Clone,
-    session: Option<&'p str>,
+    own: Option<OwnCookies<'_>>,
     keeps: impl Fn(&Places) -> bool,
     head: &Head<'_>,
     edits: &mut Edits,
@@ -117,20 +117,19 @@ pub fn take_away<'p>(
             }
         }
     }
-    let mut cookies: Vec<_> = places.filter(|shown| !shown.forward).flat_map(Places::cookies).collect();
-    // That of sessions alone was taken away when the request began.
+    let cookies: Vec<_> = places.filter(|shown| !shown.forward).flat_map(Places::cookies).collect();
+    // Those of sessions alone were taken away when the request began.
     if !cookies.is_empty() {
-        cookies.extend(session);
-        take_cookies(&cookies, head, edits);
+        take_cookies(&cookies, own, head, edits);
     }
 }
 
 /// Takes these cookies away, whatever was taken away before: sessions never go on (rule E7), whatever the rule.
-pub fn take_cookies(names: &[&str], head: &Head<'_>, edits: &mut Edits) {
-    if names.is_empty() {
+pub fn take_cookies(names: &[&str], own: Option<OwnCookies<'_>>, head: &Head<'_>, edits: &mut Edits) {
+    if names.is_empty() && own.is_none() {
         return;
     }
-    if let Some(rest) = cookie::without(head, names) {
+    if let Some(rest) = cookie::without(head, names, own) {
         edits.remove_once(b"cookie");
         edits.set.retain(|(name, _)| name != "cookie");
         if !rest.is_empty() {

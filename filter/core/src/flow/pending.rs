@@ -104,7 +104,7 @@ impl Pending {
         Self {
             policy: Rc::clone(policy),
             route,
-            edits: stripped(policy, head),
+            edits: stripped(policy, route, head),
             edits_of_nobody: None,
             sign_in,
             trace: None,
@@ -116,7 +116,7 @@ impl Pending {
     /// A request for which no rule could be looked for.
     pub(crate) fn of_nobody(policy: &Rc<Policy>, head: &Head<'_>) -> Self {
         let note = Note { explain: policy.may_explain(head), ..Note::default() };
-        let edits = stripped(policy, head);
+        let edits = stripped(policy, RouteId::NONE, head);
         Self {
             policy: Rc::clone(policy),
             route: RouteId::NONE,
@@ -170,14 +170,14 @@ impl Pending {
     }
 }
 
-/// Rules E1 and E7: what a client could have forged goes, and its session's cookie, whatever becomes of the request.
-fn stripped(policy: &Policy, head: &Head<'_>) -> Edits {
+/// Rules E1 and E7: what a client could have forged goes, and our own cookies, whatever becomes of the request.
+fn stripped(policy: &Policy, route: RouteId, head: &Head<'_>) -> Edits {
     let remove = head.forged.iter().map(|name| Cow::Owned(name.to_vec())).collect();
     let mut edits = Edits { remove, ..Edits::default() };
     if head.upgrade_nominates {
         edits.set.push(("connection".into(), "Upgrade".into()));
     }
-    take_cookies(policy.session_cookie().as_slice(), head, &mut edits);
+    take_cookies(&[], policy.own_cookies(policy.routes.get(route)), head, &mut edits);
     edits
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::pending::{Cache, Pending, Place};
 use super::{Flow, Verdict, Wanted, anonymous, judge, nobodys};
-use crate::authorize::{Subject, Unmet};
+use crate::authorize::Subject;
 use crate::config::{HostUse, Policy};
 use crate::credential::{self, NoCredential};
 use crate::denial::{Denial, Inability, Malformed, Refusal};
@@ -30,6 +30,8 @@ pub(super) struct Claimed<'a> {
     pub(super) also: Vec<Cow<'a, [u8]>>,
     /// Why that is not all there, if it makes no difference where the session turns out to be none.
     pub(super) lacks: Option<NoCredential>,
+    /// A browser shows all of it by itself, perhaps for a page of another site.
+    pub(super) is_forged: bool,
 }
 
 /// A request that waits for the key of one of its tokens, or for what its session is worth.
@@ -59,7 +61,13 @@ impl Claimed<'_> {
     fn into_owned(self) -> Claimed<'static> {
         let own = |token: Cow<'_, [u8]>| Cow::Owned(token.into_owned());
         let also = self.also.into_iter().map(own).collect();
-        Claimed { token: self.token.map(own), session: self.session, also, lacks: self.lacks }
+        Claimed {
+            token: self.token.map(own),
+            session: self.session,
+            also,
+            lacks: self.lacks,
+            is_forged: self.is_forged,
+        }
     }
 }
 
@@ -83,12 +91,12 @@ pub(super) fn prove(
             let token = verified.claims().or(claimed.token.as_deref()).unwrap_or_default();
             let facts = verified.facts(&policy.questions, token);
             let subject = Subject { identity: Some(&verified.identity), facts: Some(&facts), ..*subject };
-            let (unmet, upstream) = authorize(&policy, &pending, protected, &subject);
+            let (denied, upstream) = authorize(&policy, &pending, protected, &subject, claimed.is_forged);
             let places = protected.also.iter().map(|also| &also.places).zip(claimed.also.iter().map(|token| &**token));
             let shown = std::iter::once((&*protected.places, token)).chain(places);
             let payloads = shown.filter_map(|(places, token)| places.payload(token)).collect();
             let flow =
-                Flow { pending, verified, facts, also, payloads, asked_at: None, next: 0, unmet, as_nobody, upstream };
+                Flow { pending, verified, facts, also, payloads, asked_at: None, next: 0, denied, as_nobody, upstream };
             judge(flow, shared, now)
         }
         Err(Unshown::Refused(refusal)) => pending.refuse(refusal),
@@ -238,18 +246,23 @@ fn first(
     }
 }
 
-/// What of a rule's requirements is not met, and what the upstream is to be shown. Judged before anybody is asked,
+/// Why the request does not pass, whatever its credentials are worth, and what the upstream is to be shown. Judged before anybody is asked,
 /// said only after nothing bars the caller: somebody banned is to hear that, and not which scope is missing.
 fn authorize(
     policy: &Policy,
     pending: &Pending,
     protected: &Protected,
     subject: &Subject<'_>,
-) -> (Option<Unmet>, Option<Rc<UpstreamCredential>>) {
+    is_forged: bool,
+) -> (Option<Denial>, Option<Rc<UpstreamCredential>>) {
+    if is_forged {
+        return (Some(Denial::CrossSite), None);
+    }
     let require = policy.routes.get(pending.route).require.as_ref();
-    let unmet = require.and_then(|require| require.check(subject).err());
-    let upstream = if unmet.is_none() { upstream::choose(&protected.credentials, subject) } else { None };
-    (unmet, upstream)
+    match require.and_then(|require| require.check(subject).err()) {
+        Some(unmet) => (Some(Denial::Unmet(unmet)), None),
+        None => (None, upstream::choose(&protected.credentials, subject)),
+    }
 }
 
 fn known_or_verified(

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::super::limits;
 use super::super::provider::{email, keys};
 use super::super::routes::{self, Kind};
-use super::super::{FilterState, HostUse, answers, identity, matching, parse, places, require, upstream, window};
+use super::super::{
+    FilterState, HostUse, answers, identity, matching, origins, parse, places, require, upstream, window,
+};
 use super::pieces::{
     and, bounds, fields, header, list, number, object, one_of, pairs, text, text_or, texts, token, words,
 };
@@ -142,6 +144,10 @@ fn route() -> Value {
             "unusual_paths": {"minItems": 1, "items": words(Kinds::WORDS, None)},
             "providers": texts(),
             "sessions": words(routes::SESSIONS, Some(&false)),
+            "trusted_origins": and(
+                list(1, origins::ORIGINS_MAX),
+                json!({"items": {"minLength": 1, "pattern": origins::PATTERN}}),
+            ),
             "also": list(0, routes::ALSO_MAX),
             "cors_preflight": words(routes::PREFLIGHT, Some(&Preflight::Check)),
             "identity": text(),
@@ -156,6 +162,10 @@ fn route() -> Value {
             "allOf": [
                 when_access(&["public", "deny"], &Value::Object(nothing_of_credentials)),
                 when_access(&["deny"], &json!({"require": false})),
+                {
+                    "if": {"required": ["trusted_origins"]},
+                    "then": {"properties": {"sessions": {"const": "accept"}}, "required": ["sessions"]},
+                },
             ],
         }),
     )

@@ -177,6 +177,7 @@ fn every_code_of_a_refusal_is_in_the_documentation_with_its_status() {
         Refusal::Denied(Denial::SessionEnded),
         Refusal::Denied(Denial::Banned { until: 1 }),
         Refusal::Denied(Denial::NotAccepted),
+        Refusal::Denied(Denial::CrossSite),
         Refusal::Denied(Denial::Closed),
     ];
     refusals.extend(

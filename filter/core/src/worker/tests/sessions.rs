@@ -12,6 +12,8 @@ use sekisho_protocol::session::{LiveSession, SessionQuestion, SessionReply, Sess
 
 use super::*;
 
+mod cookies;
+mod cross_site;
 mod optional;
 
 const SECRET: [u8; 32] = [7; 32];
