@@ -1,6 +1,8 @@
 //! What a client that may not pass is answered.
 
+pub mod language;
 pub mod navigation;
+mod page;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -12,6 +14,7 @@ use crate::authorize::Lack;
 use crate::decision::Decision;
 use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::head::Framing;
+use language::Language;
 
 /// Most of an operator's own body that gRPC clients are told: to them it is a header.
 const GRPC_MESSAGE_MAX_BYTES: usize = 1_024;
@@ -84,10 +87,11 @@ pub struct Answer {
 }
 
 impl Answers {
-    /// The answer to a request that may not pass. `sign_in` is where a browser goes that could sign in.
+    /// The answer to a request that may not pass. `sign_in` is where a browser goes that could sign in, `page` in which
+    /// language somebody reads it who sees it; programs see none.
     #[must_use]
-    pub fn to(&self, refusal: &Refusal, sign_in: Option<&str>, now_s: u64) -> Answer {
-        let answer = match refusal {
+    pub fn to(&self, refusal: &Refusal, sign_in: Option<&str>, page: Option<Language>, now_s: u64) -> Answer {
+        let mut answer = match refusal {
             Refusal::Denied(denial) => match sign_in.filter(|_| denial.ends_by_signing_in()) {
                 Some(location) => Answer::redirect(location, denial.code()),
                 None => Answer::denied(denial, self.shape, now_s),
@@ -99,10 +103,13 @@ impl Answers {
             When::Status(status) => *status == answer.status,
             When::Code(code) => *code == answer.code,
         };
-        match self.custom.iter().find(is_meant) {
-            Some(custom) => custom.instead_of(answer, &refusal.message(now_s)),
-            None => answer,
+        if let Some(custom) = self.custom.iter().find(is_meant) {
+            return custom.instead_of(answer, &refusal.message(now_s));
         }
+        if let (Refusal::Denied(denial), Some(language), false) = (refusal, page, answer.is_redirect()) {
+            answer.show(denial, language, now_s);
+        }
+        answer
     }
 }
 
@@ -161,6 +168,20 @@ impl Answer {
             members.insert("detail".into(), self.message.as_str().into());
         }
         self.body = body.to_string();
+    }
+
+    /// Says the same as a page, if there is one about it.
+    fn show(&mut self, denial: &Denial, language: Language, now_s: u64) {
+        if let Some(body) = page::about(denial, language, now_s) {
+            self.body = body;
+            let headers = page::headers(language);
+            self.headers.retain(|(known, _)| !headers.iter().any(|(name, _)| known == name));
+            self.headers.extend(headers.map(|(name, value)| (name.into(), value.to_owned())));
+        }
+    }
+
+    fn is_redirect(&self) -> bool {
+        self.status == 302
     }
 
     /// The answer to a request that nobody can decide on: 503.

@@ -1,8 +1,7 @@
 //! Refuses what a browser sends for a page of another site (rule E7): a browser shows the cookie of a session whoever
 //! made it send the request.
 //!
-//! Browsers say who did: with `Sec-Fetch-Site` (Fetch Metadata §2.4), older ones with `Origin` (RFC 6454 §7, Fetch §3.2). No page can
-//! set either. The sidecar judges its own API in the same way (`sidecar/src/http/app/manners/cross_site.rs`).
+//! Browsers say who did: with `Sec-Fetch-Site` (Fetch Metadata), older ones with `Origin` (RFC 6454 §7). No page can set either. The sidecar judges its own API in the same way (`sidecar/src/http/app/manners/cross_site.rs`).
 
 use crate::head::Head;
 use crate::path::normal_host;

@@ -247,6 +247,9 @@ fn remembered(mut verdict: Verdict, policy: &Policy, head: &Head<'_>, shared: &m
                 shared.activity.locate(&caller.verified, || pending::seen_from(policy, head));
             }
         }
+        Verdict::Refuse(Refusal::Denied(Denial::SessionBanned { .. } | Denial::SessionEnded), pending) => {
+            pending.remember_reader(head);
+        }
         Verdict::Refuse(..) => {}
     }
     verdict

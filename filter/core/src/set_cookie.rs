@@ -1,7 +1,7 @@
 //! What an upstream may not tell browsers: to keep a cookie of ours (rule E7). Whoever could set one could sign a browser in as
 //! somebody else.
 //!
-//! Only headers count: browsers take no cookie from trailers (Fetch §2.2.6 has none), nor from what comes before the answer (1xx).
+//! Only headers count: browsers take no cookie from trailers (RFC 9110 §6.5.1), nor from what comes before the answer (1xx).
 
 use crate::credential::cookie::OwnCookies;
 use crate::head::Pairs;

@@ -342,7 +342,7 @@ impl Worker {
         };
         match refusal {
             Some(refusal) if !is_shadow => {
-                let mut answer = pending.answers().to(&refusal, pending.sign_in.as_deref(), now.unix_s);
+                let mut answer = pending.answers().to(&refusal, pending.sign_in.as_deref(), pending.page, now.unix_s);
                 answer.headers.extend(lines);
                 answer.route = Some(Rc::clone(&pending.route().name));
                 Step::Answer(answer)
@@ -361,7 +361,8 @@ impl Worker {
         let cut = |(id, stream): (RequestId, Stream)| {
             let route = stream.policy.routes.get(stream.route);
             self.shared.metrics.cut(&route.name, refusal.code());
-            let answer = Answer { route: Some(Rc::clone(&route.name)), ..route.answers.to(refusal, None, now.unix_s) };
+            let answer =
+                Answer { route: Some(Rc::clone(&route.name)), ..route.answers.to(refusal, None, None, now.unix_s) };
             Cut { stream: id, answer }
         };
         streams.into_iter().map(cut).collect()

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::language::Language;
 use crate::head::Head;
 
 /// Longest target to come back to, in bytes. A longer one is left out, and the browser lands on the front page.
@@ -25,6 +26,13 @@ pub fn sign_in(page: &str, head: &Head<'_>, host: &str, target: &[u8]) -> Option
     let separator = if page.contains('?') { '&' } else { '?' };
     let back = encode(&format!("{origin}{path}"));
     Some(format!("{page}{separator}rd={back}"))
+}
+
+/// The language of whoever sees the answer; none if it is a program, or a part of a page.
+#[must_use]
+pub fn reader(head: &Head<'_>) -> Option<Language> {
+    let accepted = head.pairs.iter().filter(|(name, _)| *name == b"accept-language").map(|(_, value)| *value);
+    is_navigation(head).then(|| Language::preferred(accepted))
 }
 
 /// Browsers say what a request is for (Fetch Metadata §2.3); those that do not ask for HTML when they navigate.

@@ -63,7 +63,7 @@ fn a_grpc_client_is_told_what_an_operator_wrote_instead_cut_to_a_header() {
         let custom =
             Custom { when: When::Status(401), status: Some(404), headers: Vec::new(), body: Some(body.to_owned()) };
         let answers = Answers { custom: vec![custom], ..Answers::default() };
-        let answer = answers.to(&Refusal::Denied(Denial::Missing), None, 0);
+        let answer = answers.to(&Refusal::Denied(Denial::Missing), None, None, 0);
         assert_eq!((answer.grpc_status(), answer.body_for(Framing::Grpc)), (2, expected.as_str()));
     }
 }
@@ -115,12 +115,12 @@ fn a_browser_is_sent_to_sign_in_only_if_that_helps() {
         (unmet(Lack::Role).into(), 403),
         (Inability::Unavailable.into(), 503),
     ] {
-        let answer = answers.to(&refusal, Some("/login?rd=/a"), 0);
+        let answer = answers.to(&refusal, Some("/login?rd=/a"), None, 0);
         assert_eq!(answer.status, expected, "{refusal:?}");
         assert_eq!(header(&answer, "location"), (expected == 302).then_some("/login?rd=/a"));
         assert_eq!(header(&answer, "cache-control"), Some("no-store"));
     }
-    assert_eq!(answers.to(&Denial::Missing.into(), None, 0).status, 401, "a program is told");
+    assert_eq!(answers.to(&Denial::Missing.into(), None, None, 0).status, 401, "a program is told");
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn an_operator_may_write_the_answer() {
     let closed = custom(When::Code("route_closed".into()), Some(404), "<p>{status} {code}: {message}</p>");
     let unauthorized = custom(When::Status(401), None, "{}");
     let answers = Answers { custom: vec![closed, unauthorized], ..Answers::default() };
-    let answer = answers.to(&Denial::Closed.into(), None, 0);
+    let answer = answers.to(&Denial::Closed.into(), None, None, 0);
     assert_eq!((answer.status, answer.body.as_str()), (404, "<p>404 route_closed: Nothing is served here</p>"));
     assert_eq!((header(&answer, "content-type"), header(&answer, "x-why")), (Some("text/html"), Some("rules")));
     assert_eq!(answer.headers.iter().filter(|(name, _)| name == "content-type").count(), 1);
-    let answer = answers.to(&Denial::Missing.into(), None, 0);
+    let answer = answers.to(&Denial::Missing.into(), None, None, 0);
     assert_eq!((answer.status, answer.body.as_str()), (401, "{}"));
     assert!(header(&answer, "www-authenticate").is_some(), "the challenge stays");
-    assert_eq!(answers.to(&Inability::Unavailable.into(), None, 0).status, 503);
+    assert_eq!(answers.to(&Inability::Unavailable.into(), None, None, 0).status, 503);
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use sekisho_protocol::activity::Method;
 
+use crate::answer::language::Language;
 use crate::answer::{Answers, navigation};
 use crate::authorize::Unmet;
 use crate::authorize::address::{self, AddressSource};
@@ -35,6 +36,8 @@ pub struct Pending {
     pub(super) edits_of_nobody: Option<Box<Edits>>,
     /// Where a browser is sent that must sign in first.
     pub sign_in: Option<String>,
+    /// In which language its answer is read, if a browser shows it, once somebody must be asked or it is refused.
+    pub page: Option<Language>,
     /// The trace that it belongs to, once somebody must be asked.
     pub trace: Option<Trace>,
     /// Where it comes from, as far as that is known, once somebody must be asked.
@@ -107,6 +110,7 @@ impl Pending {
             edits: stripped(policy, route, head),
             edits_of_nobody: None,
             sign_in,
+            page: None,
             trace: None,
             seen_from: None,
             note,
@@ -123,6 +127,7 @@ impl Pending {
             edits,
             edits_of_nobody: None,
             sign_in: None,
+            page: None,
             trace: None,
             seen_from: None,
             note,
@@ -133,6 +138,12 @@ impl Pending {
     pub(super) fn remember(&mut self, head: &Head<'_>) {
         self.trace = Some(trace::of(head));
         self.seen_from = seen_from(&self.policy, head);
+        self.remember_reader(head);
+    }
+
+    /// Keeps who would read an answer.
+    pub(super) fn remember_reader(&mut self, head: &Head<'_>) {
+        self.page = navigation::reader(head);
     }
 
     /// Its rule.

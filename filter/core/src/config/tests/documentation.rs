@@ -206,7 +206,7 @@ fn every_code_of_a_refusal_is_in_the_documentation_with_its_status() {
     refusals.extend(malformed.map(Refusal::Malformed));
     let documented = codes();
     for refusal in &refusals {
-        let status = crate::answer::Answers::default().to(refusal, None, 0).status;
+        let status = crate::answer::Answers::default().to(refusal, None, None, 0).status;
         assert_eq!(documented.get(refusal.code()), Some(&status), "{}", refusal.code());
     }
     // And none was left out above.

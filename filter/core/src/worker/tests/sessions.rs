@@ -15,6 +15,7 @@ use super::*;
 mod cookies;
 mod cross_site;
 mod optional;
+mod pages;
 
 const SECRET: [u8; 32] = [7; 32];
 const HOST: &str = "shop.example";
