@@ -123,6 +123,7 @@ impl App {
         running.spawn(jobs::tokens::tidy(services.tokens.clone(), self.closing.clone()));
         running.spawn(jobs::tokens::watch(services.tokens.clone(), services.shown.clone(), self.closing.clone()));
         running.spawn(jobs::active_users::run(services.active_users.clone(), self.closing.clone()));
+        running.spawn(jobs::sessions::run(services.sessions.clone(), self.closing.clone()));
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));
         running.spawn(jobs::signing_keys::run(services.signing_keys.clone(), self.closing.clone()));
         let (database, retention) = (services.database.clone(), settings.audit_retention());

@@ -36,6 +36,12 @@ pub enum FailPoint {
     NotBeforeRecorded,
     /// A logout: its feed entry is written, the caller has no answer.
     NotBeforeEntered,
+    /// A session's end: its record is written, its feed entry is not.
+    SessionRecorded,
+    /// A session's end: its feed entry is written, the caller has no answer.
+    SessionEntered,
+    /// The end of all sessions of somebody: one of them is ended, the others are not.
+    SessionsPart,
     /// A keyset: its record is written, its feed entry is not.
     KeysetRecorded,
     /// A keyset: its feed entry is written, nobody was answered.
@@ -72,7 +78,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -88,6 +94,9 @@ impl FailPoint {
         Self::TokenEntered,
         Self::NotBeforeRecorded,
         Self::NotBeforeEntered,
+        Self::SessionRecorded,
+        Self::SessionEntered,
+        Self::SessionsPart,
         Self::KeysetRecorded,
         Self::KeysetEntered,
         Self::ReconcilePut,
@@ -125,6 +134,9 @@ impl FailPoint {
             Self::TokenEntered => "token.entered",
             Self::NotBeforeRecorded => "not_before.recorded",
             Self::NotBeforeEntered => "not_before.entered",
+            Self::SessionRecorded => "session.recorded",
+            Self::SessionEntered => "session.entered",
+            Self::SessionsPart => "sessions.part",
             Self::KeysetRecorded => "keyset.recorded",
             Self::KeysetEntered => "keyset.entered",
             Self::ReconcilePut => "reconcile.put",

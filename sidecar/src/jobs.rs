@@ -16,6 +16,7 @@ pub mod keysets;
 pub mod outbox;
 pub mod reconcile;
 pub mod refresh;
+pub mod sessions;
 pub mod signing_keys;
 pub mod survey;
 pub mod sweep;

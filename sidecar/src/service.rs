@@ -34,6 +34,7 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod throttle;
 pub mod tokens;
+mod walk;
 pub mod webhooks;
 
 use acknowledgement::Acknowledgements;

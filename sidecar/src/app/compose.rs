@@ -118,8 +118,12 @@ pub(super) fn services(
     let cleanup = Cleanup::new(Arc::new(RedisCleanup::new(redis.clone())), changes.clone(), habits);
     let token_store = Arc::new(RedisTokens::new(redis.clone()));
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
-    let logouts = Logouts::new(not_before.clone(), token_store.clone(), feed.clone(), changes.clone());
     let shown = Shown::default();
+    let checks = Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone());
+    let sessions = Arc::new(RedisSessions::new(redis.clone()));
+    let (noticed, due) = mpsc::channel(DUE_MAX);
+    let sessions = Sessions::new(sessions.clone(), sessions, feed.clone(), mirror.clone(), checks.clone(), noticed);
+    let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), sessions.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
     let publisher = Publisher::new(keyset_store.clone(), feed.clone(), mirror.clone());
@@ -150,23 +154,25 @@ pub(super) fn services(
         settings.mesh().feed_hold,
         closing.clone(),
     );
-    let checks = Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone());
-    let (noticed, due) = mpsc::channel(DUE_MAX);
-    let sessions = Arc::new(RedisSessions::new(redis.clone()));
-    let sessions = Sessions::new(sessions, not_before, feed.clone(), mirror.clone(), checks.clone(), noticed);
     let sign_in = settings.sign_in().and_then(|sign_in| {
         let parts = sign_in::Parts {
             provider: Arc::new(OidcProvider::new(sign_in.registration.clone())),
             grants: Arc::new(RedisGrants::new(redis.clone())),
             sessions: sessions.clone(),
-            checks: checks.clone(),
             logouts: logouts.clone(),
             changes: changes.clone(),
         };
         SignIn::new(parts, settings.mesh().secret.expose(), terms(settings, sign_in))
     });
     let services = Services {
-        bans: Bans::new(bans.clone(), feed.clone(), registry.clone(), mirror.clone(), changes.clone()),
+        bans: Bans::new(
+            bans.clone(),
+            feed.clone(),
+            registry.clone(),
+            mirror.clone(),
+            sessions.clone(),
+            changes.clone(),
+        ),
         tokens: Tokens::new(
             Kept { store: token_store.clone(), index: token_store.clone(), exchanges: token_store },
             feed.clone(),
@@ -176,6 +182,11 @@ pub(super) fn services(
             limits(settings),
         ),
         shown,
+        reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()).witnessed_by(Foreign::new(
+            audit.clone(),
+            bans.clone(),
+            sessions.clone(),
+        )),
         sessions,
         sign_in,
         signing_keys,
@@ -188,8 +199,6 @@ pub(super) fn services(
         polls,
         checks,
         activities: Activities::new(Arc::new(RedisActivity::new(redis.clone())), metrics.clone()),
-        reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone())
-            .witnessed_by(Foreign::new(audit.clone(), bans.clone())),
         readiness: Readiness::new(mirror.clone(), vitals.clone(), notices.clone(), database.clone()),
         feed,
         registry,

@@ -110,6 +110,14 @@ pub enum Failure {
     /// No token with this id.
     #[error("there is no token with this id")]
     TokenNotFound,
+    /// Nobody begins a session for whom a ban holds.
+    #[error("{subject} is banned")]
+    Banned {
+        /// Who.
+        subject: Subject,
+        /// Unix seconds; [`sekisho_protocol::feed::FOREVER`] if it has no end.
+        until: u64,
+    },
     /// Nothing to lift.
     #[error("{subject} is not banned")]
     NotBanned {
@@ -259,6 +267,7 @@ impl Failure {
             Self::FamilyTooOld { .. } => Row(403, "family_too_old", "Forbidden"),
             Self::CrossSite { .. } => Row(403, "cross_site", "Forbidden"),
             Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
+            Self::Banned { .. } => Row(403, "banned", "Forbidden"),
             Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
             Self::KeyNotFound => Row(404, "key_not_found", "Not Found"),
             Self::WebhookNotFound => Row(404, "webhook_not_found", "Not Found"),

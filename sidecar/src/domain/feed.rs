@@ -8,7 +8,7 @@ use sekisho_protocol::feed::{FOREVER, Kind};
 use sekisho_protocol::{Epoch, Subject};
 
 use super::keyset::SourceName;
-use super::session::SessionId;
+use super::session::{self, SessionId};
 use super::signing::Kid;
 use super::time::UnixSeconds;
 use super::token::LIFE_MAX_S;
@@ -173,6 +173,13 @@ pub fn revocation_end(exp: u64) -> u64 {
 #[must_use]
 pub fn not_before_end(issued_before: u64) -> u64 {
     revocation_end(issued_before.saturating_add(LIFE_MAX_S))
+}
+
+/// When it may be forgotten that sessions which began before a Unix second are ended, Unix seconds: none of them is alive
+/// after that, whoever keeps it (rule P10).
+#[must_use]
+pub fn ended_sessions_end(began_before: UnixSeconds) -> UnixSeconds {
+    UnixSeconds(revocation_end(began_before.plus(session::LIFE_MAX_S).get()))
 }
 
 /// The name under which a thing is filed: addresses are case-folded, everything else is exact.

@@ -3,6 +3,8 @@
 //! A ban is a record (which other programs may read and write) and a feed entry (from which filters
 //! learn of it). The record comes first, so that a crash between the two loses nothing: a reconciler
 //! finds records without an entry (rule P8). Changes of one person's ban take turns, on all sidecars.
+//!
+//! A ban ends all sessions of its subject: unbanned browsers sign in again, while unbanned tokens are good at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::registry::Registry;
 use crate::service::feed::{BanEntry, Feed, Lifted, LiveEntry};
+use crate::service::sessions::Sessions;
 
 /// After so long a turn ends by itself, if the sidecar whose turn it is died.
 pub const TURN_LIFE: Duration = Duration::from_secs(5);
@@ -79,6 +82,8 @@ pub struct Turn {
 pub struct Banned {
     /// The ban.
     pub ban: Ban,
+    /// How many sessions ended.
+    pub ended_sessions: usize,
     /// What the change came to.
     pub change: Change,
 }
@@ -90,20 +95,22 @@ pub struct Bans {
     feed: Arc<dyn Feed>,
     registry: Arc<dyn Registry>,
     mirror: Mirror,
+    sessions: Sessions,
     changes: Changes,
 }
 
 impl Bans {
-    /// Bans kept by these; `mirror` spares looking up what it holds.
+    /// Bans kept by these, which end `sessions`; `mirror` spares looking up what it holds.
     #[must_use]
     pub fn new(
         store: Arc<dyn BanStore>,
         feed: Arc<dyn Feed>,
         registry: Arc<dyn Registry>,
         mirror: Mirror,
+        sessions: Sessions,
         changes: Changes,
     ) -> Self {
-        Self { store, feed, registry, mirror, changes }
+        Self { store, feed, registry, mirror, sessions, changes }
     }
 
     /// Bans somebody; a ban that they already have is replaced.
@@ -129,7 +136,7 @@ impl Bans {
         let (this, ban, begun) = (self.clone(), order.begin(now), Instant::now());
         let change = async move {
             let write = this.in_turn(&ban.subject, this.write(&ban));
-            let stamp = match one_of {
+            let (stamp, moment) = match one_of {
                 None => write.await?,
                 // Two who ban each other take turns, and one of them is the last.
                 Some(peers) => {
@@ -140,10 +147,13 @@ impl Bans {
                     this.in_turn(&peers_turn()?, leave_one).await?
                 }
             };
+            // Not those of somebody whom another one unbanned meanwhile, and who signed in again.
+            let ended = this.sessions.end_listed(&ban.subject, |session| session.signed_in_at <= moment).await?;
+            let stamp = ended.last(stamp);
             let change = this.changes.follow(stamp.clone()).await;
             let has_ended = !ban.holds(now.plus(begun.elapsed().as_secs()));
             if has_ended || this.still_holds(&ban.subject, &stamp).await? {
-                Ok(Banned { ban, change })
+                Ok(Banned { ban, ended_sessions: ended.count, change })
             } else {
                 Err(Failure::Overtaken { subject: ban.subject })
             }
@@ -151,6 +161,7 @@ impl Bans {
         let tell = |banned: &Banned, event: &mut Event| {
             event.tell("until", banned.ban.end().map(UnixSeconds::get));
             event.tell("reason", banned.ban.reason.as_ref().map(Reason::as_str));
+            event.tell("sessions", banned.ended_sessions);
             banned.change.tell(event);
         };
         self.changes.carry_out(deed, change, tell).await
@@ -168,6 +179,8 @@ impl Bans {
             // A record that was left behind would bring the ban back. The search for it is no part of the
             // turn, which must be short; what is written after it is another ban.
             let spellings = this.store.spellings(&subject).await?;
+            // While the ban bars them: filters may still know sessions of which a ban that was cut short told them nothing.
+            this.sessions.end_outdated(&subject).await?;
             let mut stamp = this.in_turn(&subject, this.erase(&subject, &spellings)).await?;
             loop {
                 let change = this.changes.follow(stamp).await;
@@ -207,12 +220,15 @@ impl Bans {
         Err(Failure::LastSuperAdmin { email: subject.to_string() })
     }
 
-    async fn write(&self, ban: &Ban) -> Result<Stamp, Failure> {
+    /// Where the ban's entry stands, and the moment until which the person's sessions began that are over. That is written
+    /// first: once the ban is in force, no crash can leave a session that comes back after it.
+    async fn write(&self, ban: &Ban) -> Result<(Stamp, UnixSeconds), Failure> {
+        let moment = self.sessions.outdate_all_of(&ban.subject, UnixSeconds::now()).await?;
         self.store.record(ban).await?;
         reach(FailPoint::BanRecorded);
         let stamp = self.feed.put(&Mark::ban(&ban.subject, ban.until.get())).await?;
         reach(FailPoint::BanEntered);
-        Ok(stamp)
+        Ok((stamp, moment))
     }
 
     /// The entry's version is read first: if another program bans the person from here on, the lift

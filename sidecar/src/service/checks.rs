@@ -101,25 +101,6 @@ impl Checks {
         decided
     }
 
-    /// Until when somebody is banned, Unix seconds; none if they aren't.
-    ///
-    /// # Errors
-    /// Nothing can be said.
-    pub async fn banned_until(&self, subject: &Subject) -> Result<Option<u64>, Inability> {
-        let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
-        let (standing, position) = self.records.standing(subject, Method::Jwt, None).await?;
-        if position.judge(Some(&stamp)) != Verdict::Continues {
-            return Err(Inability::OtherEpoch);
-        }
-        let now = UnixSeconds::now().get();
-        let held = |state: &State| match state.holding(Kind::Ban, subject.as_str(), now) {
-            Some(Says::Holds { until, .. }) => Some(until),
-            _ => None,
-        };
-        let held = self.mirror.look(|state, _| held(state)).ok_or(Inability::NotLoaded)?;
-        Ok(standing.banned_until.max(held))
-    }
-
     /// [`Self::decide`] without counting it as a check of a filter.
     pub(super) async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
         let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;

@@ -14,6 +14,8 @@ use crate::domain::audit::{Action, By, Event, Outcome};
 use crate::domain::time::UnixSeconds;
 use crate::service::audit::{Audit, Deed};
 use crate::service::bans::BanStore;
+use crate::service::error::StoreError;
+use crate::service::sessions::Sessions;
 
 /// Who it is in the trail.
 const ACTOR: &str = "another program";
@@ -25,6 +27,7 @@ const OF_ALL: u32 = 1_000;
 pub struct Foreign {
     audit: Audit,
     bans: Arc<dyn BanStore>,
+    sessions: Sessions,
     quota: Arc<Mutex<Quota>>,
 }
 
@@ -41,10 +44,29 @@ pub enum Seen {
 }
 
 impl Foreign {
-    /// Records in `audit` what is not known to be ours by `bans`.
+    /// Records in `audit` what is not known to be ours by `bans`, and sees that those bans end `sessions`, too.
     #[must_use]
-    pub fn new(audit: Audit, bans: Arc<dyn BanStore>) -> Self {
-        Self { audit, bans, quota: Arc::new(Mutex::new(Quota::new(OF_ALL, OF_ALL))) }
+    pub fn new(audit: Audit, bans: Arc<dyn BanStore>, sessions: Sessions) -> Self {
+        Self { audit, bans, sessions, quota: Arc::new(Mutex::new(Quota::new(OF_ALL, OF_ALL))) }
+    }
+
+    /// Before the feed is told that somebody is banned: a ban ends sessions, and another program can't see to that. The
+    /// moment until which those began that are over; none if the ban is ours, which has seen to it.
+    ///
+    /// # Errors
+    /// The store can't be reached.
+    pub async fn outdate_sessions(&self, subject: &Subject) -> Result<Option<UnixSeconds>, StoreError> {
+        if self.bans.is_ours(subject).await? {
+            return Ok(None);
+        }
+        self.sessions.outdate_all_of(subject, UnixSeconds::now()).await.map(Some)
+    }
+
+    /// After that: ends the sessions that are listed. None of them holds, whether or not that can be written.
+    pub async fn end_sessions(&self, subject: &Subject, moment: UnixSeconds) {
+        if let Err(error) = self.sessions.end_listed(subject, |session| session.signed_in_at <= moment).await {
+            tracing::warn!(%error, "sessions of somebody whom another program bans stay in the lists");
+        }
     }
 
     /// Records that the feed was told what another program did to somebody's ban. The feed matters more: what cannot be

@@ -19,10 +19,11 @@ use crate::service::audit::Deed;
 use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
+use crate::service::sessions::Sessions;
 use crate::service::tokens::TokenStore;
 
 /// By how much the clocks of those who issue tokens may be ahead, in seconds.
-const CLOCKS_DIFFER_S: u64 = 1;
+pub(super) const CLOCKS_DIFFER_S: u64 = 1;
 
 /// Keeps since when people's tokens are valid.
 #[async_trait]
@@ -46,6 +47,8 @@ pub trait NotBeforeStore: Send + Sync {
 pub struct LoggedOut {
     /// What was issued before this moment is invalid.
     pub issued_before: UnixSeconds,
+    /// How many sessions ended.
+    pub ended_sessions: usize,
     /// What the change came to.
     pub change: Change,
 }
@@ -56,19 +59,21 @@ pub struct Logouts {
     store: Arc<dyn NotBeforeStore>,
     tokens: Arc<dyn TokenStore>,
     feed: Arc<dyn Feed>,
+    sessions: Sessions,
     changes: Changes,
 }
 
 impl Logouts {
-    /// Logouts kept by `store`; `tokens` counts what they revoke.
+    /// Logouts kept by `store`; `tokens` counts what they revoke, and `sessions` end.
     #[must_use]
     pub fn new(
         store: Arc<dyn NotBeforeStore>,
         tokens: Arc<dyn TokenStore>,
         feed: Arc<dyn Feed>,
+        sessions: Sessions,
         changes: Changes,
     ) -> Self {
-        Self { store, tokens, feed, changes }
+        Self { store, tokens, feed, sessions, changes }
     }
 
     /// Makes everything invalid that was issued to somebody until `now`.
@@ -78,7 +83,10 @@ impl Logouts {
     pub async fn log_out(&self, subject: Subject, by: By, now: UnixSeconds) -> Result<LoggedOut, Failure> {
         let deed = Deed::new(Action::UserLoggedOut, by, &subject);
         let this = self.clone();
-        let tell = |done: &LoggedOut, event: &mut Event| done.change.tell(event);
+        let tell = |done: &LoggedOut, event: &mut Event| {
+            event.tell("sessions", done.ended_sessions);
+            done.change.tell(event);
+        };
         self.changes.carry_out(deed, async move { this.invalidate(&subject, now).await }, tell).await
     }
 
@@ -90,12 +98,14 @@ impl Logouts {
         // What was issued in this very second, a moment ago, must be invalid, too, and whoever issued it may
         // have a clock that is a little ahead.
         let (issued_before, stamp) = self.write(subject, now.plus(1 + CLOCKS_DIFFER_S)).await?;
-        let change = self.changes.follow(stamp).await;
+        // The record bars them, too; what is ended by itself is in no list any more.
+        let ended = self.sessions.end_listed(subject, |session| session.signed_in_at < issued_before).await?;
+        let change = self.changes.follow(ended.last(stamp)).await;
         // Lists and places follow; what holds is the record.
         if let Ok(email) = Email::parse(subject.as_str()) {
             self.tokens.note_revoked(&email).await?;
         }
-        Ok(LoggedOut { issued_before, change })
+        Ok(LoggedOut { issued_before, ended_sessions: ended.count, change })
     }
 
     /// Since when somebody's tokens are valid, if they were ever logged out.

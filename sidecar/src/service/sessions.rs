@@ -1,4 +1,4 @@
-//! Sessions of our own: begin, find out what one is worth, end.
+//! Sessions: begin, find out what one is worth, end.
 //!
 //! What is ended is a record and a feed entry, in this order (rule P8), for as long as the session could have held.
 //! What is known of the session stays where it is: of whoever comes with it after that it must be known whether they
@@ -9,22 +9,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
+use sekisho_protocol::feed::Kind;
 use sekisho_protocol::session::{LiveSession, SessionQuestion, SessionReply, SessionStanding};
 use sekisho_protocol::{PROTOCOL, ReplicaId, Subject};
 use tokio::sync::mpsc;
 
 use crate::domain::error::Failure;
 use crate::domain::feed::position::{Position, Verdict};
+use crate::domain::feed::write::Says;
 use crate::domain::feed::{Mark, Stamp};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::time::UnixSeconds;
+use crate::failpoint::{FailPoint, reach};
 use crate::service::checks::{Checks, Inability};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
-use crate::service::logout::NotBeforeStore;
+use crate::service::sessions::listing::SessionIndex;
+
+pub mod ending;
+pub mod listing;
 
 /// Keeps sessions.
 #[async_trait]
@@ -41,8 +46,32 @@ pub trait SessionStore: Send + Sync {
     /// Puts on record that a session is ended. The record ends at `until`.
     async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError>;
 
-    /// The sessions of somebody that hold, in no order.
+    /// Takes a session out of the lists: it is ended, and the feed says so.
+    async fn forget(&self, session: &Session) -> Result<(), StoreError>;
+
+    /// The sessions of somebody that are listed, in no order: those that hold, and those whose end was cut short.
     async fn of_subject(&self, subject: &Subject) -> Result<Vec<Session>, StoreError>;
+
+    /// What the records say against sessions of somebody: one round trip.
+    async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError>;
+
+    /// Puts on record that the subject's sessions from before `began_before` are ended, until `until`. If a later moment
+    /// is on record, or this very one, that one moves on by a second. The moment on record afterwards.
+    async fn outdate(
+        &self,
+        subject: &Subject,
+        began_before: UnixSeconds,
+        until: UnixSeconds,
+    ) -> Result<UnixSeconds, StoreError>;
+}
+
+/// What bars all sessions of somebody, or the older ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bars {
+    /// Until when the subject is banned, Unix seconds; none if it isn't.
+    pub banned_until: Option<u64>,
+    /// Those that began before this moment are ended.
+    pub valid_since: Option<UnixSeconds>,
 }
 
 /// What the store says of a session.
@@ -58,7 +87,7 @@ pub struct Found {
 #[derive(Clone)]
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
-    not_before: Arc<dyn NotBeforeStore>,
+    index: Arc<dyn SessionIndex>,
     feed: Arc<dyn Feed>,
     mirror: Mirror,
     checks: Checks,
@@ -66,30 +95,56 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions kept by `store`; `checks` says what bars them, `not_before` since when people's sessions
-    /// are valid, and `due` hears of those about whose owners the identity provider should be asked again.
+    /// Sessions kept by `store`, and listed by `index`; `checks` says what bars them, and `due` hears of those about whose
+    /// owners the identity provider should be asked again.
     #[must_use]
     pub fn new(
         store: Arc<dyn SessionStore>,
-        not_before: Arc<dyn NotBeforeStore>,
+        index: Arc<dyn SessionIndex>,
         feed: Arc<dyn Feed>,
         mirror: Mirror,
         checks: Checks,
         due: mpsc::Sender<SessionId>,
     ) -> Self {
-        Self { store, not_before, feed, mirror, checks, due }
+        Self { store, index, feed, mirror, checks, due }
     }
 
-    /// Begins a session for somebody who signed in just now. It is as it is kept: whoever was logged out everywhere in
-    /// this very second must be able to come back in it.
+    /// Begins a session for somebody who signed in just now. It is as it is kept: whoever was logged out everywhere, or
+    /// banned and unbanned, in this very second must be able to come back in it.
+    ///
+    /// A ban that is given meanwhile either finds the session in the list, or is found here: it is on record before it
+    /// looks for sessions, and the session is in the list before bans are looked for.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`].
+    /// [`Failure::Banned`]; [`Failure::Overtaken`] if they were logged out meanwhile; [`Failure::Unavailable`].
     pub async fn begin(&self, mut session: Session, now: UnixSeconds) -> Result<Session, Failure> {
-        let valid_since = self.not_before.issued_before(&session.subject).await?;
+        let valid_since = self.admitted(&session.subject).await?;
         session.signed_in_at = valid_since.map_or(session.signed_in_at, |moment| moment.max(session.signed_in_at));
         self.store.insert(&session, now).await?;
-        Ok(session)
+        let still_admitted = self.admitted(&session.subject).await;
+        if still_admitted.as_ref().is_ok_and(|moment| *moment == valid_since) {
+            return Ok(session);
+        }
+        // Nobody has its cookie yet, so no filter must hear of that.
+        self.store.end(&session, UnixSeconds(Mark::ended_session(&session.id, session.ends_at).until())).await?;
+        self.store.forget(&session).await?;
+        still_admitted?;
+        Err(Failure::Overtaken { subject: session.subject })
+    }
+
+    /// Since when sessions of somebody are valid, if nobody bans them. The copy of the feed is asked, too: it knows of
+    /// bans that a store has lost, or that another program wrote under another spelling.
+    async fn admitted(&self, subject: &Subject) -> Result<Option<UnixSeconds>, Failure> {
+        let Bars { banned_until, valid_since } = self.store.bars(subject).await?;
+        let now = UnixSeconds::now().get();
+        let held = self.mirror.look(|state, _| match state.holding(Kind::Ban, subject.as_str(), now) {
+            Some(Says::Holds { until, .. }) => Some(until),
+            _ => None,
+        });
+        match banned_until.max(held.flatten()) {
+            Some(until) => Err(Failure::Banned { subject: subject.clone(), until }),
+            None => Ok(valid_since),
+        }
     }
 
     /// A session that is on record and that nobody ended.
@@ -157,25 +212,16 @@ impl Sessions {
     /// Ends a session, as part of a change that is recorded and followed. Once more changes nothing.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`]; it may be written then, and the call should be made again.
-    pub async fn end(&self, session: &Session) -> Result<Stamp, Failure> {
+    /// The store can't be reached; it may be written then, and the call should be made again.
+    pub async fn end(&self, session: &Session) -> Result<Stamp, StoreError> {
         let mark = Mark::ended_session(&session.id, session.ends_at);
         self.store.end(session, UnixSeconds(mark.until())).await?;
-        Ok(self.feed.put(&mark).await?)
-    }
-
-    /// Ends all sessions of somebody, as part of a change that is recorded and followed: how many there were, and the
-    /// last write to the feed, if there was one.
-    ///
-    /// # Errors
-    /// As [`Self::end`].
-    pub async fn end_all_of(&self, subject: &Subject) -> Result<(usize, Option<Stamp>), Failure> {
-        let (mut count, mut last) = (0, None);
-        for session in self.store.of_subject(subject).await? {
-            last = Some(self.end(&session).await?);
-            count += 1;
-        }
-        Ok((count, last))
+        reach(FailPoint::SessionRecorded);
+        let stamp = self.feed.put(&mark).await?;
+        reach(FailPoint::SessionEntered);
+        // Not before: whoever ends all of somebody's finds one whose end was cut short, and ends it again.
+        self.store.forget(session).await?;
+        Ok(stamp)
     }
 
     /// Writes down that a session was used, if that is due. Nobody waits for it: if it fails, the next use will do.
@@ -198,7 +244,7 @@ fn check(session: &Session, replica: &ReplicaId) -> CheckRequest {
         replica: replica.clone(),
         route: String::new(),
         subject: session.subject.clone(),
-        method: Method::Session,
+        method: session.method,
         token_id: Some(session.id.to_string()),
         issued_at: Some(session.signed_in_at.get()),
         keys: None,

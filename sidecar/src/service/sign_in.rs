@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_protocol::activity::Method;
+use sekisho_protocol::keys;
 use sekisho_protocol::session::cookie::{self, CookieKey, SECRET_BYTES};
-use sekisho_protocol::{Email, keys};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -25,7 +25,6 @@ use crate::domain::sign_in::grant::Grant;
 use crate::domain::time::UnixSeconds;
 use crate::service::audit::Deed;
 use crate::service::change::{Change, Changes};
-use crate::service::checks::Checks;
 use crate::service::logout::Logouts;
 use crate::service::sessions::Sessions;
 
@@ -72,7 +71,6 @@ pub struct SignIn {
     provider: Arc<dyn IdentityProvider>,
     grants: Arc<dyn GrantStore>,
     sessions: Sessions,
-    checks: Checks,
     logouts: Logouts,
     changes: Changes,
     keys: Arc<Keys>,
@@ -95,8 +93,6 @@ pub struct Parts {
     pub grants: Arc<dyn GrantStore>,
     /// Keeps sessions.
     pub sessions: Sessions,
-    /// Says who is barred.
-    pub checks: Checks,
     /// Revokes tokens.
     pub logouts: Logouts,
     /// Records and follows changes.
@@ -166,8 +162,6 @@ pub enum NotSignedIn {
     Banned {
         /// Unix seconds; [`sekisho_protocol::feed::FOREVER`] if the ban has no end.
         until: u64,
-        /// Their address.
-        email: Option<Email>,
     },
 }
 
@@ -180,9 +174,9 @@ impl SignIn {
             attempt: SealingKey::new(&keys::sign_in_attempt_key(mesh_secret))?,
             grant: SealingKey::new(&keys::provider_grant_key(mesh_secret))?,
         };
-        let Parts { provider, grants, sessions, checks, logouts, changes } = parts;
+        let Parts { provider, grants, sessions, logouts, changes } = parts;
         let (keys, terms, room) = (Arc::new(keys), Arc::new(terms), Arc::new(Semaphore::new(AT_A_TIME)));
-        Some(Self { provider, grants, sessions, checks, logouts, changes, keys, terms, room })
+        Some(Self { provider, grants, sessions, logouts, changes, keys, terms, room })
     }
 
     /// The origin that a host belongs to; none if nobody signs in there.
@@ -247,12 +241,9 @@ impl SignIn {
         let person = self.terms.admission.admit(&given.said).inspect_err(|error| {
             tracing::info!(%error, provider.sub = given.said.sub, "somebody may not sign in");
         })?;
-        if let Some(until) = self.checks.banned_until(&person.subject).await.map_err(unavailable)? {
-            return Err(NotSignedIn::Banned { until, email: person.email });
-        }
         let (session, cookie) = self.new_session(origin, person, &given, &browser, now)?;
         let max_age_s = self.terms.lifetime_s;
-        if !self.keep(session, given, browser, attempt.begun_at, now).await.map_err(unavailable)? {
+        if !self.keep(session, given, browser, attempt.begun_at, now).await? {
             return Err(NotSignedIn::Refused("logged_out".into()));
         }
         Ok(SignedIn { cookie, max_age_s, return_to: attempt.return_to })
@@ -397,6 +388,15 @@ impl SignIn {
         };
         self.changes.carry_out(deed, end, tell).await?;
         Ok(())
+    }
+}
+
+impl From<Failure> for NotSignedIn {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Banned { until, .. } => Self::Banned { until },
+            failure => unavailable(failure),
+        }
     }
 }
 

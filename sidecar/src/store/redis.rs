@@ -26,6 +26,7 @@ mod scan;
 pub mod sessions;
 pub mod signing_keys;
 pub mod source;
+mod texts;
 pub mod tokens;
 pub mod vitals;
 pub mod workers;

@@ -11,8 +11,9 @@ use reqwest::Method;
 use sekisho_sidecar::failpoint::FailPoint;
 use serde_json::{Value, json};
 
+use crate::people::with_sessions;
 use crate::signing_keys::{self, kid, mint, rotate};
-use crate::{DENY, NOTICED, encryption, exchanges};
+use crate::{DENY, NOTICED, encryption, exchanges, sessions};
 
 /// What somebody is after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ enum Fate {
 
 #[test]
 fn p8_a_sidecar_that_crashes_between_any_two_writes_loses_nothing() {
-    story_in(Plan { webhooks: true, ..Plan::default() }, async |world| {
+    story_in(Plan { webhooks: true, policy: with_sessions, ..Plan::default() }, async |world| {
         for point in FailPoint::ALL {
             let outcome = crash_and_come_back(world, point).await;
             let fate = outcome.with_context(|| format!("fail point {}", point.word()))?;
@@ -41,6 +42,10 @@ async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
     if let FailPoint::EncryptionBatch | FailPoint::EncryptionResealed | FailPoint::EncryptionRotated = point {
         // No sidecar does that, but somebody at the command line.
         encryption::cut_off(world, point).await?;
+        return Ok(Fate::LetIn);
+    }
+    if sessions::concerns(point) {
+        sessions::cut_off(world, point).await?;
         return Ok(Fate::LetIn);
     }
     if exchanges::concerns(point) {
@@ -92,6 +97,9 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::TokenEntered
         | FailPoint::NotBeforeRecorded
         | FailPoint::NotBeforeEntered
+        | FailPoint::SessionRecorded
+        | FailPoint::SessionEntered
+        | FailPoint::SessionsPart
         | FailPoint::KeysetRecorded
         | FailPoint::KeysetEntered
         | FailPoint::AuditOpened
@@ -165,6 +173,9 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         | FailPoint::EncryptionBatch
         | FailPoint::EncryptionResealed
         | FailPoint::EncryptionRotated
+        | FailPoint::SessionRecorded
+        | FailPoint::SessionEntered
+        | FailPoint::SessionsPart
         | FailPoint::TokenReserved
         | FailPoint::TokenInserted
         | FailPoint::ExchangeNoted

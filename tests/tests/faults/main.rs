@@ -11,8 +11,11 @@ mod envoys;
 mod exchanges;
 mod fail_points;
 mod hot_restart;
+#[path = "../people/sessions.rs"]
+mod people;
 mod pushes;
 mod redis;
+mod sessions;
 mod sidecars;
 mod signing_keys;
 mod traps;

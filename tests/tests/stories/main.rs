@@ -24,6 +24,8 @@ mod ordering;
 mod own_keys;
 mod paths;
 mod peers;
+#[path = "../people/sessions.rs"]
+mod people;
 mod places;
 mod policy;
 mod protocols;

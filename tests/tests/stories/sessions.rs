@@ -1,14 +1,12 @@
 //! Sessions: a cookie lets its owner in, on its own host, until the session is ended or its owner is banned.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::token::now;
 use e2e::wire::RawRequest;
 use e2e::{Plan, World, poll, story_in};
 use reqwest::Method;
-use sekisho_protocol::session::cookie::{CookieKey, SECRET_BYTES, id};
+use sekisho_protocol::session::cookie::{CookieKey, SECRET_BYTES};
 use sekisho_sidecar::domain::feed::Mark;
 use sekisho_sidecar::domain::session::Session;
 use sekisho_sidecar::domain::time::UnixSeconds;
@@ -16,50 +14,13 @@ use sekisho_sidecar::service::feed::Feed;
 use sekisho_sidecar::service::sessions::SessionStore;
 use sekisho_sidecar::store::redis::RedisClient;
 use sekisho_sidecar::store::redis::feed::RedisFeed;
-use sekisho_sidecar::store::redis::sessions::RedisSessions;
 use serde_json::{Value, json};
+
+use crate::people::{COOKIE, HOST, asking, sign_in, store, with_sessions};
 
 /// A world with a rule that takes sessions, and sends browsers to sign in.
 fn people() -> Plan {
     Plan { policy: with_sessions, ..Plan::default() }
-}
-
-const HOST: &str = "localhost";
-const COOKIE: &str = "sekisho";
-
-fn with_sessions(policy: &mut Value) {
-    policy["sessions"] = json!({"cookie": COOKIE});
-    let rule = json!({
-        "name": "console", "match": {"prefix": "/console"}, "access": "protected", "sessions": "accept",
-        "answers": {"sign_in": "/oauth2/start"}, "identity": "upstream"
-    });
-    if let Some(routes) = policy["routes"].as_array_mut() {
-        // The app's own rules stay first.
-        routes.insert(3, rule);
-    }
-}
-
-/// A session of somebody, and the cookie for it.
-struct SignedIn {
-    session: Session,
-    cookie: String,
-}
-
-/// Keeps a session as a sign-in does.
-async fn sign_in(world: &World, email: &str) -> Result<SignedIn> {
-    static NUMBER: AtomicU8 = AtomicU8::new(1);
-    let secret = [NUMBER.fetch_add(1, Ordering::Relaxed); SECRET_BYTES];
-    let session: Session = serde_json::from_value(json!({
-        "id": id(&secret), "subject": email, "email": email, "host": HOST, "method": "session",
-        "claims": {"groups": ["sales"]}, "signed_in_at": now(), "last_access": now(), "ends_at": now() + 3_600, "idle_s": 600
-    }))?;
-    store(world)?.insert(&session, UnixSeconds(now())).await?;
-    let cookie = CookieKey::of_mesh(world.keys.mesh.as_bytes()).cookie(HOST, &secret);
-    Ok(SignedIn { session, cookie })
-}
-
-fn store(world: &World) -> Result<RedisSessions> {
-    Ok(RedisSessions::new(RedisClient::open(&world.redis.url())?))
 }
 
 /// Ends a session as a sidecar does: on record first, then in the feed.
@@ -68,10 +29,6 @@ async fn end(world: &World, session: &Session) -> Result<()> {
     store(world)?.end(session, UnixSeconds(mark.until())).await?;
     RedisFeed::new(RedisClient::open(&world.redis.url())?).put(&mark).await?;
     Ok(())
-}
-
-fn asking(cookie: &str) -> RawRequest {
-    RawRequest::new("GET", "/console/page").header("cookie", format!("theme=dark; {COOKIE}={cookie}; lang=ja"))
 }
 
 /// Waits until nobody lets it in any more, then sees that every worker of every Envoy refuses it.

@@ -220,7 +220,7 @@ impl BannedUser {
         Self {
             message: "User banned successfully",
             user_email: ban.subject.to_string(),
-            deleted_count: 0,
+            deleted_count: banned.ended_sessions,
             ban_duration_seconds: ban.at.and_then(|at| ban.left(at).seconds()),
             banned_until: ban.end().map(UnixSeconds::get),
             permanent: ban.is_permanent(),

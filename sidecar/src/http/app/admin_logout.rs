@@ -33,6 +33,8 @@ pub(super) async fn logout_user(
 pub(super) struct LoggedOutUser {
     message: &'static str,
     user_email: String,
+    /// How many sessions were deleted.
+    deleted_count: usize,
     logged_out_by: String,
     /// What was issued before this moment is invalid.
     issued_before: u64,
@@ -45,6 +47,7 @@ impl LoggedOutUser {
         Self {
             message: "User logged out successfully",
             user_email,
+            deleted_count: logged_out.ended_sessions,
             logged_out_by,
             issued_before: logged_out.issued_before.get(),
             effect: Effect::from(&logged_out.change),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::domain::session::Session;
 use crate::domain::time::UnixSeconds;
 use crate::service::Services;
 use crate::testing::{MESH_SECRET, RedisServer};
@@ -107,6 +108,16 @@ impl World {
     /// A call of the super administrator with the scope.
     async fn root(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.call(ROOT, &["admin"], method, path, body).await
+    }
+
+    /// Begins a session of somebody, as a sign-in does.
+    async fn begin(&self, id: &str, who: &str) -> Session {
+        let now = UnixSeconds::now();
+        let session = json!({"id": id, "subject": who, "email": who, "host": "app.x", "method": "session",
+            "signed_in_at": now, "last_access": now, "ends_at": now.plus(86_400), "idle_s": 3_600,
+            "address": "2001:db8::7", "agent": "Fox"});
+        let session = serde_json::from_value(session).unwrap();
+        self.services.sessions.begin(session, now).await.unwrap()
     }
 
     async fn issue(&self, name: &str) -> Value {

@@ -23,6 +23,7 @@ mod keys;
 mod loss;
 mod pages;
 mod polls;
+mod session_bans;
 mod sessions;
 
 /// A sidecar's mesh listener, its jobs, and a Redis.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sekisho_protocol::Subject;
 use sekisho_protocol::feed::Kind;
 
 use super::mirror::Mirror;
@@ -129,12 +130,16 @@ impl Reconciler {
         if entry.is_some_and(|entry| record.agrees_with(kind, entry.until, entry.floor)) {
             return Ok(Settled::Agreed);
         }
+        let banned = self.outdate_sessions(kind, name).await?;
         // Every sidecar hears of the record; the first one writes.
         let Written::Done(stamp) = self.feed.put_over(&record.mark(kind, name), entry).await? else {
             return Ok(Settled::Agreed);
         };
         reach(FailPoint::ReconcilePut);
         self.witness(kind, name, Seen::Banned { until: record.end }).await;
+        if let (Some(foreign), Some((subject, moment))) = (&self.foreign, banned) {
+            foreign.end_sessions(&subject, moment).await;
+        }
         // The record may have been deleted between the look and the write; then whoever deleted it found
         // no entry to lift, and this one would bar somebody whom nobody bars.
         if !can_be_lifted(kind) || self.longest(kind, name).await?.is_some() {
@@ -153,6 +158,14 @@ impl Reconciler {
             }
             Lifted::Overtaken => Ok(Settled::Agreed),
         }
+    }
+
+    /// Of whom another program bans, the sessions are over, too: whose, and until when they began.
+    async fn outdate_sessions(&self, kind: Kind, name: &str) -> Result<Option<(Subject, UnixSeconds)>, StoreError> {
+        let (Kind::Ban, Some(foreign)) = (kind, &self.foreign) else { return Ok(None) };
+        let Ok(subject) = Subject::try_from(name.to_owned()) else { return Ok(None) };
+        let moment = foreign.outdate_sessions(&subject).await?;
+        Ok(moment.map(|moment| (subject, moment)))
     }
 
     /// Records what another program did to a ban.

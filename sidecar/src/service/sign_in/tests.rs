@@ -163,8 +163,8 @@ async fn whoever_is_banned_gets_no_session_and_hears_for_how_long() {
     let world = World::start().await;
     world.ban("ann@x.org").await;
     let refused = world.signed_in(ann()).await.unwrap_err();
-    let NotSignedIn::Banned { until, email } = refused else { panic!("{refused}") };
-    assert!(until > UnixSeconds::now().get() && email.unwrap().as_str() == "ann@x.org");
+    let NotSignedIn::Banned { until } = refused else { panic!("{refused}") };
+    assert!(until > UnixSeconds::now().get());
     world.end().await;
 }
 

@@ -17,13 +17,7 @@ use crate::domain::time::UnixSeconds;
 use crate::domain::token::order::{Position, Sort, Wanted};
 use crate::domain::token::{StoredToken, Summary};
 use crate::service::error::StoreError;
-
-/// What a search finds at most before it is answered by looking at one token after the other instead.
-const FEW: usize = 2_000;
-/// Tokens that one call looks at, at most. A page may be shorter than asked for, and name the next one.
-const LOOKS_MAX: usize = 20_000;
-/// Tokens that one step of a walk looks at.
-const STEP: usize = 500;
+use crate::service::walk::{self, FEW, Walk};
 
 /// So long a revocation, which is done by then, waits for other programs' tokens to be taken in.
 const ADOPT_WAIT: Duration = Duration::from_secs(2);
@@ -76,13 +70,7 @@ pub enum Adopt {
 }
 
 /// A place in an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Where.
-    pub position: Position,
-    /// The token; none if it ended.
-    pub token: Option<StoredToken>,
-}
+pub type Standing = walk::Standing<Position, StoredToken>;
 
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,36 +94,16 @@ impl Tokens {
             tokens.retain(|token| admits(wanted, token, now));
             return cut(tokens, wanted.sort, wanted.direction, window);
         }
-        self.walk(wanted, after, window.limit, now).await
-    }
-
-    async fn walk(
-        &self,
-        wanted: &Wanted,
-        mut after: Option<Position>,
-        limit: usize,
-        now: UnixSeconds,
-    ) -> Result<Page<StoredToken>, Failure> {
-        let is_filtered = !wanted.search.is_empty() || wanted.status.is_some();
-        let (mut rows, mut last, mut looks) = (Vec::new(), None::<Position>, 0);
-        let page = |rows, next: Option<&Position>| Page { rows, next: next.map(|at| at.cursor(wanted.sort)), limit };
-        while looks < LOOKS_MAX {
-            // One more than there is room for shows that there is more.
-            let step = if is_filtered { STEP } else { (limit + 1).saturating_sub(rows.len()).clamp(1, STEP) };
-            let standings = self.index.walk(wanted.sort, wanted.direction, after.as_ref(), step).await?;
-            let Some(end) = standings.last() else { return Ok(page(rows, None)) };
-            looks += standings.len();
-            after = Some(end.position.clone());
-            for Standing { position, token } in standings {
-                let Some(token) = token.filter(|token| admits(wanted, token, now)) else { continue };
-                if rows.len() == limit {
-                    return Ok(page(rows, last.as_ref()));
-                }
-                rows.push(token);
-                last = Some(position);
-            }
-        }
-        Ok(page(rows, after.as_ref()))
+        let Wanted { sort, direction, .. } = *wanted;
+        let walk = Walk {
+            steps: Box::new(|after: Option<Position>, limit| {
+                Box::pin(async move { self.index.walk(sort, direction, after.as_ref(), limit).await })
+            }),
+            after,
+            limit: window.limit,
+            is_filtered: !wanted.search.is_empty() || wanted.status.is_some(),
+        };
+        Ok(walk.page(|token| admits(wanted, token, now), |at: &Position| at.cursor(sort)).await?)
     }
 
     /// How many of somebody's tokens that were issued in this time their logout revoked. It did so, whether or not they can
@@ -192,16 +160,6 @@ pub(super) fn cut(
     window: &Window,
 ) -> Result<Page<StoredToken>, Failure> {
     let after = window.after.as_deref().map(|cursor| Position::of_cursor(cursor, sort)).transpose()?;
-    let mut placed: Vec<(Position, StoredToken)> =
-        tokens.into_iter().map(|token| (Position::of(&token.record, sort), token)).collect();
-    placed.sort_by(|(one, _), (other, _)| match direction {
-        Direction::Asc => one.cmp(other),
-        Direction::Desc => other.cmp(one),
-    });
-    placed.retain(|(position, _)| match (&after, direction) {
-        (None, _) => true,
-        (Some(after), Direction::Asc) => position > after,
-        (Some(after), Direction::Desc) => position < after,
-    });
-    Ok(Page::cut(placed, window, |(position, _)| position.cursor(sort)).map(|(_, token)| token))
+    let placed = tokens.into_iter().map(|token| (Position::of(&token.record, sort), token)).collect();
+    Ok(walk::cut(placed, direction, after.as_ref(), window, |at| at.cursor(sort)))
 }

@@ -42,6 +42,8 @@ pub(crate) const GRANT: &str = "sekisho:grant:";
 /// + what a provider calls it: set, ids of sessions; or, behind that `:is`, a subject; `:out`, when the provider last told
 ///   of a logout; `:heard`, that a message was heard.
 pub(crate) const AT_PROVIDER: &str = "sekisho:provider:";
+/// + subject: the Unix second before which the subject's sessions began that a ban or somebody's order ended for good.
+pub(crate) const SESSIONS_NOT_BEFORE: &str = "sekisho:sessions:not_before:";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 /// + digest of a caller, in braces, so that its keys share a slot: sorted set, digest of an `Idempotency-Key` → when a

@@ -1,4 +1,5 @@
-//! Since when somebody's tokens are valid: `sekisho:not_before:{subject}`, a Unix second. Only ever raised.
+//! Since when somebody's tokens are valid: `sekisho:not_before:{subject}`, a Unix second; and since when their sessions are,
+//! besides: `sekisho:sessions:not_before:{subject}`. Only ever raised.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ use sekisho_protocol::Subject;
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::logout::NotBeforeStore;
-use crate::store::redis::keys::NOT_BEFORE_RECORD;
+use crate::store::redis::keys::{NOT_BEFORE_RECORD, SESSIONS_NOT_BEFORE};
 use crate::store::redis::{RedisClient, foreign};
 
 /// Raises one record.
@@ -52,6 +53,19 @@ impl NotBeforeStore for RedisNotBefore {
     }
 }
 
+/// Puts on record, besides, that somebody's sessions which began before a moment are ended: as a logout does for all they
+/// hold.
+pub(super) async fn outdate_sessions(
+    redis: &mut ConnectionManager,
+    subject: &Subject,
+    began_before: UnixSeconds,
+    until: UnixSeconds,
+) -> Result<UnixSeconds, StoreError> {
+    let mut call = RAISE.key(format!("{SESSIONS_NOT_BEFORE}{subject}"));
+    call.arg(began_before.get()).arg(until.get()).arg(LATER_BY_S);
+    Ok(UnixSeconds(call.invoke_async(redis).await?))
+}
+
 /// The call that writes one record back.
 pub(super) fn restore(subject: &str, issued_before: u64, until: u64) -> ScriptInvocation<'static> {
     raise(subject, issued_before, until, 0)
@@ -63,9 +77,10 @@ fn raise(subject: &str, issued_before: u64, until: u64, later_by_s: u64) -> Scri
     call
 }
 
-/// What is on record about each of `subjects`, for a list: one that cannot be read is left out.
+/// What is on record about each of `subjects` under `prefix`, for a list: one that cannot be read is left out.
 pub(super) async fn of_all<'a>(
     redis: &mut ConnectionManager,
+    prefix: &str,
     subjects: BTreeSet<&'a str>,
 ) -> Result<BTreeMap<&'a str, u64>, StoreError> {
     if subjects.is_empty() {
@@ -74,7 +89,7 @@ pub(super) async fn of_all<'a>(
     let mut pipe = redis::pipe();
     for subject in &subjects {
         // One by one: two keys need not live on one node.
-        pipe.get(key(subject));
+        pipe.get(format!("{prefix}{subject}"));
     }
     let answers = foreign::read(pipe, redis).await?.into_iter();
     let moment = |answer| redis::from_redis_value::<Option<u64>>(answer).ok().flatten();

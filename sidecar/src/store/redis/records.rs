@@ -1,5 +1,5 @@
 //! Records: bans and revoked tokens, which other programs read and write, too, ended sessions, and since when
-//! somebody's tokens are valid.
+//! somebody's tokens and sessions are valid.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,10 @@ use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::RedisClient;
 use super::feed::{entry, epoch};
-use super::keys::{BAN_RECORD, BANS, ENDED_RECORD, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, SESSION, record_prefix};
+use super::keys::{
+    BAN_RECORD, BANS, ENDED_RECORD, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, SESSION, SESSIONS_NOT_BEFORE,
+    record_prefix,
+};
 use super::scan::{Text, pairs};
 use super::{foreign, scan};
 use crate::domain::feed::position::Position;
@@ -95,13 +98,23 @@ impl CheckRecords for RedisRecords {
             (Method::Jwt | Method::Oauth2Proxy, _) => drop(pipe.cmd("ECHO").arg(1)),
         }
         pipe.cmd("GET").arg(format!("{NOT_BEFORE_RECORD}{subject}"));
+        if method == Method::Jwt {
+            // It is no token's matter: 0 is before all of them.
+            pipe.cmd("ECHO").arg(0);
+        } else {
+            // A session that nobody listed when all of them were ended must not come back.
+            pipe.cmd("GET").arg(format!("{SESSIONS_NOT_BEFORE}{subject}"));
+        }
         // Redis answers a connection in order, so the position is as of after the records.
-        type Answers = (i64, i64, i64, Option<u64>, Option<u64>, epoch::Fields, epoch::Time, String, String);
-        let (left, ended, present, issued_before, version, record, now, server, replication): Answers =
+        type Moment = Option<u64>;
+        type Answers = (i64, i64, i64, Moment, Moment, Option<u64>, epoch::Fields, epoch::Time, String, String);
+        let (left, ended, present, issued_before, began_before, version, record, now, server, replication): Answers =
             epoch::ask(&mut pipe).query_async(&mut self.redis.shared()).await?;
         let position = epoch::answered((version, record, now, server, replication))?;
         let banned_until = ending(now, left).map(|record| record.end);
         let credential_ended = ended != 0 || present == 0;
+        // What began in that second, on this sidecar's word, came after it; so it is with what is issued.
+        let issued_before = issued_before.max(began_before.filter(|moment| *moment > 0));
         Ok((Standing { banned_until, credential_ended, issued_before }, position))
     }
 }
@@ -164,7 +177,7 @@ fn issued_before(key: &str, value: Value) -> Option<u64> {
 }
 
 /// A record with so many milliseconds left: −1 is for ever, −2 is no record.
-fn ending((seconds, micros): Time, left_ms: i64) -> Option<Record> {
+pub(super) fn ending((seconds, micros): Time, left_ms: i64) -> Option<Record> {
     match (left_ms, u64::try_from(left_ms)) {
         (-1, _) => Some(Record::until(FOREVER)),
         (_, Ok(left)) => Some(Record::ending_after(seconds * 1_000 + micros / 1_000, left)),

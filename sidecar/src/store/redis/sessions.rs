@@ -1,6 +1,8 @@
-//! Sessions of our own: `sekisho:session:{id}`, which lives for as long as the session holds,
-//! `sekisho:session:ended:{id}` of those that somebody ended, and `sekisho:sessions:of:{subject}`, in which the ids of
-//! somebody's are.
+//! Sessions: `sekisho:session:{id}`, which lives for as long as the session holds, `sekisho:session:ended:{id}` of those
+//! that somebody ended, `sekisho:sessions:of:{subject}`, in which the ids of somebody's are, and `sekisho:{sessions}:…`, in
+//! which all are in order.
+
+use std::collections::BTreeSet;
 
 use std::sync::LazyLock;
 
@@ -9,14 +11,16 @@ use redis::{AsyncCommands, Script};
 use sekisho_protocol::Subject;
 use sekisho_protocol::feed::FOREVER;
 
-use super::RedisClient;
 use super::feed::epoch;
-use super::keys::{ENDED_RECORD, SESSION, SESSIONS_OF};
+use super::keys::{BAN_RECORD, ENDED_RECORD, NOT_BEFORE_RECORD, SESSION, SESSIONS_NOT_BEFORE, SESSIONS_OF};
+use super::{RedisClient, not_before, records, scan};
 use crate::domain::feed::position::Position;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
-use crate::service::sessions::{Found, SessionStore};
+use crate::service::sessions::{Bars, Found, SessionStore};
+
+mod index;
 
 static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/replace.lua")));
 
@@ -51,22 +55,46 @@ fn of_key(subject: &Subject) -> String {
 
 #[async_trait]
 impl SessionStore for RedisSessions {
+    async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME").cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));
+        pipe.get(format!("{NOT_BEFORE_RECORD}{subject}")).get(format!("{SESSIONS_NOT_BEFORE}{subject}"));
+        type Answers = (epoch::Time, i64, Option<u64>, Option<u64>);
+        let (now, left, issued_before, began_before): Answers = pipe.query_async(&mut self.redis.shared()).await?;
+        Ok(Bars {
+            banned_until: records::ending(now, left).map(|record| record.end),
+            valid_since: issued_before.max(began_before).map(UnixSeconds),
+        })
+    }
+
+    async fn outdate(
+        &self,
+        subject: &Subject,
+        began_before: UnixSeconds,
+        until: UnixSeconds,
+    ) -> Result<UnixSeconds, StoreError> {
+        not_before::outdate_sessions(&mut self.redis.shared(), subject, began_before, until).await
+    }
+
     async fn insert(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError> {
         let Session { id, subject, ends_at, .. } = session;
         let (of, kept_s) = (of_key(subject), session.kept_s(now));
         if kept_s == 0 {
             return Ok(());
         }
-        let mut pipeline = redis::pipe();
-        // The id first: a session that nobody could list or end must never be.
+        let (mut redis, mut pipeline) = (self.redis.shared(), redis::pipe());
+        // The id first, and the record once that is done: a session that nobody could list or end must never be.
         pipeline.zadd(&of, id.as_str(), ends_at.get()).ignore();
         // The set lives until the last of them ends. `GT` alone would never give a life to a set that has none.
         for condition in ["NX", "GT"] {
             pipeline.cmd("EXPIREAT").arg(&of).arg(ends_at.get()).arg(condition).ignore();
         }
         pipeline.cmd("ZREMRANGEBYSCORE").arg(&of).arg("-inf").arg(now.get()).ignore();
-        pipeline.cmd("SET").arg(record_key(id.as_str())).arg(written(session)?).arg("EX").arg(kept_s).ignore();
-        Ok(pipeline.exec_async(&mut self.redis.shared()).await?)
+        pipeline.exec_async(&mut redis).await?;
+        index::add(&mut redis, session, now.plus(kept_s)).await?;
+        let mut set = redis::cmd("SET");
+        set.arg(record_key(id.as_str())).arg(written(session)?).arg("EX").arg(kept_s);
+        Ok(set.exec_async(&mut redis).await?)
     }
 
     async fn look_up(&self, id: &SessionId) -> Result<(Found, Position), StoreError> {
@@ -88,47 +116,59 @@ impl SessionStore for RedisSessions {
         }
         let mut call = REPLACE.key(record_key(changed.id.as_str()));
         call.arg(written(seen)?).arg(written(changed)?).arg(kept_s);
-        Ok(call.invoke_async(&mut self.redis.shared()).await?)
+        let mut redis = self.redis.shared();
+        let is_replaced: bool = call.invoke_async(&mut redis).await?;
+        if is_replaced {
+            index::touch(&mut redis, changed, now.plus(kept_s)).await?;
+        }
+        Ok(is_replaced)
     }
 
     async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError> {
-        let id = session.id.as_str();
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("SET").arg(ended_key(id)).arg(1);
+        let mut set = redis::cmd("SET");
+        set.arg(ended_key(session.id.as_str())).arg(1);
         if until.get() < FOREVER {
-            pipeline.arg("EXAT").arg(until.get());
+            set.arg("EXAT").arg(until.get());
         }
-        pipeline.ignore().zrem(of_key(&session.subject), id).ignore();
-        Ok(pipeline.exec_async(&mut self.redis.shared()).await?)
+        Ok(set.exec_async(&mut self.redis.shared()).await?)
+    }
+
+    async fn forget(&self, session: &Session) -> Result<(), StoreError> {
+        let (mut redis, id) = (self.redis.shared(), session.id.as_str());
+        let _: () = redis.zrem(of_key(&session.subject), id).await?;
+        index::forget(&mut redis, &[id]).await.map(drop)
     }
 
     async fn of_subject(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
         let mut redis = self.redis.shared();
-        let ids: Vec<String> = redis.zrange(of_key(subject), 0, -1).await?;
-        let mut sessions = Vec::new();
+        let (mut cursor, mut ids) = (0_u64, BTreeSet::new());
+        loop {
+            let (next, members) = scan::scored(&mut redis, &of_key(subject), cursor, "*", STEP).await?;
+            ids.extend(members.into_iter().map(|(id, _)| id));
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        let (ids, mut sessions) = (ids.into_iter().collect::<Vec<_>>(), Vec::new());
         for ids in ids.chunks(STEP) {
             let mut pipeline = redis::pipe();
             for id in ids {
-                pipeline.get(record_key(id)).exists(ended_key(id));
+                // One by one: two keys need not live on one node.
+                pipeline.get(record_key(id));
             }
-            let answers: Vec<redis::Value> = pipeline.query_async(&mut redis).await?;
-            for (id, answer) in ids.iter().zip(answers.chunks(2)) {
-                let [json, ended] = answer else { continue };
-                let json = of_answer::<Option<String>>(id, json)?;
-                let is_ended = of_answer::<bool>(id, ended)?;
+            let records: Vec<Option<String>> = pipeline.query_async(&mut redis).await?;
+            for (id, json) in ids.iter().zip(records) {
                 // Nobody gets in by a record that can't be read, and it must not keep the others from being ended.
-                match json.filter(|_| !is_ended).map(|json| read(id, &json)).transpose() {
-                    Ok(session) => sessions.extend(session),
+                match json.map(|json| read(id, &json)).transpose() {
+                    // It may have been somebody else's before it was known whose it is.
+                    Ok(session) => sessions.extend(session.filter(|session| session.subject == *subject)),
                     Err(error) => tracing::warn!(session.id = id, %error, "the record of a session can't be read"),
                 }
             }
         }
         Ok(sessions)
     }
-}
-
-fn of_answer<T: redis::FromRedisValue>(id: &str, answer: &redis::Value) -> Result<T, StoreError> {
-    redis::from_redis_value(answer.clone()).map_err(|error| StoreError::corrupt(record_key(id), error))
 }
 
 fn written(session: &Session) -> Result<String, StoreError> {
@@ -143,3 +183,6 @@ fn read(id: &str, json: &str) -> Result<Session, StoreError> {
     }
     Ok(session)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::domain::time::UnixSeconds;
 use crate::domain::token::{StoredToken, TokenId, TokenRecord};
 use crate::service::error::StoreError;
 use crate::service::tokens::{Reserved, TokenStore};
-use crate::store::redis::keys::{REVOKED_RECORD, TOKEN_INFO};
+use crate::store::redis::keys::{NOT_BEFORE_RECORD, REVOKED_RECORD, TOKEN_INFO};
 use crate::store::redis::{RedisClient, foreign, not_before, scan};
 
 mod index;
@@ -252,7 +252,7 @@ async fn revoke_outdated(redis: &mut ConnectionManager, tokens: &mut [Option<Sto
     let owners: Vec<Option<Email>> =
         tokens.iter().map(|token| token.as_ref().and_then(|token| token.record.owner())).collect();
     let distinct: BTreeSet<&str> = owners.iter().flatten().map(Email::as_str).collect();
-    let valid_from = not_before::of_all(redis, distinct).await?;
+    let valid_from = not_before::of_all(redis, NOT_BEFORE_RECORD, distinct).await?;
     for (token, owner) in tokens.iter_mut().zip(&owners) {
         if let (Some(token), Some(owner)) = (token, owner) {
             let issued_before = valid_from.get(owner.as_str()).copied().unwrap_or(0);

@@ -74,7 +74,7 @@ fn not_signed_in(visit: &Visit, why: &NotSignedIn, return_to: &ReturnTo) -> Page
         NotSignedIn::NotAdmitted(NotAdmitted::Unverified) => (StatusCode::FORBIDDEN, Kind::Unverified),
         NotSignedIn::NotAdmitted(NotAdmitted::TooWeak) => (StatusCode::FORBIDDEN, Kind::TooWeak),
         NotSignedIn::NotAdmitted(NotAdmitted::Unusable) => (StatusCode::FORBIDDEN, Kind::Unusable),
-        NotSignedIn::Banned { until, .. } => {
+        NotSignedIn::Banned { until } => {
             (StatusCode::FORBIDDEN, Kind::Banned { left: Left::until(*until, visit.now.get()) })
         }
     };

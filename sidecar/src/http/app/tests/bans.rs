@@ -37,6 +37,19 @@ async fn a_ban_is_answered_in_the_old_shape_and_says_who_knows_of_it() {
 }
 
 #[tokio::test]
+async fn a_ban_says_how_many_sessions_it_ended() {
+    let world = World::start().await;
+    for (id, who) in [("s1", ANN), ("s2", "ANN+test@X.org"), ("s3", "bob@x.org")] {
+        world.begin(id, who).await;
+    }
+    let ban = json!({"user_email": "Ann+TEST@x.org"});
+    assert_eq!(world.root(Method::POST, BAN, Some(ban.clone())).await.body["deleted_count"], 2);
+    assert_eq!(world.root(Method::POST, BAN, Some(ban)).await.body["deleted_count"], 0);
+    let ended: Vec<String> = world.redis.client().shared().keys("sekisho:session:ended:*").await.unwrap();
+    assert_eq!(ended.len(), 2, "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_ban_has_a_length_a_reason_or_no_end() {
     let world = World::start().await;
     let hour = json!({"user_email": ANN, "duration_seconds": 3_600, "reason": " spam "});

@@ -8,11 +8,12 @@ const REVOKE: &str = "/api/admin/tokens/revoke-user";
 #[tokio::test]
 async fn a_logout_says_what_is_invalid_now() {
     let world = World::start().await;
+    world.begin("s1", ANN).await;
     let before = UnixSeconds::now().get();
     let answer = world.root(Method::POST, LOGOUT, Some(json!({"user_email": "ANN+test@x.org"}))).await;
     let issued_before = answer.body["issued_before"].as_u64().unwrap();
     let own = json!({"message": "User logged out successfully", "user_email": ANN, "issued_before": issued_before,
-        "logged_out_by": ROOT});
+        "deleted_count": 1, "logged_out_by": ROOT});
     answer.is(200, &changed(own, &answer.body));
     assert!((before + 2..=UnixSeconds::now().get() + 2).contains(&issued_before));
     let mut redis = world.redis.client().shared();
@@ -20,7 +21,8 @@ async fn a_logout_says_what_is_invalid_now() {
     let entry: String = redis.hget("sekisho:{feed}:entries", format!("not_before|{ANN}")).await.unwrap();
     let entry: Value = serde_json::from_str(&entry).unwrap();
     assert_eq!((record, &entry["issued_before"]), (issued_before, &json!(issued_before)));
-    assert_eq!(entry["version"], answer.body["version"]);
+    let version = entry["version"].as_u64().unwrap();
+    assert_eq!(answer.body["version"], version + 1, "the end of the session is the last write");
 }
 
 #[tokio::test]

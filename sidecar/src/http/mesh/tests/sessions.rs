@@ -5,9 +5,10 @@ use sekisho_protocol::feed::Kind;
 use super::*;
 use crate::domain::session::{Session, SessionId};
 use crate::jobs::reconcile::walk;
+use crate::service::sessions::ending::Ended;
 
 /// A session of Ann's on `app.x` that was last used a while ago.
-fn session(id: &str) -> Session {
+pub(super) fn session(id: &str) -> Session {
     let now = UnixSeconds::now().get();
     let session = json!({"id": id, "subject": "ann@x", "email": "ann@x", "host": "app.x", "method": "session",
         "claims": {"groups": ["dev"]}, "signed_in_at": now - 100, "last_access": now - 100, "ends_at": now + 600,
@@ -15,12 +16,12 @@ fn session(id: &str) -> Session {
     serde_json::from_value(session).unwrap()
 }
 
-fn question(id: &str) -> Value {
+pub(super) fn question(id: &str) -> Value {
     json!({"protocol": 1, "replica": "0".repeat(32), "host": "app.x", "id": id})
 }
 
 impl World {
-    async fn begin(&self, id: &str) -> Session {
+    pub(super) async fn begin(&self, id: &str) -> Session {
         self.services.sessions.begin(session(id), UnixSeconds::now()).await.unwrap()
     }
 
@@ -30,14 +31,18 @@ impl World {
         response.json().await.unwrap()
     }
 
-    async fn standing(&self, id: &str) -> Value {
+    pub(super) async fn standing(&self, id: &str) -> Value {
         self.ask_about(&question(id)).await["standing"].take()
     }
 
-    async fn check_session(&self, id: &str, method: &str) -> Value {
+    pub(super) async fn check_session(&self, id: &str, method: &str) -> Value {
         let check = json!({"protocol": 1, "replica": "0".repeat(32), "route": "r", "subject": "ann@x", "method": method,
             "token_id": id, "issued_at": UnixSeconds::now().get()});
-        let response = self.post("/v1/check", &check).await;
+        self.decision_on(&check).await
+    }
+
+    pub(super) async fn decision_on(&self, check: &Value) -> Value {
+        let response = self.post("/v1/check", check).await;
         assert_eq!(response.status(), StatusCode::OK);
         response.json::<Value>().await.unwrap()["decision"].take()
     }
@@ -118,9 +123,9 @@ async fn all_sessions_of_somebody_end_at_once_and_nobody_elses() {
     world.begin("s4").await;
     world.redis(&["SET", "sekisho:session:s4", "{}"]).await;
     let ann = session("s1").subject;
-    let (count, stamp) = world.services.sessions.end_all_of(&ann).await.unwrap();
-    assert_eq!((count, stamp.is_some()), (2, true));
-    assert_eq!(world.services.sessions.end_all_of(&ann).await.unwrap(), (0, None));
+    let ended = world.services.sessions.end_all_of(&ann, UnixSeconds::now()).await.unwrap();
+    assert_eq!((ended.count, ended.stamp.is_some()), (2, true));
+    assert_eq!(world.services.sessions.end_all_of(&ann, UnixSeconds::now()).await.unwrap(), Ended::default());
     for id in ["s1", "s2"] {
         assert_eq!(world.standing(id).await, json!("ended"));
     }

@@ -74,7 +74,7 @@ async fn what_cannot_be_read_is_an_error_alone_and_left_out_of_a_list() {
     let _: () = redis.set("sekisho:not_before:eve@x.org", 7).await.unwrap();
     assert!(store.issued_before(&ann()).await.is_err());
     let names = BTreeSet::from(["ann@x.org", "bob@x.org", "eve@x.org", "zoe@x.org"]);
-    assert_eq!(of_all(&mut redis, names).await.unwrap(), BTreeMap::from([("eve@x.org", 7)]));
+    assert_eq!(of_all(&mut redis, NOT_BEFORE_RECORD, names).await.unwrap(), BTreeMap::from([("eve@x.org", 7)]));
     let now = UnixSeconds::now().get();
     assert_eq!(raise_to(&store, now).await, now, "the next logout repairs it");
 }

@@ -57,6 +57,23 @@ async fn a_standing_tells_since_when_tokens_are_valid() {
 }
 
 #[tokio::test]
+async fn a_standing_of_a_session_tells_since_when_sessions_are_valid_besides() {
+    let (server, _, records, _) = start().await;
+    let _: String = raw(&server, &["SET", "sekisho:sessions:not_before:ann@x", "1800", "EX", "600"]).await;
+    for (others, expected) in [("1700", 1_800), ("1900", 1_900)] {
+        let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", others, "EX", "600"]).await;
+        for method in [Method::Session, Method::Oauth2Proxy] {
+            let (standing, _) = records.standing(&subject("Ann@X"), method, Some("s")).await.unwrap();
+            assert_eq!(standing.issued_before, Some(expected), "{method:?}");
+        }
+    }
+    let (standing, _) = records.standing(&subject("ann@x"), Method::Jwt, Some("t")).await.unwrap();
+    assert_eq!(standing.issued_before, Some(1_900), "no token's matter");
+    let _: String = raw(&server, &["SET", "sekisho:sessions:not_before:eve@x", "soon"]).await;
+    assert!(records.standing(&subject("eve@x"), Method::Session, None).await.is_err(), "never an allow");
+}
+
+#[tokio::test]
 async fn p8_a_logout_on_record_without_an_entry_or_with_a_lower_one_gets_one() {
     let (server, feed, _, reconciler) = start().await;
     let now = UnixSeconds::now().get();

@@ -23,7 +23,7 @@ use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
 use crate::store::redis::ranked::{LATEST, Ranked};
-use crate::store::redis::{foreign, scan};
+use crate::store::redis::{foreign, scan, texts};
 
 pub(in crate::store::redis) const CREATED: &str = "sekisho:{tokens}:created";
 const EXPIRES: &str = "sekisho:{tokens}:expires";
@@ -38,8 +38,6 @@ pub(in crate::store::redis) const BY_ID: [&str; 4] = [EXPIRES, USED, REVOKED, CR
 const NOT_DUE: &str = "sekisho:{tokens}:not_due";
 /// How long it is too early, in seconds.
 const DUE_EVERY_S: u64 = 60;
-/// Members that one step of a search looks at: a third of a millisecond for Redis.
-const SEARCH_STEP: usize = 2_000;
 /// So many steps of expired tokens one call prunes.
 const PRUNE_STEPS: usize = 20;
 
@@ -48,7 +46,6 @@ const NOTE_REVOKED: &str =
     "if redis.call('ZSCORE', KEYS[1], ARGV[1]) then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end";
 
 static INDEX: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/index_token.lua")));
-static FIND_TEXTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/find_texts.lua")));
 static FORGET_TEXTS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/forget_texts.lua")));
 
 fn key(sort: Sort) -> &'static str {
@@ -113,7 +110,7 @@ impl TokenIndex for RedisTokens {
             let positions: Vec<Position> = step.into_iter().filter(is_behind).collect();
             let ids: Vec<String> = positions.iter().map(|position| position.id.clone()).collect();
             let tokens = read(&mut redis, &ids).await?;
-            found.extend(positions.into_iter().zip(tokens).map(|(position, token)| Standing { position, token }));
+            found.extend(positions.into_iter().zip(tokens).map(|(position, row)| Standing { position, row }));
         }
         tidy(&mut redis, &found).await?;
         Ok(found)
@@ -121,23 +118,7 @@ impl TokenIndex for RedisTokens {
 
     async fn find_all(&self, search: &Search, most: usize) -> Result<Found, StoreError> {
         let mut redis = self.client.shared();
-        let (mut bound, mut ids) = ("-".to_owned(), Vec::new());
-        loop {
-            let mut call = FIND_TEXTS.key(BY_EMAIL);
-            call.arg(&bound).arg(SEARCH_STEP).arg(search.as_str());
-            let (last, members): (String, Vec<String>) = call.invoke_async(&mut redis).await?;
-            ids.extend(members.iter().filter_map(|member| Some(member.rsplit_once(SEPARATOR)?.1.to_owned())));
-            if ids.len() > most {
-                return Ok(Found::TooMany);
-            }
-            if last.is_empty() {
-                break;
-            }
-            bound = format!("({last}");
-        }
-        // Under two texts, if its record was written anew.
-        ids.sort();
-        ids.dedup();
+        let Some(ids) = texts::find(&mut redis, BY_EMAIL, search, most).await? else { return Ok(Found::TooMany) };
         Ok(Found::All(read(&mut redis, &ids).await?.into_iter().flatten().collect()))
     }
 
@@ -350,14 +331,10 @@ async fn take(
 
 /// Takes out of the orders what ended, and counts what was found to be revoked.
 async fn tidy(redis: &mut ConnectionManager, found: &[Standing]) -> Result<(), StoreError> {
-    let gone: Vec<&str> = found
-        .iter()
-        .filter(|standing| standing.token.is_none())
-        .map(|standing| standing.position.id.as_str())
-        .collect();
+    let gone: Vec<&str> =
+        found.iter().filter(|standing| standing.row.is_none()).map(|standing| standing.position.id.as_str()).collect();
     forget(redis, &gone).await?;
-    let texts =
-        found.iter().filter(|standing| standing.token.is_none() && matches!(standing.position.key, Key::Text(_)));
+    let texts = found.iter().filter(|standing| standing.row.is_none() && matches!(standing.position.key, Key::Text(_)));
     let mut members: Vec<String> = texts.map(|standing| standing.position.to_string()).collect();
     members.extend(members.iter().filter_map(|member| turned(member)).collect::<Vec<_>>());
     let mut pipeline = redis::pipe();
@@ -365,7 +342,7 @@ async fn tidy(redis: &mut ConnectionManager, found: &[Standing]) -> Result<(), S
         // Each is in one of the two.
         pipeline.zrem(BY_EMAIL, &members).ignore().zrem(BY_NAME, &members).ignore();
     }
-    for token in found.iter().filter_map(|standing| standing.token.as_ref()).filter(|token| token.is_revoked) {
+    for token in found.iter().filter_map(|standing| standing.row.as_ref()).filter(|token| token.is_revoked) {
         note_revoked(&mut pipeline, &token.record);
     }
     if pipeline.is_empty() { Ok(()) } else { Ok(pipeline.exec_async(redis).await?) }

@@ -34,7 +34,7 @@ fn record(token_id: &str, user_email: &str, created_at: u64) -> TokenRecord {
 
 async fn newest(tokens: &RedisTokens) -> Vec<StoredToken> {
     let standings = tokens.walk(Sort::CreatedAt, Direction::Desc, None, 10_000).await.unwrap();
-    standings.into_iter().filter_map(|standing| standing.token).collect()
+    standings.into_iter().filter_map(|standing| standing.row).collect()
 }
 
 fn ids(tokens: &[StoredToken]) -> Vec<&str> {

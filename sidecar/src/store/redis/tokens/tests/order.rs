@@ -28,7 +28,7 @@ async fn pages(tokens: &RedisTokens, sort: Sort, direction: Direction) -> Vec<St
         let page = tokens.walk(sort, direction, after.as_ref(), 2).await.unwrap();
         let Some(last) = page.last() else { return seen };
         after = Some(last.position.clone());
-        seen.extend(page.into_iter().map(|standing| standing.token.unwrap().record.token_id));
+        seen.extend(page.into_iter().map(|standing| standing.row.unwrap().record.token_id));
     }
 }
 
