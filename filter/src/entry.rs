@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the ABI wants functions with fixed names")]
 
 use sekisho_core::head::Framing;
+use sekisho_core::set_cookie::Guard;
 
 use crate::host::Action;
 use crate::vm::{self, Stream};
@@ -29,7 +30,7 @@ extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> bool {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_context_create(context: u32, root: u32) {
     if root != 0 {
-        let stream = Stream { root, allowed: false, framing: Framing::Http, lines: Vec::new(), guards_cookies: false };
+        let stream = Stream { root, allowed: false, framing: Framing::Http, lines: Vec::new(), guard: Guard::Nothing };
         vm::with(|vm| vm.streams.insert(context, stream));
     }
 }

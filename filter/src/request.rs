@@ -5,13 +5,12 @@ use std::rc::Rc;
 use sekisho_core::answer::{Answer, Shape};
 use sekisho_core::authorize::address::Connection;
 use sekisho_core::check::{CallId, RequestId, ShareKey};
-use sekisho_core::credential::cookie::OwnCookies;
 use sekisho_core::decision::Decision;
 use sekisho_core::denial::Inability;
 use sekisho_core::flow::{clean_target, forged_trailers};
 use sekisho_core::head::{Framing, Head};
 use sekisho_core::identity::Edits;
-use sekisho_core::set_cookie;
+use sekisho_core::set_cookie::{self, Guard};
 use sekisho_core::trace::Trace;
 use sekisho_core::worker::{Cut, Passage, Step};
 use sekisho_protocol::check::CheckRequest;
@@ -204,7 +203,7 @@ fn allow(vm: &mut Vm, stream: u32, passage: Passage, may_be_there: impl Fn(&str)
     if let Some(stream) = vm.streams.get_mut(&stream) {
         stream.allowed = true;
         stream.lines = passage.lines;
-        stream.guards_cookies = passage.guards_cookies;
+        stream.guard = passage.guard;
     }
     Action::Continue
 }
@@ -241,17 +240,14 @@ pub(crate) fn on_response_headers(vm: &mut Vm, stream: u32) -> Action {
 fn guard_cookies(vm: &Vm, stream: u32) -> HostResult<()> {
     const SET_COOKIE: &[u8] = b"set-cookie";
     const BROKEN: HostError = HostError(u32::MAX);
-    if !vm.streams.get(&stream).is_some_and(|stream| stream.guards_cookies)
-        || host::header(Map::ResponseHeaders, SET_COOKIE)?.is_none()
-    {
+    let guard = vm.streams.get(&stream).map(|stream| stream.guard).unwrap_or_default();
+    if guard == Guard::Nothing || host::header(Map::ResponseHeaders, SET_COOKIE)?.is_none() {
         return Ok(());
     }
     let map = host::header_map(Map::ResponseHeaders)?;
     let pairs = pairs::decode(&map).ok_or(BROKEN)?;
     let sessions = vm.policy_of(stream).ok_or(BROKEN)?.sessions.as_ref().ok_or(BROKEN)?;
-    let Some(kept) = set_cookie::kept(&pairs, OwnCookies { session: &sessions.cookie, attempts: true }) else {
-        return Ok(());
-    };
+    let Some(kept) = guard.names(sessions).and_then(|own| set_cookie::kept(&pairs, own)) else { return Ok(()) };
     host::remove_header(Map::ResponseHeaders, SET_COOKIE)?;
     kept.into_iter().try_for_each(|value| host::add_header(Map::ResponseHeaders, SET_COOKIE, value))
 }

@@ -10,6 +10,7 @@ use sekisho_core::feed::{FeedError, Promise};
 use sekisho_core::head::Framing;
 use sekisho_core::id_map::IdMap;
 use sekisho_core::metrics::Question;
+use sekisho_core::set_cookie::Guard;
 use sekisho_core::time::Now;
 use sekisho_core::worker::Worker;
 
@@ -46,8 +47,8 @@ pub(crate) struct Stream {
     pub(crate) framing: Framing,
     /// Headers of its answer, for whoever may know why it passes.
     pub(crate) lines: Vec<Line>,
-    /// Its upstream could set cookies of ours.
-    pub(crate) guards_cookies: bool,
+    /// Which cookies its upstream may not set.
+    pub(crate) guard: Guard,
 }
 
 /// A callout under way.

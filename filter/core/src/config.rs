@@ -18,6 +18,7 @@ mod require;
 mod routes;
 #[cfg(feature = "schema")]
 mod schema;
+mod sessions;
 mod upstream;
 mod window;
 
@@ -29,8 +30,9 @@ use subtle::ConstantTimeEq as _;
 use crate::authorize::address::AddressSource;
 use crate::authorize::facts::Questions;
 use crate::credential::cookie::OwnCookies;
+use crate::credential::oauth2_proxy::CookieRule;
 use crate::head::{Forgeable, Head};
-use crate::route::{Mode, Route, RouteTable};
+use crate::route::{Mode, RouteId, RouteTable};
 use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::verify::Provider;
@@ -165,12 +167,17 @@ impl Policy {
         self.explains_all || self.explain_key.as_ref().is_some_and(shown)
     }
 
-    /// Our own cookies, as far as the upstream of a rule may neither see nor set them; none if there are no sessions. Sign-ins
-    /// under way are for the app API to see, a session's secret for nobody.
+    /// The cookies of sessions, as far as the upstream of a rule may neither see nor set them; none if there are no sessions.
+    /// Sign-ins under way are for the app API to see, oauth2-proxy's session for itself, and a secret of ours for nobody.
     #[must_use]
-    pub fn own_cookies(&self, route: &Route) -> Option<OwnCookies<'_>> {
-        let session = self.sessions.as_ref()?.cookie.as_str();
-        Some(OwnCookies { session, attempts: !route.is_for_the_app() })
+    pub fn own_cookies(&self, id: RouteId) -> Option<OwnCookies<'_>> {
+        let sessions = self.sessions.as_ref()?;
+        let oauth2_proxy = sessions.oauth2_proxy.as_ref().filter(|_| !sessions.leads_to_oauth2_proxy(id));
+        Some(OwnCookies {
+            session: &sessions.cookie,
+            attempts: !self.routes.get(id).is_for_the_app(),
+            oauth2_proxy: oauth2_proxy.map(CookieRule::name),
+        })
     }
 
     /// Whether a stale worker checks every request: no route lets requests pass unchecked (rule P7).

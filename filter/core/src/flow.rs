@@ -29,7 +29,7 @@ use crate::identity::{Caller, Header, Verified};
 use crate::live::Stream;
 use crate::route::target::Target;
 use crate::route::{Access, OnBan, OnUnavailable, Preflight, Protected, Route, RouteId};
-use crate::session::Session;
+use crate::session::Shown;
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::upstream::{self, UpstreamCredential};
@@ -173,7 +173,7 @@ pub fn begin(
 ) -> Verdict {
     let mut pending = Pending::of(policy, id, head, target);
     let route = policy.routes.get(id);
-    let own = policy.own_cookies(route);
+    let own = policy.own_cookies(id);
     if let Some(protected) = route.protected() {
         upstream::strip(&protected.credentials, head, &mut pending.edits);
     }
@@ -201,13 +201,13 @@ pub fn begin(
         Access::Optional(protected) => (protected, true),
         Access::Protected(protected) => (protected, false),
     };
-    let session = match Session::of(policy, protected, head, &target.host, shared, now) {
-        Ok(session) => session,
+    let sessions = match Shown::of(policy, protected, head, &target.host, shared, now) {
+        Ok(sessions) => sessions,
         Err(none) => return pending.refuse(none),
     };
     let token = match credential::extract(&protected.places, head) {
         Ok(Credential::Token(token)) => Some(token),
-        Err(NoCredential::Missing | NoCredential::Foreign) if session.is_some() || is_optional => None,
+        Err(NoCredential::Missing | NoCredential::Foreign) if sessions.is_any() || is_optional => None,
         Err(none) => return pending.refuse(none),
     };
     let does_without = is_optional && token.is_none();
@@ -217,7 +217,7 @@ pub fn begin(
         let mut edits = pending.edits.clone();
         take_away(route.places(), own, is_first, head, &mut edits);
         pending.edits_of_nobody = Some(edits.into());
-        if session.is_none() {
+        if !sessions.is_any() {
             return anonymous(pending, route, &subject);
         }
     }
@@ -229,10 +229,10 @@ pub fn begin(
         Err(none) => return pending.refuse(none),
     };
     let is_a_browsers = |token: &[u8]| credential::is_in_cookies_alone(token, &protected.places, head);
-    let is_forged = session.is_some()
+    let is_forged = sessions.is_any()
         && cross_site::may_be_forged(head, &target.host, &protected.trusted_origins)
         && token.as_deref().is_none_or(is_a_browsers);
-    let claimed = Claimed { token, session, also, lacks, is_forged };
+    let claimed = Claimed { token, sessions, also, lacks, is_forged };
     let verdict = proof::prove(pending, claimed, &subject, shared, now);
     remembered(verdict, policy, head, shared)
 }

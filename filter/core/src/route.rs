@@ -41,6 +41,12 @@ pub struct RouteId(usize);
 impl RouteId {
     /// Of what no rule names.
     pub const NONE: Self = Self(usize::MAX);
+
+    /// Whether it is the rule at this position.
+    #[must_use]
+    pub fn is_at(self, position: usize) -> bool {
+        self.0 == position
+    }
 }
 
 /// One rule.
@@ -174,6 +180,12 @@ impl RouteTable {
     /// The rules in their order, and last what applies to a request that none of them is about.
     pub fn iter(&self) -> impl Iterator<Item = &Route> + Clone {
         self.routes.iter().chain(std::iter::once(&self.unmatched))
+    }
+
+    /// The position of the rule with this name.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.routes.iter().position(|route| *route.name == *name)
     }
 
     /// The rule for a request.

@@ -3,8 +3,44 @@
 //!
 //! Only headers count: browsers take no cookie from trailers (RFC 9110 §6.5.1), nor from what comes before the answer (1xx).
 
+use crate::config::Policy;
 use crate::credential::cookie::OwnCookies;
+use crate::credential::oauth2_proxy::CookieRule;
 use crate::head::Pairs;
+use crate::route::RouteId;
+use crate::session::Sessions;
+
+/// Of which cookies an answer is cleaned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Guard {
+    /// Of none: there are no sessions, or the app API answers.
+    #[default]
+    Nothing,
+    /// Of ours: oauth2-proxy answers.
+    Ours,
+    /// Of ours, and of oauth2-proxy's.
+    All,
+}
+
+impl Guard {
+    /// Those of which the answers of a rule's upstream are cleaned.
+    #[must_use]
+    pub fn of(policy: &Policy, id: RouteId) -> Self {
+        match policy.sessions.as_ref() {
+            Some(_) if policy.routes.get(id).is_for_the_app() => Self::Nothing,
+            Some(sessions) if sessions.leads_to_oauth2_proxy(id) => Self::Ours,
+            Some(_) => Self::All,
+            None => Self::Nothing,
+        }
+    }
+
+    /// The names of them.
+    #[must_use]
+    pub fn names(self, sessions: &Sessions) -> Option<OwnCookies<'_>> {
+        let oauth2_proxy = sessions.oauth2_proxy.as_ref().filter(|_| self == Self::All).map(CookieRule::name);
+        (self != Self::Nothing).then_some(OwnCookies { session: &sessions.cookie, attempts: true, oauth2_proxy })
+    }
+}
 
 /// The values of `set-cookie` that may stay; none if all may.
 #[must_use]
@@ -41,6 +77,8 @@ mod tests {
             ("\t= =__Host-sekisho=x", true),
             ("__Host-sekisho", true),
             ("__Host-sekisho; a=b", true),
+            ("_proxy=x", true),
+            ("_proxy-x=x", false),
             ("theme=dark", false),
             ("theme=__Host-sekisho=x", false),
             ("theme=dark; __Host-sekisho=x", false),
@@ -53,10 +91,10 @@ mod tests {
         ] {
             let pairs: &Pairs<'_> =
                 &[(b"set-cookie", b"a=1"), (b"x-set-cookie", b"1"), (b"set-cookie", value.as_bytes())];
-            let own = OwnCookies { session: "__Host-sekisho", attempts: true };
+            let own = OwnCookies { session: "__Host-sekisho", attempts: true, oauth2_proxy: Some("_proxy") };
             let expected = is_ours.then(|| vec![&b"a=1"[..]]);
             assert_eq!(kept(pairs, own), expected, "{value:?}");
         }
-        assert_eq!(kept(&[], OwnCookies { session: "s", attempts: true }), None);
+        assert_eq!(kept(&[], OwnCookies { session: "s", attempts: true, oauth2_proxy: None }), None);
     }
 }

@@ -9,6 +9,7 @@ use crate::check::Confirmed;
 use crate::config::Policy;
 use crate::feed::{Promise, Replica};
 use crate::metrics::{Freshness, Metrics};
+use crate::session::refused::Refused;
 use crate::sources::Sources;
 use crate::time::Now;
 use crate::verify::budget::Budget;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub verifications: Verifications,
     /// Denials that a check confirmed.
     pub confirmed: Confirmed,
+    /// Cookies of oauth2-proxy whose session holds no more.
+    pub refused: Refused,
     /// What happened, for the next report.
     pub activity: Activity,
     /// What is counted.

@@ -27,6 +27,8 @@ use crate::identity::Edits;
 use crate::key_calls::KeyCalls;
 use crate::live::{Live, Stream};
 use crate::metrics::{Metrics, Row};
+use crate::session::refused::Refused;
+use crate::set_cookie::Guard;
 use crate::shared::Shared;
 use crate::sources::Sources;
 use crate::time::Now;
@@ -90,8 +92,8 @@ pub struct Passage {
     pub state: Option<State>,
     /// Headers of its answer, for whoever may know why.
     pub lines: Vec<Line>,
-    /// Whether its upstream could set cookies of ours: see [`crate::set_cookie`].
-    pub guards_cookies: bool,
+    /// Which cookies its upstream may not set: see [`crate::set_cookie`].
+    pub guard: Guard,
 }
 
 /// What the proxy's filter state says about a request.
@@ -136,6 +138,7 @@ impl Worker {
             budget: Budget::default(),
             verifications: Verifications::default(),
             confirmed: Confirmed::default(),
+            refused: Refused::default(),
             activity: Activity::default(),
             metrics: Metrics::default(),
             #[cfg(feature = "offline")]
@@ -350,8 +353,8 @@ impl Worker {
             refusal => {
                 let is_told = refusal.is_some() || pending.policy.filter_state == FilterState::All;
                 let state = is_told.then(|| State { route: Rc::clone(&pending.route().name), decision, reason });
-                let guards_cookies = pending.policy.sessions.is_some() && !pending.route().is_for_the_app();
-                Step::Allow(Passage { edits: pending.edits, state, lines, guards_cookies })
+                let guard = Guard::of(&pending.policy, pending.route);
+                Step::Allow(Passage { edits: pending.edits, state, lines, guard })
             }
         }
     }

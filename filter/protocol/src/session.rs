@@ -4,8 +4,16 @@
 //!
 //! A session of our own is a cookie with a secret and its tag ([`cookie`]). The filter throws away what has no valid tag
 //! without asking anybody, and shows sidecars the session's id only, which is the secret's digest.
+//!
+//! A session of oauth2-proxy is sealed with a secret that only its ticket holds, so of those the filter shows the
+//! ticket, once the cookie around it has proved to be oauth2-proxy's; the answer then says what the session is called.
 
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::activity::Method;
 use crate::{Email, Epoch, ReplicaId, Subject};
@@ -26,8 +34,42 @@ pub struct SessionQuestion {
     pub replica: ReplicaId,
     /// The host on which the cookie was shown, in lower case and without a port: a session belongs to one.
     pub host: String,
-    /// The session's id.
+    /// The session's id; of one of oauth2-proxy, the digest of its ticket, which only tells questions apart.
     pub id: String,
+    /// The ticket of a session of oauth2-proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<Ticket>,
+}
+
+/// The ticket of a session of oauth2-proxy, which holds the secret that opens it: printed as `Ticket(…)`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ticket(String);
+
+impl Ticket {
+    /// The ticket in this text, as it stands in a cookie.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Its text, for whoever opens the session.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What tells it from others and gives nothing of it away: 43 characters of base64url.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        URL_SAFE_NO_PAD.encode(Sha256::digest(&self.0))
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticket(…)")
+    }
 }
 
 /// What the sidecar answers with status 200. An inability is a 503 and no answer at all.
@@ -66,6 +108,9 @@ pub enum SessionStanding {
 /// A session that holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveSession {
+    /// What it is called, if it is not what the filter called it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Whose it is.
     pub subject: Subject,
     /// The e-mail address, if the provider vouches for it.
@@ -82,4 +127,17 @@ pub struct LiveSession {
     pub ends_at: u64,
     /// For so many seconds this may be kept; at most [`CACHE_MAX_S`].
     pub cache_s: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_shows_itself_to_nobody_but_a_sidecar() {
+        let ticket = Ticket::new("v2.aWQ.c2VjcmV0".into());
+        assert_eq!(format!("{ticket:?}"), "Ticket(…)");
+        assert!(!ticket.digest().contains("c2VjcmV0") && ticket.digest().len() == 43);
+        assert_eq!(serde_json::to_string(&ticket).unwrap(), r#""v2.aWQ.c2VjcmV0""#);
+    }
 }

@@ -254,6 +254,7 @@ fn check(session: &Session, replica: &ReplicaId) -> CheckRequest {
 /// The session as filters are told of it.
 fn live(session: Session, now: UnixSeconds) -> LiveSession {
     LiveSession {
+        id: None,
         cache_s: session.cache_s(now),
         claims: URL_SAFE_NO_PAD.encode(serde_json::Value::Object(session.claims).to_string()),
         subject: session.subject,

@@ -39,9 +39,14 @@ pub(super) const AGE_S: Bounds = bounds(1, u32::MAX);
 /// Never 2xx: what was refused would look done.
 pub(super) const CUSTOM_STATUS: Bounds = bounds(300, 599);
 
+/// Up to ten years.
+pub(super) const COOKIE_EXPIRE_S: Number = number(604_800, 60, 315_360_000);
+
 pub(super) const FEED_CLUSTER: &str = "sekisho_feed";
 pub(super) const CHECK_CLUSTER: &str = "sekisho_check";
 pub(super) const SESSION_COOKIE: &str = "__Host-sekisho";
+pub(super) const OAUTH2_PROXY_COOKIE: &str = "_oauth2_proxy";
+pub(super) const COOKIE_SECRET_ENV: &str = "OAUTH2_PROXY_COOKIE_SECRET";
 pub(super) const MESH_SECRET_ENV: &str = "SEKISHO_MESH_SECRET";
 pub(super) const EXPLAIN_KEY_ENV: &str = "SEKISHO_EXPLAIN_KEY";
 pub(super) const SUBJECT_CLAIM: &str = "sub";

@@ -4,13 +4,12 @@ use std::hash::Hasher as _;
 use std::rc::Rc;
 
 use sekisho_protocol::keys;
-use sekisho_protocol::session::cookie::CookieKey;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::field::{Field, FromValue as _, Problems};
 use super::limits;
-use super::raw::{RawExplain, RawMesh, RawPolicy, RawSessions, RawTokens};
+use super::raw::{RawExplain, RawMesh, RawPolicy, RawTokens};
 use super::raw_route::{RawAnswers, RawIdentityHeader};
 use super::routes::Common;
 use super::{Environment, FilterState, HostUse, Mesh, Policy, Problem, answers, places, upstream};
@@ -23,7 +22,7 @@ use crate::identity::assertion::Target;
 use crate::identity::headers::{self, IdentityHeader};
 use crate::route::{Mode, Route, RouteTable};
 use crate::secret::Secret;
-use crate::session::{self, Sessions};
+use crate::session;
 use crate::verify::cache::KeySet;
 use crate::verify::{Invalid, Provider, json};
 
@@ -201,32 +200,6 @@ impl Parser<'_> {
         self.unique("providers", "issuer", &mut providers.iter().flat_map(|p| p.issuers.iter().map(String::as_str)));
         self.unique("identities", "name", &mut identities.iter().map(|t| t.name.as_str()));
         self.unique("identities", "audience", &mut identities.iter().map(|t| t.audience.as_str()));
-    }
-
-    fn sessions(
-        &mut self,
-        field: Field<RawSessions>,
-        mesh_secret: Option<&Secret>,
-        providers: &[Provider],
-        routes: &RouteTable,
-    ) -> Option<Sessions> {
-        let raw = self.problems.optional("sessions", field)?;
-        self.problems.unknown("sessions", &raw.unknown);
-        let at = "sessions.cookie";
-        let cookie = match raw.cookie {
-            Field::Absent => limits::SESSION_COOKIE.to_owned(),
-            field => self.problems.optional(at, field)?,
-        };
-        if !places::is_token(&cookie) {
-            self.problems.push(at, "is not the name of a cookie that needs no escape");
-        }
-        if routes.iter().flat_map(Route::places).flat_map(Places::cookies).any(|known| known == cookie) {
-            self.problems.push(at, "is a cookie in which tokens are read");
-        }
-        if providers.iter().any(|provider| *provider.name == *session::PROVIDER) {
-            self.problems.push("providers", "`session` is what sessions are called: give the provider another name");
-        }
-        Some(Sessions { cookie, key: CookieKey::of_mesh(mesh_secret?.expose()) })
     }
 
     fn client_address(&mut self, field: Field<String>) -> Option<AddressSource> {

@@ -149,6 +149,22 @@ raw! {
     pub(super) struct RawSessions {
         /// The cookie that holds them; with the prefix `__Host-` browsers send it to this host alone, and over TLS.
         pub(super) cookie: Field<String>,
+        /// Lets people in who signed in at an oauth2-proxy that keeps its sessions in the sidecars' Redis.
+        pub(super) oauth2_proxy: Field<RawOauth2Proxy>,
+    }
+}
+
+raw! {
+    /// How an oauth2-proxy makes its cookies.
+    pub(super) struct RawOauth2Proxy {
+        /// Its `cookie_name`.
+        pub(super) cookie: Field<String>,
+        /// Environment variable with its `cookie_secret`, of at least 16 bytes, as it is written there.
+        pub(super) cookie_secret_env: Field<String>,
+        /// Its `cookie_expire`, in seconds.
+        pub(super) expire_s: Field<u64>,
+        /// Names of the rules that lead to oauth2-proxy itself, which is to get its cookie; up to 1000.
+        pub(super) forward_on: Field<Vec<String>>,
     }
 }
 

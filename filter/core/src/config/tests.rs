@@ -38,6 +38,8 @@ pub(crate) fn environment(name: &str) -> Option<String> {
         "JWT512" => Some("l".repeat(64)),
         "LLM" => Some("l".repeat(32)),
         "SHORT" => Some("short".into()),
+        // That of the vectors that `tests/peers/oauth2_proxy.py` made.
+        "OAUTH2_PROXY_COOKIE_SECRET" => Some("c2VjcmV0IG9mIHRoaXJ0eS10d28gYnl0ZXMhISEhISE=".into()),
         _ => None,
     }
 }
@@ -218,6 +220,39 @@ fn each_wrong_field_is_named_with_its_path() {
              docs/filter.md has them (`user_banned`)",
         ),
         (|c| c["routes"][2]["name"] = json!("llm"), "routes: the name `llm` is used twice"),
+        (
+            |c| c["sessions"] = json!({"cookie": "sso", "oauth2_proxy": {"cookie": "sso"}}),
+            "sessions.oauth2_proxy.cookie: is the cookie of our own sessions, too",
+        ),
+        (
+            |c| c["sessions"] = json!({"oauth2_proxy": {"cookie": "a".repeat(65)}}),
+            "sessions.oauth2_proxy.cookie: has more than 64 bytes",
+        ),
+        (
+            |c| c["sessions"] = json!({"oauth2_proxy": {"cookie": "a b"}}),
+            "sessions.oauth2_proxy.cookie: is not the name of a cookie that needs no escape",
+        ),
+        (
+            |c| {
+                c["tokens"] = json!({"from": [{"cookie": "_oauth2_proxy"}]});
+                c["sessions"] = json!({"oauth2_proxy": {}});
+            },
+            "sessions.oauth2_proxy.cookie: is a cookie in which tokens are read",
+        ),
+        (
+            |c| c["sessions"] = json!({"oauth2_proxy": {"cookie_secret_env": "SHORT"}}),
+            "sessions.oauth2_proxy.cookie_secret_env: `SHORT` has 5 bytes, fewer than 16: make one with `openssl rand \
+             -base64 48`",
+        ),
+        (
+            |c| c["sessions"] = json!({"oauth2_proxy": {"expire_s": 0}}),
+            "sessions.oauth2_proxy.expire_s: is not a whole number from 60 to 315360000",
+        ),
+        (
+            |c| c["sessions"] = json!({"oauth2_proxy": {"forward_on": ["nowhere"]}}),
+            "sessions.oauth2_proxy.forward_on: there is no rule `nowhere`",
+        ),
+        (|c| c["sessions"] = json!({"oauth2_proxy": {"x": 1}}), "sessions.oauth2_proxy.x: is not a known field"),
         (|c| c["trusted_hops"] = json!(99), "trusted_hops: is not a whole number from 0 to 16"),
         (
             |c| c["mesh"]["secret_env"] = json!("SHORT"),

@@ -11,6 +11,8 @@ pub struct OwnCookies<'p> {
     pub session: &'p str,
     /// Whether those of sign-ins are meant, too.
     pub attempts: bool,
+    /// The name of oauth2-proxy's, if it is meant, too.
+    pub oauth2_proxy: Option<&'p str>,
 }
 
 impl OwnCookies<'_> {
@@ -19,8 +21,8 @@ impl OwnCookies<'_> {
     pub fn include(&self, name: &[u8]) -> bool {
         match name.strip_prefix(self.session.as_bytes()) {
             Some([]) => true,
-            Some([b'-', ..]) => self.attempts,
-            _ => false,
+            Some([b'-', ..]) if self.attempts => true,
+            _ => self.oauth2_proxy.is_some_and(|known| known.as_bytes() == name),
         }
     }
 }
@@ -94,11 +96,11 @@ mod tests {
 
     #[test]
     fn e7_our_own_cookies_are_told_apart_by_their_names() {
-        let pairs: &[(&[u8], &[u8])] = &[(b"cookie", b"a=1; s=x; s-1=y"), (b"cookie", b"s-=z; s2=b; S=c; t=d; s")];
+        let pairs: &[(&[u8], &[u8])] = &[(b"cookie", b"a=1; s=x; s-1=y; p=q"), (b"cookie", b"s-=z; s2=b; S=c; t=d; s")];
         let head = Head { pairs, ..Head::default() };
-        let own = |attempts| Some(OwnCookies { session: "s", attempts });
+        let own = |attempts| Some(OwnCookies { session: "s", attempts, oauth2_proxy: attempts.then_some("p") });
         assert_eq!(without(&head, &[], own(true)).as_deref(), Some("a=1; s2=b; S=c; t=d; s"));
-        assert_eq!(without(&head, &["t"], own(false)).as_deref(), Some("a=1; s-1=y; s-=z; s2=b; S=c; s"));
+        assert_eq!(without(&head, &["t"], own(false)).as_deref(), Some("a=1; s-1=y; p=q; s-=z; s2=b; S=c; s"));
         assert_eq!(without(&head, &[], None), None);
     }
 }

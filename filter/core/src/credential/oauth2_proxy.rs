@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use sekisho_protocol::session::Ticket;
 use sha2::Sha256;
 
 use crate::secret::Secret;
@@ -38,9 +39,9 @@ impl CookieRule {
         &self.name
     }
 
-    /// The ticket in a cookie that was signed and is not too old; none in any other.
+    /// What is in a cookie that was signed and is not too old; nothing in any other.
     #[must_use]
-    pub fn ticket(&self, cookie: &[u8], now_s: u64) -> Option<String> {
+    pub fn read(&self, cookie: &[u8], now_s: u64) -> Option<Signed> {
         let cookie = std::str::from_utf8(cookie).ok().filter(|cookie| cookie.len() <= COOKIE_MAX_BYTES)?;
         let (rest, signature) = cookie.rsplit_once('|')?;
         let (value, moment) = rest.split_once('|')?;
@@ -48,14 +49,25 @@ impl CookieRule {
         for part in [&self.name, value, moment] {
             expected.update(part.as_bytes());
         }
-        expected.verify_slice(&URL_SAFE.decode(signature).ok()?).ok()?;
+        let signature = URL_SAFE.decode(signature).ok()?;
+        expected.verify_slice(&signature).ok()?;
         let signed_at: u64 = moment.parse().ok()?;
         let is_young = now_s.saturating_sub(self.expire_s) < signed_at && signed_at < now_s.saturating_add(AHEAD_S);
         if !is_young {
             return None;
         }
-        String::from_utf8(URL_SAFE.decode(value).ok()?).ok()
+        let ticket = String::from_utf8(URL_SAFE.decode(value).ok()?).ok()?;
+        Some(Signed { ticket: Ticket::new(ticket), signature })
     }
+}
+
+/// What a cookie holds that oauth2-proxy signed.
+#[derive(Debug)]
+pub struct Signed {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// Of name, ticket and moment: it tells the cookie from every other one, and gives nothing of the ticket away.
+    pub signature: Vec<u8>,
 }
 
 impl fmt::Debug for CookieRule {
@@ -98,13 +110,17 @@ mod tests {
         CookieRule::new("_oauth2_proxy".to_owned(), &secret, vectors.expire_s).unwrap()
     }
 
+    fn ticket_in(rule: &CookieRule, cookie: &[u8], now_s: u64) -> Option<String> {
+        rule.read(cookie, now_s).map(|signed| signed.ticket.expose().to_owned())
+    }
+
     #[test]
     fn a_ticket_is_taken_from_a_cookie_that_oauth2_proxy_signed_and_from_no_other() {
         let vectors = vectors();
         assert!(vectors.cookies.iter().filter(|vector| vector.ticket.is_some()).count() >= 5);
         assert!(vectors.cookies.iter().filter(|vector| vector.ticket.is_none()).count() >= 15);
         for Vector { name, cookie, ticket } in &vectors.cookies {
-            assert_eq!(rule(&vectors).ticket(cookie.as_bytes(), vectors.now), *ticket, "{name}");
+            assert_eq!(ticket_in(&rule(&vectors), cookie.as_bytes(), vectors.now), *ticket, "{name}");
         }
     }
 
@@ -116,9 +132,9 @@ mod tests {
             for by in [1, 32, 128] {
                 let mut changed = cookie.to_vec();
                 changed[at] ^= by;
-                assert_eq!(rule(&vectors).ticket(&changed, vectors.now), None, "byte {at}");
+                assert_eq!(ticket_in(&rule(&vectors), &changed, vectors.now), None, "byte {at}");
             }
-            assert_eq!(rule(&vectors).ticket(&cookie[..at], vectors.now), None, "{at} bytes");
+            assert_eq!(ticket_in(&rule(&vectors), &cookie[..at], vectors.now), None, "{at} bytes");
         }
     }
 
@@ -130,6 +146,6 @@ mod tests {
         let mut signature = rule.signature.clone();
         [rule.name(), &value, &moment].iter().for_each(|part| signature.update(part.as_bytes()));
         let signature = URL_SAFE.encode(signature.finalize().into_bytes());
-        assert_eq!(rule.ticket(format!("{value}|{moment}|{signature}").as_bytes(), vectors.now), None);
+        assert_eq!(ticket_in(&rule, format!("{value}|{moment}|{signature}").as_bytes(), vectors.now), None);
     }
 }

@@ -188,7 +188,7 @@ fn stripped(policy: &Policy, route: RouteId, head: &Head<'_>) -> Edits {
     if head.upgrade_nominates {
         edits.set.push(("connection".into(), "Upgrade".into()));
     }
-    take_cookies(&[], policy.own_cookies(policy.routes.get(route)), head, &mut edits);
+    take_cookies(&[], policy.own_cookies(route), head, &mut edits);
     edits
 }
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use sekisho_protocol::session::Ticket;
+
 use super::pending::{Cache, Pending, Place};
 use super::{Flow, Verdict, Wanted, anonymous, judge, nobodys};
 use crate::authorize::Subject;
@@ -11,7 +13,7 @@ use crate::credential::{self, NoCredential};
 use crate::denial::{Denial, Inability, Malformed, Refusal};
 use crate::identity::Verified;
 use crate::route::{Access, Protected};
-use crate::session::{Session, Standing};
+use crate::session::{Shown, Standing, Worth};
 use crate::shared::Shared;
 use crate::time::Now;
 use crate::upstream::{self, UpstreamCredential};
@@ -24,8 +26,8 @@ use crate::verify::{self, Context, Unverified, Verification};
 pub(super) struct Claimed<'a> {
     /// Whose request it claims to be.
     pub(super) token: Option<Cow<'a, [u8]>>,
-    /// And that a browser shows without being asked.
-    pub(super) session: Option<Session>,
+    /// And those that a browser shows without being asked.
+    pub(super) sessions: Shown,
     /// What its rule wants to see besides, in the rule's order.
     pub(super) also: Vec<Cow<'a, [u8]>>,
     /// Why that is not all there, if it makes no difference where the session turns out to be none.
@@ -63,7 +65,7 @@ impl Claimed<'_> {
         let also = self.also.into_iter().map(own).collect();
         Claimed {
             token: self.token.map(own),
-            session: self.session,
+            sessions: self.sessions,
             also,
             lacks: self.lacks,
             is_forged: self.is_forged,
@@ -119,13 +121,10 @@ fn wait(pending: Pending, claimed: Claimed<'_>, subject: &Subject<'_>) -> Unprov
 }
 
 impl Unproven {
-    /// Host and id of the session for which sidecars must be asked.
+    /// Host, id and ticket of the session for which sidecars must be asked.
     #[must_use]
-    pub fn open_session(&self) -> Option<(&str, &str)> {
-        match &self.claimed.session.as_ref()?.standing {
-            Standing::Open { host, id } => Some((host, id)),
-            _ => None,
-        }
+    pub fn open_session(&self) -> Option<(&str, &str, Option<&Ticket>)> {
+        self.claimed.sessions.open()
     }
 }
 
@@ -139,9 +138,7 @@ pub fn with_session(
     now: Now,
 ) -> Verdict {
     let keeps = as_new && shared.is_fresh(&unproven.pending.policy, now);
-    if let Some(session) = &mut unproven.claimed.session {
-        session.resolve(standing, keeps, shared, now);
-    }
+    unproven.claimed.sessions.resolve(standing, keeps, shared, now);
     verify_again(unproven, shared, now)
 }
 
@@ -228,21 +225,20 @@ fn first(
     now: Now,
 ) -> Result<(Rc<Verified>, Cache), Unshown> {
     let token = claimed.token.as_ref().map(|token| known_or_verified(token, policy, shared, now)).transpose()?;
-    let standing = claimed.session.as_ref().map(|session| (&session.standing, session.cache));
-    match (token, standing) {
-        (_, Some((Standing::Open { .. }, _))) => Err(Unshown::Unresolved),
-        (Some((verified, _)), Some((Standing::Live(other), _)))
-            if other.identity.subject != verified.identity.subject =>
-        {
-            Err(Unshown::Refused(Refusal::Malformed(Malformed::SeveralCredentials)))
+    let several = || Err(Unshown::Refused(Refusal::Malformed(Malformed::SeveralCredentials)));
+    match (token, claimed.sessions.worth()) {
+        (_, Worth::Open) => Err(Unshown::Unresolved),
+        (_, Worth::OfTwo) => several(),
+        (Some((verified, _)), Worth::Live(other, _)) if other.identity.subject != verified.identity.subject => {
+            several()
         }
         (Some(verified), _) => Ok(verified),
-        (None, Some((Standing::Live(verified), cache))) => Ok((Rc::clone(verified), cache)),
-        (None, Some((Standing::Banned { until, email }, _))) => {
+        (None, Worth::Live(verified, cache)) => Ok((Rc::clone(verified), cache)),
+        (None, Worth::Nothing(Some(Standing::Banned { until, email }))) => {
             Err(Unshown::Worthless(Denial::SessionBanned { until: *until, email: email.clone() }))
         }
-        (None, Some((Standing::Ended, _))) => Err(Unshown::Worthless(Denial::SessionEnded)),
-        (None, Some((Standing::Unknown, _)) | None) => Err(Unshown::Worthless(Denial::Missing)),
+        (None, Worth::Nothing(Some(Standing::Ended))) => Err(Unshown::Worthless(Denial::SessionEnded)),
+        (None, Worth::Nothing(_)) => Err(Unshown::Worthless(Denial::Missing)),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct KeySet(pub u64);
 impl KeySet {
     /// Of sessions, which no provider's keys verify: whoever shows the cookie of one as a token does not find it.
     pub const OF_SESSIONS: Self = Self(0);
+    /// Of those of oauth2-proxy: likewise, and not found by the cookie of one of our own, either.
+    pub const OF_OAUTH2_PROXY: Self = Self(1);
 }
 
 /// The verified tokens of one worker.

@@ -13,12 +13,12 @@ use crate::time::Now;
 impl Worker {
     /// The host took a question for a session on under this number.
     pub fn session_dispatched(&mut self, question: &SessionQuestion, call: CallId) {
-        self.session_calls.dispatched(&name(&question.host, &question.id), call);
+        self.session_calls.dispatched(&name(question), call);
     }
 
     /// The host refused a question for a session at once: what to do with each request that waited for it.
     pub fn session_not_dispatched(&mut self, question: &SessionQuestion, now: Now) -> Vec<(RequestId, Step)> {
-        let waiting = self.session_calls.refused(&name(&question.host, &question.id));
+        let waiting = self.session_calls.refused(&name(question));
         self.go_on_with(waiting, None, now)
     }
 
@@ -46,7 +46,7 @@ impl Worker {
 
     /// Holds a request whose session nobody here knows.
     pub(super) fn hold_for_session(&mut self, id: RequestId, mut unproven: Unproven, now: Now) -> Step {
-        let Some((host, session)) = unproven.open_session() else {
+        let Some((host, session, ticket)) = unproven.open_session() else {
             return self.finish(id, Verdict::Refuse(Inability::Host.into(), unproven.pending), now);
         };
         let question = SessionQuestion {
@@ -54,6 +54,7 @@ impl Worker {
             replica: self.shared.replica.id().clone(),
             host: host.to_owned(),
             id: session.to_owned(),
+            ticket: ticket.cloned(),
         };
         // Both: a client that leaves frees its place among those that wait, but its callout goes on.
         let busy = self.unresolved.len().max(self.session_calls.in_flight());
@@ -63,11 +64,7 @@ impl Worker {
         unproven.pending.note.held_since(now);
         let trace = unproven.pending.trace.clone();
         self.unresolved.insert(id, unproven);
-        if self.session_calls.wait(&name(&question.host, &question.id), id) {
-            Step::AskForSession(question, trace)
-        } else {
-            Step::Wait
-        }
+        if self.session_calls.wait(&name(&question), id) { Step::AskForSession(question, trace) } else { Step::Wait }
     }
 
     /// Takes those up again that waited. Whatever their rule says of sidecars that cannot be asked: nobody knows whose
@@ -92,7 +89,7 @@ impl Worker {
     }
 }
 
-/// No id has a slash in it.
-fn name(host: &str, id: &str) -> String {
-    format!("{host}/{id}")
+/// No id has a slash in it. What stands for a ticket is its digest: whoever shows another secret shares no answer.
+fn name(question: &SessionQuestion) -> String {
+    format!("{}/{}", question.host, question.id)
 }

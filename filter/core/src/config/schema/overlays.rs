@@ -7,7 +7,7 @@ use super::super::limits;
 use super::super::provider::{email, keys};
 use super::super::routes::{self, Kind};
 use super::super::{
-    FilterState, HostUse, answers, identity, matching, origins, parse, places, require, upstream, window,
+    FilterState, HostUse, answers, identity, matching, origins, parse, places, require, sessions, upstream, window,
 };
 use super::pieces::{
     and, bounds, fields, header, list, number, object, one_of, pairs, text, text_or, texts, token, words,
@@ -35,9 +35,20 @@ pub(super) fn overlays() -> Vec<(&'static str, Value)> {
     overlays.extend([("Require", requirement()), ("Names", names()), ("Claim", claim()), ("Addresses", addresses())]);
     overlays.extend([("Window", window()), ("Answers", answers()), ("Custom", custom())]);
     overlays.extend([("IdentityHeader", identity_header()), ("UpstreamCredential", upstream_credential())]);
-    let sessions = fields(json!({"cookie": and(token(), text_or(limits::SESSION_COOKIE))}));
-    overlays.extend([("Tokens", tokens()), ("Place", place()), ("Sessions", sessions)]);
+    let of_sessions = fields(json!({"cookie": and(token(), text_or(limits::SESSION_COOKIE))}));
+    overlays.extend([("Tokens", tokens()), ("Place", place())]);
+    overlays.extend([("Sessions", of_sessions), ("Oauth2Proxy", oauth2_proxy())]);
     overlays
+}
+
+fn oauth2_proxy() -> Value {
+    let cookie = and(token(), text_or(limits::OAUTH2_PROXY_COOKIE));
+    fields(json!({
+        "cookie": and(cookie, json!({"maxLength": sessions::COOKIE_NAME_MAX_BYTES})),
+        "cookie_secret_env": text_or(limits::COOKIE_SECRET_ENV),
+        "expire_s": number(limits::COOKIE_EXPIRE_S),
+        "forward_on": list(0, parse::LIST_MAX),
+    }))
 }
 
 fn policy() -> Value {

@@ -14,6 +14,7 @@ use super::*;
 
 mod cookies;
 mod cross_site;
+mod oauth2_proxy;
 mod optional;
 mod pages;
 
@@ -78,6 +79,7 @@ fn live() -> LiveSession {
     let claims = BASE64_URL_SAFE_NO_PAD.encode(json!({"groups": ["staff"]}).to_string());
     let email = Email::parse(ANN).unwrap();
     LiveSession {
+        id: None,
         subject: email.clone().into(),
         email: Some(email),
         method: Method::Session,

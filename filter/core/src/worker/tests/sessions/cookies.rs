@@ -15,7 +15,7 @@ fn ask(world: &mut World, path: &str, more: &[(&str, &str)]) -> Step {
 
 fn is_guarded(step: &Step) -> bool {
     let Step::Allow(passage) = step else { panic!("not allowed: {step:?}") };
-    passage.guards_cookies
+    passage.guard != Guard::Nothing
 }
 
 /// Rules for the app API that are told apart from those of other upstreams by their identity alone.
