@@ -29,6 +29,7 @@ use crate::service::gateway::Gateway;
 use crate::service::sign_in::refresh::Due;
 use crate::store::redis::RedisClient;
 use crate::store::redis::notices::RedisNotices;
+use crate::store::redis::oauth2_proxy::deletions::RedisDeletions;
 use crate::store::redis::source::RedisFeedSource;
 use crate::store::sql::Sql;
 use crate::{http, jobs};
@@ -129,6 +130,10 @@ impl App {
         let (database, retention) = (services.database.clone(), settings.audit_retention());
         running.spawn(jobs::audit::run(database, services.trail.clone(), retention, self.closing.clone()));
         self.start_webhooks(running);
+        if let (Some(service), Some(rules)) = (&services.oauth2_proxy, settings.oauth2_proxy()) {
+            let deletions = RedisDeletions::new(self.redis.clone(), rules.cookie.clone());
+            running.spawn(jobs::oauth2_proxy::run(deletions, service.clone(), self.closing.clone()));
+        }
         running.spawn(jobs::cleanup::run(services.cleanup.clone(), self.closing.clone()));
     }
 
@@ -149,6 +154,7 @@ impl App {
             polls: services.polls.clone(),
             checks: services.checks.clone(),
             sessions: services.sessions.clone(),
+            oauth2_proxy: services.oauth2_proxy.clone(),
             keysets: services.keysets.clone(),
             activities: services.activities.clone(),
         })

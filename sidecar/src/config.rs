@@ -9,6 +9,7 @@ use sekisho_protocol::Email;
 
 use crate::domain::cleanup::schedule::Schedule;
 use crate::domain::keyset::source::Source;
+use crate::domain::oauth2_proxy::rules::Rules;
 use crate::domain::rate::PerMinute;
 use crate::domain::sign_in::Origin;
 use crate::domain::sign_in::admission::Admission;
@@ -17,6 +18,7 @@ use crate::domain::webhook::Webhook;
 
 mod entry;
 mod key_sources;
+mod oauth2_proxy;
 pub mod problem;
 mod reader;
 pub mod secret;
@@ -47,6 +49,7 @@ pub struct Settings {
     tokens: Tokens,
     sessions: Sessions,
     sign_in: Option<SignIn>,
+    oauth2_proxy: Option<Rules>,
     admins: Admins,
     key_sources: Vec<Source>,
     webhooks: Vec<Webhook>,
@@ -243,6 +246,12 @@ const KEYS: &[Key] = &[
     key("sign_in.insecure", "SEKISHO_SIGN_IN_INSECURE"),
     key("sign_in.keep_at_provider", "SEKISHO_SIGN_OUT_HERE_ONLY"),
     key("sign_in.logout_revokes_tokens", "SEKISHO_PROVIDER_LOGOUT_REVOKES_TOKENS"),
+    key("oauth2_proxy.enabled", "SEKISHO_OAUTH2_PROXY"),
+    key("oauth2_proxy.cookie", "SEKISHO_OAUTH2_PROXY_COOKIE"),
+    key("oauth2_proxy.expire_s", "SEKISHO_OAUTH2_PROXY_EXPIRE_SECONDS"),
+    key("oauth2_proxy.email_domains", "SEKISHO_OAUTH2_PROXY_EMAIL_DOMAINS"),
+    key("oauth2_proxy.outlives_tokens", "SEKISHO_OAUTH2_PROXY_OUTLIVES_TOKENS"),
+    key("oauth2_proxy.patterns", "SEKISHO_OAUTH2_PROXY_PATTERNS"),
     key("admins.super_admin", "SUPER_ADMIN_EMAIL"),
     key("admins.emails", "ADMIN_EMAILS"),
     key("admins.domains", "ADMIN_DOMAINS"),
@@ -297,6 +306,7 @@ impl Settings {
             tokens: sections::tokens(&mut reader),
             sessions: sections::sessions(&mut reader),
             sign_in: sign_in::read(&mut reader),
+            oauth2_proxy: oauth2_proxy::read(&mut reader),
             admins: sections::admins(&mut reader),
             key_sources: key_sources::read(&mut reader),
             webhooks: webhooks::read(&mut reader),
@@ -387,6 +397,12 @@ impl Settings {
     #[must_use]
     pub fn sign_in(&self) -> Option<&SignIn> {
         self.sign_in.as_ref()
+    }
+
+    /// What is made of oauth2-proxy's sessions; none if nothing is.
+    #[must_use]
+    pub fn oauth2_proxy(&self) -> Option<&Rules> {
+        self.oauth2_proxy.as_ref()
     }
 
     /// Who is an admin by configuration.

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod cleanup;
 pub mod follow;
 pub mod keysets;
+pub mod oauth2_proxy;
 pub mod outbox;
 pub mod reconcile;
 pub mod refresh;

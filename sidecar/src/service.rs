@@ -27,6 +27,7 @@ pub mod keysets;
 pub mod logout;
 pub mod mesh;
 pub mod metrics;
+pub mod oauth2_proxy;
 pub mod readiness;
 pub mod refusals;
 pub mod sessions;
@@ -58,6 +59,7 @@ use keysets::Keysets;
 use logout::Logouts;
 use mesh::Mesh;
 use metrics::Metrics;
+use oauth2_proxy::Oauth2Proxy;
 use readiness::{NoticeState, Readiness, VitalsProbe};
 use refusals::Refusals;
 use sessions::Sessions;
@@ -82,6 +84,8 @@ pub struct Services {
     pub sessions: Sessions,
     /// Signing in, if people do it here.
     pub sign_in: Option<SignIn>,
+    /// Who is signed in at an oauth2-proxy, if there is one.
+    pub oauth2_proxy: Option<Oauth2Proxy>,
     /// The keys of our own with which tokens are signed.
     pub signing_keys: SigningKeys,
     /// Those keys, for everybody.

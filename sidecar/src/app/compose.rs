@@ -43,6 +43,7 @@ use crate::service::keysets::publish::Publisher;
 use crate::service::logout::Logouts;
 use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
+use crate::service::oauth2_proxy::Oauth2Proxy;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::refusals::Refusals;
 use crate::service::sessions::Sessions;
@@ -70,6 +71,7 @@ use crate::store::redis::grants::RedisGrants;
 use crate::store::redis::journal::RedisJournal;
 use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
+use crate::store::redis::oauth2_proxy::RedisOauth2Proxy;
 use crate::store::redis::rates::RedisRates;
 use crate::store::redis::records::RedisRecords;
 use crate::store::redis::sessions::RedisSessions;
@@ -120,9 +122,16 @@ pub(super) fn services(
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
     let shown = Shown::default();
     let checks = Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone());
-    let sessions = Arc::new(RedisSessions::new(redis.clone()));
+    let session_store = Arc::new(RedisSessions::new(redis.clone()));
     let (noticed, due) = mpsc::channel(DUE_MAX);
-    let sessions = Sessions::new(sessions.clone(), sessions, feed.clone(), mirror.clone(), checks.clone(), noticed);
+    let sessions = Sessions::new(
+        session_store.clone(),
+        session_store.clone(),
+        feed.clone(),
+        mirror.clone(),
+        checks.clone(),
+        noticed,
+    );
     let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), sessions.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
@@ -164,6 +173,10 @@ pub(super) fn services(
         };
         SignIn::new(parts, settings.mesh().secret.expose(), terms(settings, sign_in))
     });
+    let oauth2_proxy = settings.oauth2_proxy().map(|rules| {
+        let store = Arc::new(RedisOauth2Proxy::new(redis.clone()));
+        Oauth2Proxy::new(rules.clone(), store, session_store, sessions.clone(), mirror.clone(), checks.clone())
+    });
     let services = Services {
         bans: Bans::new(
             bans.clone(),
@@ -189,6 +202,7 @@ pub(super) fn services(
         )),
         sessions,
         sign_in,
+        oauth2_proxy,
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),
         logouts,

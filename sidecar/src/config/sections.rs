@@ -173,15 +173,18 @@ pub(super) fn admins(reader: &mut Reader) -> Admins {
         auditors: reader.emails("admins.auditors"),
         domains: Vec::new(),
     };
-    for domain in domains {
-        // `@example.com` is how some write it; anything else with `@` or `*` would never match.
-        let name = domain.trim_start_matches('@').to_ascii_lowercase();
-        if name.is_empty() || name.contains(['@', '*', ' ', '/']) {
-            reader.wrong("admins.domains", format!("`{domain}` is not a domain such as example.com"));
-        }
-        admins.domains.push(name);
-    }
+    admins.domains = domains.iter().map(|domain| email_domain(reader, "admins.domains", domain)).collect();
     admins
+}
+
+/// A domain of addresses, in lower case.
+pub(super) fn email_domain(reader: &mut Reader, path: &'static str, domain: &str) -> String {
+    // `@example.com` is how some write it; anything else with `@` or `*` would never match.
+    let name = domain.trim_start_matches('@').to_ascii_lowercase();
+    if name.is_empty() || name.contains(['@', '*', ' ', '/']) {
+        reader.wrong(path, format!("`{domain}` is not a domain such as example.com"));
+    }
+    name
 }
 
 pub(super) fn cleanup(reader: &mut Reader) -> Cleanup {

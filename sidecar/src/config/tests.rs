@@ -102,6 +102,24 @@ nonsense: true
 }
 
 #[test]
+fn oauth2_proxys_sessions_count_only_where_that_is_switched_on_and_as_it_is_told() {
+    assert_eq!(parse(None, &with_secrets(&[])).unwrap().oauth2_proxy(), None);
+    let usual = parse(None, &with_secrets(&[("SEKISHO_OAUTH2_PROXY", "1")])).unwrap();
+    let rules = usual.oauth2_proxy().unwrap();
+    assert_eq!((rules.cookie.as_str(), rules.expire_s, rules.ends_with_tokens), ("_oauth2_proxy", 604_800, true));
+    assert_eq!((rules.prefixes.len(), rules.prefixes[0].as_str()), (6, "_oauth2_proxy-"));
+    let yaml = "oauth2_proxy: { enabled: true, cookie: __Secure-sso.x, expire_s: 3600, outlives_tokens: true,
+        email_domains: ['@X.org'], patterns: ['session:*'] }";
+    let own = parse(Some(yaml), &with_secrets(&[])).unwrap();
+    let rules = own.oauth2_proxy().unwrap();
+    assert_eq!(
+        (rules.expire_s, rules.ends_with_tokens, &rules.email_domains[..]),
+        (3_600, false, &["x.org".into()][..])
+    );
+    assert_eq!(rules.prefixes, ["__Secure-sso.x-", "session:"]);
+}
+
+#[test]
 fn broken_settings_are_refused() {
     for (variable, value, expected) in [
         ("SEKISHO_MESH_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "can be guessed"),
@@ -114,6 +132,19 @@ fn broken_settings_are_refused() {
         ("SUPER_ADMIN_EMAIL", "a@x.org,b", "`b`"),
         ("SEKISHO_AUDITOR_EMAILS", "eve", "`eve`"),
         ("ADMIN_DOMAINS", "*.example.com", "is not a domain"),
+        ("SEKISHO_OAUTH2_PROXY", "maybe", "neither 1 nor 0"),
+        ("SEKISHO_OAUTH2_PROXY_COOKIE", "a b", "must consist of letters"),
+        (
+            "SEKISHO_OAUTH2_PROXY_COOKIE",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "64 bytes",
+        ),
+        ("SEKISHO_OAUTH2_PROXY_EXPIRE_SECONDS", "0", "from 60 to 34560000"),
+        ("SEKISHO_OAUTH2_PROXY_EMAIL_DOMAINS", "example.com,*", "`*` is not a domain"),
+        ("SEKISHO_OAUTH2_PROXY_PATTERNS", "*", "is not a text of at least 4 bytes and a `*`"),
+        ("SEKISHO_OAUTH2_PROXY_PATTERNS", "session:?*", "is not a text of at least 4 bytes and a `*`"),
+        ("SEKISHO_OAUTH2_PROXY_PATTERNS", "sekisho:session:*", "names what is no session"),
+        ("SEKISHO_OAUTH2_PROXY_PATTERNS", "toke*", "names what is no session"),
         ("SEKISHO_LOG", "a=b=c", "is no filter"),
         ("SEKISHO_ENVOY_ADMIN", "localhost:9901", "is not an http URL"),
         ("SEKISHO_NODE", "a\nb", "no control characters"),

@@ -2,7 +2,9 @@
 //! browser's cookie holds.
 //!
 //! The cookie's value is a *ticket*: the session's Redis key and that secret. Nothing here writes: a session stays
-//! oauth2-proxy's own.
+//! oauth2-proxy's own. [`rules`] says what is made of it.
+
+pub mod rules;
 
 use std::fmt;
 
@@ -66,6 +68,8 @@ pub struct Held {
     pub id_token: Option<Zeroizing<String>>,
     /// Of the provider.
     pub refresh_token: Option<Zeroizing<String>>,
+    /// Of the sign-in: it stays when tokens are refreshed.
+    pub nonce: Option<Vec<u8>>,
     /// Claims that oauth2-proxy was told to keep.
     pub claims: serde_json::Map<String, serde_json::Value>,
 }
@@ -120,8 +124,16 @@ impl fmt::Debug for Ticket {
 /// something else, which nobody is to read or delete as a session.
 #[must_use]
 pub fn is_key_of(key: &str, cookie_name: &str) -> bool {
-    let number = key.strip_prefix(cookie_name).and_then(|rest| rest.strip_prefix('-'));
-    number.is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+    key.strip_prefix(cookie_name).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_number)
+}
+
+/// Whether a session of some cookie may have this key.
+fn is_key(key: &str) -> bool {
+    key.rsplit_once('-').is_some_and(|(cookie_name, number)| !cookie_name.is_empty() && is_number(number))
+}
+
+fn is_number(hex: &str) -> bool {
+    hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 impl Held {
@@ -144,6 +156,7 @@ impl Held {
                 Some("at") => held.access_token = text(value)?.map(Zeroizing::new),
                 Some("it") => held.id_token = text(value)?.map(Zeroizing::new),
                 Some("rt") => held.refresh_token = text(value)?.map(Zeroizing::new),
+                Some("n") => held.nonce = bytes(value)?,
                 Some("ac") => held.claims = claims(value)?,
                 _ => {}
             }
@@ -156,6 +169,15 @@ fn text(value: Value) -> Result<Option<String>, Unreadable> {
     match value {
         Value::Nil => Ok(None),
         Value::String(text) => text.into_str().map(Some).ok_or(Unreadable::Record),
+        _ => Err(Unreadable::Record),
+    }
+}
+
+fn bytes(value: Value) -> Result<Option<Vec<u8>>, Unreadable> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Binary(bytes) => Ok(Some(bytes)),
+        Value::String(text) => Ok(Some(text.into_bytes())),
         _ => Err(Unreadable::Record),
     }
 }
@@ -214,7 +236,7 @@ mod tests {
         expected: Option<serde_json::Value>,
     }
 
-    fn bytes(hex: &str) -> Vec<u8> {
+    fn unhex(hex: &str) -> Vec<u8> {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
     }
 
@@ -235,7 +257,7 @@ mod tests {
             let cookie_name = key.rsplit_once('-').unwrap().0;
             let ticket = Ticket::parse(&ticket, cookie_name).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(ticket.id(), key, "{name}");
-            let held = ticket.open(&bytes(&value)).ok();
+            let held = ticket.open(&unhex(&value)).ok();
             assert_eq!(held.as_ref().map(shown), expected, "{name}");
         }
     }
@@ -244,7 +266,7 @@ mod tests {
     fn somebody_elses_ticket_opens_nothing() {
         let vectors: Vec<Vector> = serde_json::from_str(VECTORS).unwrap();
         let ticket = Ticket::parse(&vectors[0].ticket, "_oauth2_proxy").unwrap();
-        assert_eq!(ticket.open(&bytes(&vectors[1].value)), Err(Unreadable::Sealed));
+        assert_eq!(ticket.open(&unhex(&vectors[1].value)), Err(Unreadable::Sealed));
     }
 
     #[test]

@@ -25,7 +25,7 @@ const REFRESH_TAKES_S: u64 = 5;
 /// Most often a session's last use is written down, in seconds.
 const NOTED_EVERY_S: u64 = 60;
 
-/// A session's id: 1 to 128 characters of base64url (RFC 4648 §5).
+/// A session's id: 1 to 128 characters of base64url (RFC 4648 §5) and dots. One of our own has no dot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(String);
@@ -41,7 +41,7 @@ impl SessionId {
     /// # Errors
     /// It can't be one.
     pub fn parse(text: &str) -> Result<Self, InvalidSessionId> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if text.is_empty() || text.len() > ID_MAX_BYTES || !text.bytes().all(allowed) {
             return Err(InvalidSessionId);
         }
@@ -167,6 +167,14 @@ impl Session {
         self.refresh_at.is_some_and(|at| at <= now)
     }
 
+    /// Until when it could hold, once it is ended at `now`. oauth2-proxy may be writing its session anew at this very
+    /// moment, for a whole lifetime.
+    #[must_use]
+    pub fn could_hold_until(&self, now: UnixSeconds) -> UnixSeconds {
+        let anew = if self.method == Method::Oauth2Proxy { now.plus(self.idle_s) } else { now };
+        self.ends_at.max(anew)
+    }
+
     /// The same session, used at `now`; none if it is too early to write that down.
     #[must_use]
     pub fn used(&self, now: UnixSeconds) -> Option<Self> {
@@ -188,10 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_base64url_of_at_most_128_bytes() {
-        assert_eq!(SessionId::parse("aZ0-_").unwrap().as_str(), "aZ0-_");
+    fn an_id_is_base64url_and_dots_of_at_most_128_bytes() {
+        assert_eq!(SessionId::parse("aZ0-_.b").unwrap().as_str(), "aZ0-_.b");
         assert!(SessionId::parse(&"a".repeat(128)).is_ok());
-        for bad in ["", "a b", "a:b", "a*", "a.b", "é", &"a".repeat(129)] {
+        for bad in ["", "a b", "a:b", "a*", "a/b", "é", &"a".repeat(129)] {
             assert_eq!(SessionId::parse(bad), Err(InvalidSessionId), "{bad:?}");
         }
     }

@@ -22,6 +22,7 @@ use crate::service::activity::Activities;
 use crate::service::checks::Checks;
 use crate::service::feed::polls::Polls;
 use crate::service::keysets::Keysets;
+use crate::service::oauth2_proxy::Oauth2Proxy;
 use crate::service::sessions::Sessions;
 
 pub mod activity;
@@ -52,6 +53,8 @@ pub struct Mesh {
     pub checks: Checks,
     /// What is behind cookies.
     pub sessions: Sessions,
+    /// What is behind those of oauth2-proxy, if there is one.
+    pub oauth2_proxy: Option<Oauth2Proxy>,
     /// The keys of those who issue tokens.
     pub keysets: Keysets,
     /// What filters saw.

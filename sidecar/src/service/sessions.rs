@@ -214,7 +214,7 @@ impl Sessions {
     /// # Errors
     /// The store can't be reached; it may be written then, and the call should be made again.
     pub async fn end(&self, session: &Session) -> Result<Stamp, StoreError> {
-        let mark = Mark::ended_session(&session.id, session.ends_at);
+        let mark = Mark::ended_session(&session.id, session.could_hold_until(UnixSeconds::now()));
         self.store.end(session, UnixSeconds(mark.until())).await?;
         reach(FailPoint::SessionRecorded);
         let stamp = self.feed.put(&mark).await?;
@@ -252,7 +252,7 @@ fn check(session: &Session, replica: &ReplicaId) -> CheckRequest {
 }
 
 /// The session as filters are told of it.
-fn live(session: Session, now: UnixSeconds) -> LiveSession {
+pub(super) fn live(session: Session, now: UnixSeconds) -> LiveSession {
     LiveSession {
         id: None,
         cache_s: session.cache_s(now),

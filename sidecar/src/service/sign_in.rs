@@ -372,7 +372,6 @@ impl SignIn {
             let mut last = None;
             for session in &sessions {
                 last = Some(this.sessions.end(session).await?);
-                this.grants.forget(&session.id).await?;
             }
             match last {
                 Some(stamp) => Ok(Some(this.changes.follow(stamp).await)),

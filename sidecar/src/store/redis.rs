@@ -19,6 +19,7 @@ pub(crate) mod keys;
 pub mod keysets;
 pub mod not_before;
 pub mod notices;
+pub mod oauth2_proxy;
 mod ranked;
 pub mod rates;
 pub mod records;

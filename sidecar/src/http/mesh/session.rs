@@ -24,7 +24,13 @@ pub(super) async fn session(State(mesh): State<Arc<Mesh>>, body: Bytes) -> Resul
     if question.id.len() > ID_MAX_BYTES || question.host.len() > HOST_MAX_BYTES {
         return Err(Refusal::Malformed("the session's id or host is too long"));
     }
-    mesh.sessions.resolve(&question, UnixSeconds::now()).await.map(Json).map_err(|error| {
+    let now = UnixSeconds::now();
+    let resolved = match (&question.ticket, &mesh.oauth2_proxy) {
+        (Some(ticket), Some(oauth2_proxy)) => oauth2_proxy.resolve(&question, ticket, now).await,
+        // Nobody here opens tickets, so nobody has a session of that name.
+        _ => mesh.sessions.resolve(&question, now).await,
+    };
+    resolved.map(Json).map_err(|error| {
         // One line a request would flood the log; the jobs say once that Redis is away.
         tracing::debug!(%error, "nothing could be said of a session");
         Refusal::CannotTell("the records cannot be read")

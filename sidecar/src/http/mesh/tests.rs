@@ -21,6 +21,7 @@ use crate::testing::{MESH_SECRET, RedisServer};
 mod calls;
 mod keys;
 mod loss;
+mod oauth2_proxy;
 mod pages;
 mod polls;
 mod session_bans;

@@ -24,11 +24,8 @@ pub trait GrantStore: Send + Sync {
         life: Duration,
     ) -> Result<(), StoreError>;
 
-    /// The grant of a session.
+    /// The grant of a session; whoever ends that drops it.
     async fn get(&self, id: &SessionId) -> Result<Option<Sealed>, StoreError>;
-
-    /// Drops the grant of a session that has ended.
-    async fn forget(&self, id: &SessionId) -> Result<(), StoreError>;
 
     /// The sessions that a provider calls so.
     async fn called(&self, name: &ProviderName) -> Result<Vec<SessionId>, StoreError>;

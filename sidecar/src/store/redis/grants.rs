@@ -87,10 +87,6 @@ impl GrantStore for RedisGrants {
         Ok(text.map(Sealed::of_text))
     }
 
-    async fn forget(&self, id: &SessionId) -> Result<(), StoreError> {
-        Ok(self.redis.shared().del(grant_key(id)).await?)
-    }
-
     async fn called(&self, name: &ProviderName) -> Result<Vec<SessionId>, StoreError> {
         let key = name_key(name, "");
         let ids: Vec<String> = self.redis.shared().zrange(&key, 0, -1).await?;

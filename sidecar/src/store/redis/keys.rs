@@ -44,6 +44,11 @@ pub(crate) const GRANT: &str = "sekisho:grant:";
 pub(crate) const AT_PROVIDER: &str = "sekisho:provider:";
 /// + subject: the Unix second before which the subject's sessions began that a ban or somebody's order ended for good.
 pub(crate) const SESSIONS_NOT_BEFORE: &str = "sekisho:sessions:not_before:";
+/// + key of a session of oauth2-proxy: hash of the last session whose ticket was shown: what it is called (`id`), the
+///   digest of its `ticket`, when that was written down (`noted_at`) and when it ends (`ends_at`).
+pub(crate) const OAUTH2_PROXY_SEEN: &str = "sekisho:oauth2_proxy:seen:";
+/// Sorted set: the keys of those, by their ends.
+pub(crate) const OAUTH2_PROXY_NOTED: &str = "sekisho:oauth2_proxy:noted";
 /// + token id: what is known of a token, as JSON.
 pub(crate) const TOKEN_INFO: &str = "token:info:";
 /// + digest of a caller, in braces, so that its keys share a slot: sorted set, digest of an `Idempotency-Key` → when a

@@ -28,27 +28,6 @@ impl RedisNotices {
     pub fn new(redis: RedisClient) -> Self {
         Self { redis, stream: None }
     }
-
-    /// Sees to it that Redis sends notices; whether it does.
-    async fn enable(&self) -> Result<bool, StoreError> {
-        let mut redis = self.redis.shared();
-        let Some(present) = setting(&mut redis, SETTING).await? else {
-            return Ok(false);
-        };
-        let has = |flag: char| present.contains(flag) || (present.contains('A') && flag != 'K');
-        if NEEDED.into_iter().all(has) {
-            return Ok(true);
-        }
-        // What others need stays.
-        let wanted: String = present.chars().chain(NEEDED.into_iter().filter(|flag| !has(*flag))).collect();
-        let set: Result<String, _> =
-            redis::cmd("CONFIG").arg("SET").arg(SETTING).arg(&wanted).query_async(&mut redis).await;
-        match set {
-            Ok(_) => Ok(true),
-            Err(error) if is_refusal(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 #[async_trait]
@@ -62,7 +41,7 @@ impl Notices for RedisNotices {
             }
         }
         // After subscribing: from here on nothing is missed, and a walk finds what came before.
-        let enabled = self.enable().await?;
+        let enabled = enable(&self.redis).await?;
         self.stream = Some(subscriber.into_on_message());
         Ok(enabled)
     }
@@ -76,6 +55,27 @@ impl Notices for RedisNotices {
                 return Ok(notice);
             }
         }
+    }
+}
+
+/// Sees to it that Redis sends notices; whether it does.
+pub(super) async fn enable(redis: &RedisClient) -> Result<bool, StoreError> {
+    let mut redis = redis.shared();
+    let Some(present) = setting(&mut redis, SETTING).await? else {
+        return Ok(false);
+    };
+    let has = |flag: char| present.contains(flag) || (present.contains('A') && flag != 'K');
+    if NEEDED.into_iter().all(has) {
+        return Ok(true);
+    }
+    // What others need stays.
+    let wanted: String = present.chars().chain(NEEDED.into_iter().filter(|flag| !has(*flag))).collect();
+    let set: Result<String, _> =
+        redis::cmd("CONFIG").arg("SET").arg(SETTING).arg(&wanted).query_async(&mut redis).await;
+    match set {
+        Ok(_) => Ok(true),
+        Err(error) if is_refusal(&error) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

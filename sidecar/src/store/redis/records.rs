@@ -19,6 +19,8 @@ use super::scan::{Text, pairs};
 use super::{foreign, scan};
 use crate::domain::feed::position::Position;
 use crate::domain::feed::record::Record;
+use crate::domain::oauth2_proxy::rules::key_of;
+use crate::domain::session::SessionId;
 use crate::domain::time::UnixSeconds;
 use crate::service::checks::{CheckRecords, Standing};
 use crate::service::error::StoreError;
@@ -95,7 +97,13 @@ impl CheckRecords for RedisRecords {
             (Method::Session, Some(id)) => drop(pipe.cmd("EXISTS").arg(format!("{SESSION}{id}"))),
             // Ours have an id. Nothing else is valid only because it is on record here.
             (Method::Session, None) => drop(pipe.cmd("ECHO").arg(0)),
-            (Method::Jwt | Method::Oauth2Proxy, _) => drop(pipe.cmd("ECHO").arg(1)),
+            // It holds for as long as oauth2-proxy keeps it.
+            (Method::Oauth2Proxy, Some(id)) => match SessionId::parse(id).ok().as_ref().and_then(key_of) {
+                Some(key) => drop(pipe.cmd("EXISTS").arg(key)),
+                None => drop(pipe.cmd("ECHO").arg(0)),
+            },
+            (Method::Oauth2Proxy, None) => drop(pipe.cmd("ECHO").arg(0)),
+            (Method::Jwt, _) => drop(pipe.cmd("ECHO").arg(1)),
         }
         pipe.cmd("GET").arg(format!("{NOT_BEFORE_RECORD}{subject}"));
         if method == Method::Jwt {

@@ -12,8 +12,8 @@ use sekisho_protocol::Subject;
 use sekisho_protocol::feed::FOREVER;
 
 use super::feed::epoch;
-use super::keys::{BAN_RECORD, ENDED_RECORD, NOT_BEFORE_RECORD, SESSION, SESSIONS_NOT_BEFORE, SESSIONS_OF};
-use super::{RedisClient, not_before, records, scan};
+use super::keys::{BAN_RECORD, ENDED_RECORD, GRANT, NOT_BEFORE_RECORD, SESSION, SESSIONS_NOT_BEFORE, SESSIONS_OF};
+use super::{RedisClient, not_before, oauth2_proxy, records, scan};
 use crate::domain::feed::position::Position;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::time::UnixSeconds;
@@ -130,12 +130,16 @@ impl SessionStore for RedisSessions {
         if until.get() < FOREVER {
             set.arg("EXAT").arg(until.get());
         }
-        Ok(set.exec_async(&mut self.redis.shared()).await?)
+        set.exec_async(&mut self.redis.shared()).await?;
+        // It is refused here from now on, and oauth2-proxy is to refuse it, too.
+        oauth2_proxy::delete(&mut self.redis.shared(), session).await
     }
 
     async fn forget(&self, session: &Session) -> Result<(), StoreError> {
         let (mut redis, id) = (self.redis.shared(), session.id.as_str());
         let _: () = redis.zrem(of_key(&session.subject), id).await?;
+        // Nobody asks an identity provider about its owner any more.
+        let _: () = redis.del(format!("{GRANT}{id}")).await?;
         index::forget(&mut redis, &[id]).await.map(drop)
     }
 

@@ -77,7 +77,11 @@ async fn what_is_not_there_or_on_another_host_is_unknown() {
     world.redis(&["DEL", "sekisho:session:s1"]).await;
     assert_eq!(world.standing("s1").await, "unknown");
     assert_eq!(world.check_session("s1", "session").await, json!({"deny": "session_ended"}));
-    assert_eq!(world.check_session("s1", "oauth2_proxy").await, "allow", "somebody else keeps that one");
+    assert_eq!(
+        world.check_session("s1", "oauth2_proxy").await,
+        json!({"deny": "session_ended"}),
+        "nor keeps anybody else one"
+    );
 }
 
 #[tokio::test]
