@@ -53,7 +53,13 @@ impl Browser {
     /// There is no client.
     pub fn new() -> Result<Self> {
         let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).build()?;
-        let headers = [("accept-language", "en"), ("user-agent", "Mozilla/5.0 (stories)")];
+        let headers = [
+            ("accept", ACCEPT),
+            ("accept-language", "en"),
+            ("user-agent", "Mozilla/5.0 (stories)"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Ok(Self { jar: Jar::default(), client, headers })
     }
@@ -185,10 +191,9 @@ impl Browser {
     async fn request(&mut self, navigation: &mut Navigation, url: Url) -> Result<Page> {
         navigation.reaches(&url);
         let cookies = self.jar.header_for(&url, navigation.from.as_ref(), &navigation.method);
-        let mut request = self.client.request(navigation.method.clone(), site::on_this_machine(&url)?);
-        request = request.header("host", site::authority(&url)?).header("accept", ACCEPT);
-        request = request.header("sec-fetch-site", navigation.site.word());
-        request = request.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document");
+        let request = self.client.request(navigation.method.clone(), site::on_this_machine(&url)?);
+        let mut request =
+            request.header("host", site::authority(&url)?).header("sec-fetch-site", navigation.site.word());
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

@@ -31,11 +31,13 @@ mod everywhere;
 pub mod key_source;
 pub mod links;
 pub mod operator;
+pub mod people;
 pub mod plan;
 
 use crew::Crew;
 pub use key_source::{Found, KeySource};
 pub use links::Links;
+pub use people::People;
 pub use plan::{Filter, Leg, Plan, Roles, Sidecars};
 
 /// The super admin of every world.
@@ -114,6 +116,8 @@ pub struct World {
     pub keys: Keys,
     /// Whose keys the sidecars fetch, if the plan wants that.
     provider: Option<Provider>,
+    /// Where people sign in, if the plan wants that.
+    people: Option<SignInProvider>,
     /// Who is told of events, if the plan wants that.
     receiver: Option<Receiver>,
     client: Client,
@@ -145,6 +149,16 @@ impl World {
             a.read_settings(&file);
             b.read_settings(&file);
         }
+        let people = match plan.people {
+            Some(people) => {
+                let edge = ports.first().map_or(0, |ports| ports.edge);
+                let provider = people.start(&folder, edge).await?;
+                people.tell(&mut a, &provider, edge);
+                people.tell(&mut b, &provider, edge);
+                Some(provider)
+            }
+            None => None,
+        };
         let receiver = if plan.webhooks { Some(Receiver::start().await?) } else { None };
         if let Some(receiver) = &receiver {
             a.set("SEKISHO_WEBHOOKS", receiver.settings());
@@ -171,7 +185,8 @@ impl World {
         let envoys = crew.start(ports).await?;
         let envoy = envoys.first().cloned().context("a world has at least one Envoy")?;
         let client = Client::new();
-        let world = Self { envoy, envoys, a, b, redis, links, upstream, keys, provider, receiver, client, folder };
+        let world =
+            Self { envoy, envoys, a, b, redis, links, upstream, keys, provider, people, receiver, client, folder };
         if plan.sidecars == Sidecars::Running {
             world.every_worker_has_its_snapshot().await?;
         }

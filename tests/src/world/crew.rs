@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::key_source::accept;
 use super::links::{Links, ports_over};
+use super::people::with_console;
 use super::{Filter, Keys, Plan, Roles};
 use crate::components;
 use crate::envoy::configuration::{Ports, Wiring, of_world};
@@ -46,6 +47,9 @@ impl Crew<'_> {
             Filter::Trapping => components::trapping_filter()?,
         };
         let policy = |policy: &mut Value| {
+            if self.plan.people.is_some() {
+                with_console(policy);
+            }
             (self.plan.policy)(policy);
             if let Some(provider) = self.provider {
                 accept(policy, provider);

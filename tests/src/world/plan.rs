@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{KeySource, World};
+use super::{KeySource, People, World};
 use crate::envoy::{Listeners, Restart};
 
 /// Which sidecar does what.
@@ -70,6 +70,8 @@ pub struct Plan {
     pub envoy: fn(&mut Value) -> Result<()>,
     /// A provider whose keys the sidecars fetch, and whose tokens the filter accepts besides.
     pub provider: Option<KeySource>,
+    /// How people sign in, if they do.
+    pub people: Option<People>,
     /// Whether there is a [`Receiver`](crate::receiver::Receiver) that the sidecars tell of events.
     pub webhooks: bool,
 }
@@ -88,6 +90,7 @@ impl Default for Plan {
             policy: |_| {},
             envoy: |_| Ok(()),
             provider: None,
+            people: None,
             webhooks: false,
         }
     }
