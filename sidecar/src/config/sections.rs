@@ -21,6 +21,8 @@ use crate::domain::token::LIFE_MAX_S;
 
 /// Most tokens that somebody may be allowed to have: a list shows them at once.
 const PER_USER_MAX: u64 = 1_000;
+/// The shortest, for trials.
+const SESSION_MIN_S: u64 = 4;
 /// The longest life of a session: a week.
 const SESSION_LIFETIME_MAX_S: u64 = 604_800;
 /// Where the database's file is, if nobody says otherwise (FHS 3.0 §5.8).
@@ -154,8 +156,8 @@ pub(super) fn tokens(reader: &mut Reader) -> Tokens {
 
 pub(super) fn sessions(reader: &mut Reader) -> Sessions {
     Sessions {
-        idle_s: reader.number("sessions.idle_s", 3_600, 60..=SESSION_LIFETIME_MAX_S),
-        lifetime_s: reader.number("sessions.lifetime_s", 86_400, 60..=SESSION_LIFETIME_MAX_S),
+        idle_s: reader.number("sessions.idle_s", 3_600, SESSION_MIN_S..=SESSION_LIFETIME_MAX_S),
+        lifetime_s: reader.number("sessions.lifetime_s", 86_400, SESSION_MIN_S..=SESSION_LIFETIME_MAX_S),
     }
 }
 

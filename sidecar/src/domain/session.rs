@@ -18,7 +18,7 @@ pub mod order;
 
 /// No session lives longer, whoever keeps it, in seconds: no browser keeps a cookie for longer than 400 days (RFC 6265bis §5.5).
 pub const LIFE_MAX_S: u64 = 400 * 86_400;
-/// How much longer than its idle time a record is kept, in seconds: filters ask again only once a minute.
+/// How much longer than its idle time a record is kept at most, in seconds: filters ask again only once a minute.
 const IDLE_MARGIN_S: u64 = 60;
 /// So long it may take to ask an identity provider about somebody, in seconds.
 const REFRESH_TAKES_S: u64 = 5;
@@ -149,7 +149,7 @@ impl Session {
     /// For how many seconds from `now` its record is kept if nobody uses it: as long as it holds, and a little longer.
     #[must_use]
     pub fn kept_s(&self, now: UnixSeconds) -> u64 {
-        self.idle_s.saturating_add(IDLE_MARGIN_S).min(self.ends_at.since(now))
+        self.idle_s.saturating_add(IDLE_MARGIN_S.min(self.idle_s / 2)).min(self.ends_at.since(now))
     }
 
     /// For how many seconds from `now` filters may keep what they were told of it. Shorter than its idle time, so that

@@ -26,6 +26,8 @@ const TURN_LIFE: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// A provider that could not be asked is asked again after so many seconds.
 const AGAIN_AFTER_S: u64 = 30;
+/// The grant was withdrawn, was used up, or has ended.
+const INVALID_GRANT: &str = "invalid_grant";
 /// How often it is tried to write down what came of it: the session may be used in between.
 const WRITES_MAX: usize = 5;
 /// What it does in the audit trail.
@@ -83,13 +85,17 @@ impl SignIn {
         if !self.grants.take_turn(id, &owner, TURN_LIFE).await? {
             return Ok(Refreshed::NotDue);
         }
+        // To its end, whatever becomes of the turn: the provider may have given another refresh token already, and
+        // takes who shows the old one for a thief.
         let asking = self.ask(id, now);
         tokio::pin!(asking);
         let done = loop {
             tokio::select! {
                 done = &mut asking => break done,
-                () = sleep(RENEW_EVERY) => if !self.grants.renew_turn(id, &owner, TURN_LIFE).await? {
-                    return Err(Failure::Unavailable { cause: "another sidecar took the turn".into() });
+                () = sleep(RENEW_EVERY) => match self.grants.renew_turn(id, &owner, TURN_LIFE).await {
+                    Ok(true) => {}
+                    Ok(false) => tracing::warn!("another sidecar may ask about a session, too: its turn was over"),
+                    Err(error) => tracing::warn!(%error, "the turn to ask about a session could not be renewed"),
                 },
             }
         };
@@ -108,12 +114,13 @@ impl SignIn {
         };
         match self.provider.renew(&grant).await {
             Ok(given) => self.go_on(session, &mut grant, given, now).await,
-            Err(ProviderError::Unavailable(cause)) => {
-                tracing::warn!(cause, "the identity provider could not be asked about a session; it goes on");
+            // The one refusal that is about this grant (RFC 6749 §5.2); all others are about us, or the provider.
+            Err(ProviderError::Refused(code)) if code == INVALID_GRANT => self.end_refused(&session, &code).await,
+            Err(error) => {
+                tracing::warn!(%error, "the identity provider could not be asked about a session; it goes on");
                 self.write(session, |session| session.refresh_at = Some(now.plus(AGAIN_AFTER_S))).await?;
                 Ok(Refreshed::Later)
             }
-            Err(error) => self.end_refused(&session, &error.to_string()).await,
         }
     }
 

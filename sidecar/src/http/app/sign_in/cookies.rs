@@ -7,7 +7,7 @@ use crate::domain::sign_in::attempt;
 /// Over TLS, the prefix makes browsers take the cookie from this very host alone, for this host alone
 /// (RFC 6265bis §4.1.3.2).
 const SECURE_NAME: &str = "__Host-sekisho";
-/// For trials over plain HTTP, where browsers take no cookie with that prefix.
+/// For trials over plain HTTP, where browsers take a cookie with that prefix from localhost at most.
 const PLAIN_NAME: &str = "sekisho";
 
 /// How cookies are named and kept.
