@@ -46,7 +46,7 @@ use crate::service::metrics::Metrics;
 use crate::service::oauth2_proxy::Oauth2Proxy;
 use crate::service::readiness::{NoticeState, Readiness};
 use crate::service::refusals::Refusals;
-use crate::service::sessions::Sessions;
+use crate::service::sessions::{self, Sessions};
 use crate::service::sign_in::refresh::Due;
 use crate::service::sign_in::{self, SignIn};
 use crate::service::signing_keys::jwks::Jwks;
@@ -125,12 +125,12 @@ pub(super) fn services(
     let session_store = Arc::new(RedisSessions::new(redis.clone()));
     let (noticed, due) = mpsc::channel(DUE_MAX);
     let sessions = Sessions::new(
-        session_store.clone(),
-        session_store.clone(),
+        sessions::Kept { store: session_store.clone(), index: session_store.clone(), due: noticed },
         feed.clone(),
+        registry.clone(),
         mirror.clone(),
         checks.clone(),
-        noticed,
+        changes.clone(),
     );
     let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), sessions.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());

@@ -72,16 +72,22 @@ impl Caller {
         self.email.as_ref().ok_or(Failure::NoEmail)
     }
 
+    /// Who it is.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The key of the session with which the caller came; none if it is a token.
+    #[must_use]
+    pub fn session_key(&self) -> Option<&str> {
+        self.token_id.as_deref().filter(|_| self.method != Method::Jwt)
+    }
+
     /// The id of the token with which the caller came, if it has one.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
-    }
-
-    /// Who the caller is.
-    #[must_use]
-    pub fn subject(&self) -> &Subject {
-        &self.subject
     }
 
     /// The id of the session of our own with which the caller came, if it is one.
@@ -179,6 +185,16 @@ mod tests {
         assert!(!Caller::believe(claims.clone(), UnixSeconds(NOW)).unwrap().may_use_role());
         claims.scopes.push("admin".into());
         assert!(Caller::believe(claims, UnixSeconds(NOW)).unwrap().may_use_role());
+    }
+
+    #[test]
+    fn the_key_of_a_session_is_that_of_whoever_came_with_one() {
+        for (method, expected) in
+            [(Method::Session, Some("s1")), (Method::Oauth2Proxy, Some("s1")), (Method::Jwt, None)]
+        {
+            let claims = IdentityClaims { method, token_id: Some("s1".into()), ..claims() };
+            assert_eq!(Caller::believe(claims, UnixSeconds(NOW)).unwrap().session_key(), expected, "{method:?}");
+        }
     }
 
     #[test]

@@ -110,6 +110,12 @@ pub enum Failure {
     /// No token with this id.
     #[error("there is no token with this id")]
     TokenNotFound,
+    /// No session with this key.
+    #[error("there is no session with the key {key}")]
+    SessionNotFound {
+        /// What was asked for.
+        key: String,
+    },
     /// Nobody begins a session for whom a ban holds.
     #[error("{subject} is banned")]
     Banned {
@@ -267,6 +273,7 @@ impl Failure {
             Self::FamilyTooOld { .. } => Row(403, "family_too_old", "Forbidden"),
             Self::CrossSite { .. } => Row(403, "cross_site", "Forbidden"),
             Self::TokenNotFound => Row(404, "token_not_found", "Not Found"),
+            Self::SessionNotFound { .. } => Row(404, "session_not_found", "Not Found"),
             Self::Banned { .. } => Row(403, "banned", "Forbidden"),
             Self::NotBanned { .. } => Row(404, "not_banned", "Not Found"),
             Self::KeyNotFound => Row(404, "key_not_found", "Not Found"),
@@ -334,7 +341,7 @@ impl Failure {
     #[must_use]
     pub fn media_type(&self) -> &'static str {
         match self {
-            Self::AdminOnly { .. } => "application/json",
+            Self::AdminOnly { .. } | Self::SessionNotFound { .. } => "application/json",
             _ => "application/problem+json",
         }
     }
@@ -344,6 +351,7 @@ impl Failure {
     pub fn body(&self) -> Value {
         match self {
             Self::AdminOnly { user } => json!({"error": "Admin access only", "user": user}),
+            Self::SessionNotFound { key } => json!({"error": "Session not found", "session_key": key}),
             other => {
                 let Row(status, code, title) = other.row();
                 json!({"type": "about:blank", "title": title, "status": status, "code": code, "detail": other.detail()})
@@ -362,6 +370,13 @@ mod tests {
         assert_eq!(failure.status(), 403);
         assert_eq!(failure.media_type(), "application/json");
         assert_eq!(failure.body(), json!({"error": "Admin access only", "user": "bob@example.com"}));
+    }
+
+    #[test]
+    fn a_session_that_is_not_there_keeps_the_old_shape() {
+        let failure = Failure::SessionNotFound { key: "s1".into() };
+        assert_eq!((failure.status(), failure.media_type()), (404, "application/json"));
+        assert_eq!(failure.body(), json!({"error": "Session not found", "session_key": "s1"}));
     }
 
     #[test]

@@ -146,6 +146,12 @@ impl Session {
         self.ends_at <= now
     }
 
+    /// When it ends if nobody uses it any more.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.last_access.plus(self.idle_s).min(self.ends_at)
+    }
+
     /// For how many seconds from `now` its record is kept if nobody uses it: as long as it holds, and a little longer.
     #[must_use]
     pub fn kept_s(&self, now: UnixSeconds) -> u64 {

@@ -36,6 +36,7 @@ pub mod admin_keys;
 pub mod admin_logout;
 pub mod admin_manage;
 pub mod admin_mesh;
+pub mod admin_sessions;
 pub mod admin_tokens;
 pub mod admin_webhooks;
 pub mod answer;
@@ -45,6 +46,7 @@ pub mod document;
 pub mod jwks;
 pub mod manners;
 pub mod request;
+pub mod sessions;
 mod sign_in;
 pub mod tokens;
 
@@ -62,6 +64,8 @@ pub struct Api {
     pub signing_keys: SigningKeys,
     /// Those keys, for everybody.
     pub jwks: Jwks,
+    /// Browsers that people signed in with.
+    pub sessions: Sessions,
     /// Logging people out everywhere.
     pub logouts: Logouts,
     /// Who is active.
@@ -78,8 +82,6 @@ pub struct Api {
     pub cleanup: Cleanup,
     /// Who may administer.
     pub admins: Admins,
-    /// Who is signed in.
-    pub sessions: Sessions,
     /// Signing in, if people do it here.
     pub sign_in: Option<SignIn>,
     /// Calls that are carried out once, however often they are sent.
@@ -127,6 +129,11 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admin_bans::ban))
         .routes(routes!(admin_bans::unban))
         .routes(routes!(admin_logout::logout_user))
+        .routes(routes!(sessions::list, sessions::delete))
+        .routes(routes!(admin_sessions::list))
+        .routes(routes!(admin_sessions::stats))
+        .routes(routes!(admin_sessions::delete))
+        .routes(routes!(admin_sessions::delete_of_user))
         .routes(routes!(admin_active_users::list))
         .routes(routes!(admin_active_users::clean))
         .routes(routes!(admin_audit::list))

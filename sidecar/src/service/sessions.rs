@@ -22,14 +22,17 @@ use crate::domain::feed::{Mark, Stamp};
 use crate::domain::session::{Session, SessionId};
 use crate::domain::time::UnixSeconds;
 use crate::failpoint::{FailPoint, reach};
+use crate::service::change::Changes;
 use crate::service::checks::{Checks, Inability};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
+use crate::service::feed::registry::Registry;
 use crate::service::sessions::listing::SessionIndex;
 
 pub mod ending;
 pub mod listing;
+pub mod orders;
 
 /// Keeps sessions.
 #[async_trait]
@@ -83,30 +86,42 @@ pub struct Found {
     pub is_ended: bool,
 }
 
+/// Where sessions are.
+pub struct Kept {
+    /// The records.
+    pub store: Arc<dyn SessionStore>,
+    /// The lists.
+    pub index: Arc<dyn SessionIndex>,
+    /// Who hears of those about whose owners the identity provider should be asked again.
+    pub due: mpsc::Sender<SessionId>,
+}
+
 /// The use cases.
 #[derive(Clone)]
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
     index: Arc<dyn SessionIndex>,
     feed: Arc<dyn Feed>,
+    registry: Arc<dyn Registry>,
     mirror: Mirror,
     checks: Checks,
+    changes: Changes,
     due: mpsc::Sender<SessionId>,
 }
 
 impl Sessions {
-    /// Sessions kept by `store`, and listed by `index`; `checks` says what bars them, and `due` hears of those about whose
-    /// owners the identity provider should be asked again.
+    /// Sessions `kept` here; `checks` says what bars them.
     #[must_use]
     pub fn new(
-        store: Arc<dyn SessionStore>,
-        index: Arc<dyn SessionIndex>,
+        kept: Kept,
         feed: Arc<dyn Feed>,
+        registry: Arc<dyn Registry>,
         mirror: Mirror,
         checks: Checks,
-        due: mpsc::Sender<SessionId>,
+        changes: Changes,
     ) -> Self {
-        Self { store, index, feed, mirror, checks, due }
+        let Kept { store, index, due } = kept;
+        Self { store, index, feed, registry, mirror, checks, changes, due }
     }
 
     /// Begins a session for somebody who signed in just now. It is as it is kept: whoever was logged out everywhere, or
@@ -151,7 +166,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn find(&self, id: &SessionId) -> Result<Option<Session>, Failure> {
+    pub async fn known(&self, id: &SessionId) -> Result<Option<Session>, Failure> {
         let (Found { session, is_ended }, _) = self.store.look_up(id).await?;
         Ok(session.filter(|_| !is_ended))
     }

@@ -24,7 +24,7 @@ use crate::domain::sign_in::attempt::{Attempt, RANDOM_BYTES, State};
 use crate::domain::sign_in::grant::Grant;
 use crate::domain::time::UnixSeconds;
 use crate::service::audit::Deed;
-use crate::service::change::{Change, Changes};
+use crate::service::change::Changes;
 use crate::service::logout::Logouts;
 use crate::service::sessions::Sessions;
 
@@ -257,7 +257,7 @@ impl SignIn {
         let signed_out = origin.page(SIGNED_OUT);
         let Some(session) = self.find(session).await? else { return Ok(signed_out) };
         let grant = self.grant(&session.id).await.unwrap_or_default();
-        self.end(vec![session.clone()], by).await?;
+        self.sessions.end_on_order(session, by).await?;
         let Some(grant) = grant.filter(|_| self.terms.leaves_provider) else { return Ok(signed_out) };
         match self.provider.sign_out(grant.id_token.as_deref(), &signed_out).await {
             Ok(page) => Ok(page.unwrap_or(signed_out)),
@@ -337,7 +337,7 @@ impl SignIn {
         let stands = self.changes.carry_out(deed, begin, tell).await?;
         // It is as good as forgotten: nobody has its cookie any more.
         if let Some(old) = self.find(browser.session.as_ref()).await.unwrap_or_default()
-            && let Err(error) = self.end(vec![old], by).await
+            && let Err(error) = self.sessions.end_on_order(old, by).await
         {
             tracing::warn!(%error, "the session that a browser had before it signed in anew could not be ended");
         }
@@ -360,33 +360,7 @@ impl SignIn {
     /// A session of our own that holds.
     async fn find(&self, id: Option<&SessionId>) -> Result<Option<Session>, Failure> {
         let Some(id) = id else { return Ok(None) };
-        Ok(self.sessions.find(id).await?.filter(|session| session.method == Method::Session))
-    }
-
-    /// Ends sessions, on every filter.
-    async fn end(&self, sessions: Vec<Session>, by: By) -> Result<(), Failure> {
-        let Some(first) = sessions.first() else { return Ok(()) };
-        let deed = Deed::new(Action::SessionEnded, by, &first.subject);
-        let (this, id, count) = (self.clone(), first.id.clone(), sessions.len());
-        let end = async move {
-            let mut last = None;
-            for session in &sessions {
-                last = Some(this.sessions.end(session).await?);
-            }
-            match last {
-                Some(stamp) => Ok(Some(this.changes.follow(stamp).await)),
-                None => Ok(None),
-            }
-        };
-        let tell = move |change: &Option<Change>, event: &mut Event| {
-            event.tell("session", id.as_str());
-            event.tell("count", count);
-            if let Some(change) = change {
-                change.tell(event);
-            }
-        };
-        self.changes.carry_out(deed, end, tell).await?;
-        Ok(())
+        Ok(self.sessions.known(id).await?.filter(|session| session.method == Method::Session))
     }
 }
 

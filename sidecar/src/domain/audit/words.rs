@@ -34,9 +34,12 @@ pub enum Action {
     /// Somebody signed in.
     #[serde(rename = "session.begun")]
     SessionBegun,
-    /// Sessions of somebody were ended.
+    /// A session was ended.
     #[serde(rename = "session.ended")]
     SessionEnded,
+    /// Every session of somebody was ended.
+    #[serde(rename = "sessions.ended")]
+    SessionsEnded,
     /// What had expired of active users was cleared away.
     #[serde(rename = "active_users.cleaned")]
     ActiveUsersCleaned,
@@ -175,7 +178,7 @@ impl From<&Failure> for Outcome {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BanGiven,
         Self::BanLifted,
         Self::TokenIssued,
@@ -186,6 +189,7 @@ impl Action {
         Self::UserLoggedOut,
         Self::SessionBegun,
         Self::SessionEnded,
+        Self::SessionsEnded,
         Self::ActiveUsersCleaned,
         Self::CleanupRun,
         Self::AdminAdded,
@@ -215,6 +219,7 @@ impl Action {
             Self::UserLoggedOut => "user.logged_out",
             Self::SessionBegun => "session.begun",
             Self::SessionEnded => "session.ended",
+            Self::SessionsEnded => "sessions.ended",
             Self::ActiveUsersCleaned => "active_users.cleaned",
             Self::CleanupRun => "cleanup.run",
             Self::AdminAdded => "admin.added",
@@ -238,7 +243,6 @@ impl Action {
             Self::TokenIssued
             | Self::TokenRefreshed
             | Self::SessionBegun
-            | Self::SessionEnded
             | Self::ActiveUsersCleaned
             | Self::AuditPruned => Severity::Info,
             Self::TokenReused => Severity::Critical,
@@ -248,6 +252,8 @@ impl Action {
             | Self::TokenRevoked
             | Self::TokensRevoked
             | Self::UserLoggedOut
+            | Self::SessionEnded
+            | Self::SessionsEnded
             | Self::CleanupRun
             | Self::AdminAdded
             | Self::AdminRemoved

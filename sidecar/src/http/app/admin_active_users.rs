@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::active_user::ActiveUser;
+use crate::domain::error::Failure;
 use crate::domain::page::Window;
 use crate::domain::search::Search;
 use crate::domain::time::UnixSeconds;
@@ -29,15 +30,17 @@ pub(super) async fn list(
     Ok(JsonBody(ActiveUserList::new(found, now)))
 }
 
-/// Clears away what expired of users who are active no more.
+/// Clears away what expired: of users who are active no more, and of sessions that nobody used in time.
 #[utoipa::path(post, path = "/api/admin/sessions/cleanup-expired", tag = "admin",
     responses((status = 200, description = "Whose", body = Cleaned), AdminRefusals))]
 pub(super) async fn clean(State(api): State<Api>, admin: Admin) -> Answer<JsonBody<Cleaned>> {
     let cleaned_users = api.active_users.clean(admin.by()).await?;
+    let cleaned_sessions = api.sessions.prune(api.now()).await.map_err(Failure::from)?;
     Ok(JsonBody(Cleaned {
         message: "Expired users cleaned up successfully",
         cleaned_count: cleaned_users.len(),
         cleaned_users,
+        cleaned_sessions,
         cleaned_by: admin.name(),
     }))
 }
@@ -144,5 +147,7 @@ pub(super) struct Cleaned {
     message: &'static str,
     cleaned_count: usize,
     cleaned_users: Vec<String>,
+    /// How many sessions were taken out of the lists; one call takes 10,000 at most.
+    cleaned_sessions: usize,
     cleaned_by: String,
 }

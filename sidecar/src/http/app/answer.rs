@@ -157,6 +157,15 @@ pub struct AdminOnly {
     user: String,
 }
 
+/// No session has this key.
+#[derive(Serialize, ToSchema)]
+pub struct NoSession {
+    /// Always `Session not found`.
+    error: String,
+    /// What was asked for.
+    session_key: String,
+}
+
 /// How any call of a caller for themselves may be refused.
 #[derive(utoipa::IntoResponses)]
 pub enum OwnRefusals {

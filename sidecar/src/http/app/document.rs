@@ -8,6 +8,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::domain::audit::Action;
 use crate::domain::page::Direction;
+use crate::domain::session;
 use crate::domain::token::order::Sort;
 use crate::http::app::answer::{AdminOnly, Problem};
 
@@ -19,7 +20,7 @@ pub const PATH: &str = "/api/openapi.json";
 #[openapi(
     info(
         title = "Sekisho",
-        description = "Tokens and bans. Callers reach it through Envoy, where the Sekisho filter authenticates them; \
+        description = "Tokens, sessions and bans. Callers reach it through Envoy, where the Sekisho filter authenticates them; \
                        it believes nobody else. Admin calls need a token with the scope `admin`, and a role: auditors may make those that read, \
                        administrators all but a few, which are for super administrators. \
                        Times are Unix seconds. Errors are problem documents (RFC 9457) with a stable `code`, except where a shape is given.",
@@ -27,10 +28,11 @@ pub const PATH: &str = "/api/openapi.json";
     ),
     modifiers(&Bearer),
     // What refusals consist of, and words of queries, are not collected from the handlers.
-    components(schemas(Action, AdminOnly, Problem, Sort, Direction)),
+    components(schemas(Action, AdminOnly, Problem, Sort, session::order::Sort, Direction)),
     security(("bearer" = [])),
     tags(
         (name = "tokens", description = "A caller's own tokens"),
+        (name = "sessions", description = "A caller's own sessions"),
         (name = "admin", description = "For administrators"),
         (name = "keys", description = "The keys with which tokens are signed; only super administrators change them"),
         (name = "webhooks", description = "Who is told of events"),

@@ -32,6 +32,7 @@ mod mesh;
 mod refresh;
 mod refused;
 mod roles;
+mod sessions;
 mod tokens;
 mod webhooks;
 
@@ -113,7 +114,8 @@ impl World {
     /// Begins a session of somebody, as a sign-in does.
     async fn begin(&self, id: &str, who: &str) -> Session {
         let now = UnixSeconds::now();
-        let session = json!({"id": id, "subject": who, "email": who, "host": "app.x", "method": "session",
+        let email = (!who.contains('|')).then_some(who);
+        let session = json!({"id": id, "subject": who, "email": email, "host": "app.x", "method": "session",
             "signed_in_at": now, "last_access": now, "ends_at": now.plus(86_400), "idle_s": 3_600,
             "address": "2001:db8::7", "agent": "Fox"});
         let session = serde_json::from_value(session).unwrap();
@@ -266,6 +268,11 @@ async fn the_description_is_served_and_names_every_call() {
         "/api/admin/sessions/revoke-user",
         "/api/admin/sessions/unban/{email}",
         "/api/admin/sessions/logout-user",
+        "/api/admin/sessions",
+        "/api/admin/sessions/stats",
+        "/api/admin/sessions/{session_key}",
+        "/api/admin/sessions/user/{email}",
+        "/api/session",
         "/api/admin/keys",
         "/api/admin/keys/rotate",
         "/api/admin/keys/{kid}",

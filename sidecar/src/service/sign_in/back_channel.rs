@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
 use super::SignIn;
 use super::provider::{LogoutToken, ProviderError};
 use crate::domain::audit::By;
@@ -16,6 +18,8 @@ pub const TOKEN_MAX_AGE_S: u64 = 150;
 const REMEMBERED_FOR: Duration = Duration::from_secs(TOKEN_MAX_AGE_S * 2);
 /// So long a logout is noted for sign-ins that are under way.
 const NOTED_FOR: Duration = Duration::from_secs(LIFE_S);
+/// Most sessions that are ended at a time.
+const AT_ONCE: usize = 16;
 /// What it does in the audit trail.
 const JOB: &str = "back-channel-logout";
 
@@ -66,7 +70,8 @@ impl SignIn {
             sessions.extend(self.find(Some(&id)).await?);
         }
         let count = sessions.len();
-        self.end(sessions, By::system(JOB)).await?;
+        let end = |session| self.sessions.end_on_order(session, By::system(JOB));
+        stream::iter(sessions).map(end).buffer_unordered(AT_ONCE).try_for_each(async |_| Ok(())).await?;
         // With `sid` only one session ended, and its owner is as welcome as before.
         if logout.sid.is_none()
             && self.terms.logout_revokes

@@ -157,7 +157,7 @@ impl SignIn {
             session.id = session.id.as_str(),
             "the identity provider would not let the owner of a session in again"
         );
-        self.end(vec![session.clone()], By::system(JOB)).await?;
+        self.sessions.end_on_order(session.clone(), By::system(JOB)).await?;
         Ok(Refreshed::Ended)
     }
 

@@ -96,7 +96,7 @@ impl World {
     }
 
     async fn find(&self, id: &SessionId) -> Option<Session> {
-        self.sidecars[0].sessions.find(id).await.unwrap()
+        self.sidecars[0].sessions.known(id).await.unwrap()
     }
 
     /// Lets it be time to ask about a session again.

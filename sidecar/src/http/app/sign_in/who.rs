@@ -28,7 +28,7 @@ pub(super) struct UserInfo {
 /// `GET /oauth2/userinfo`: who is signed in, or 401.
 pub(super) async fn userinfo(State(api): State<Api>, SignedIn(caller): SignedIn) -> Answer<Json<UserInfo>> {
     let session = match caller.session_id() {
-        Some(id) => api.sessions.find(&id).await?,
+        Some(id) => api.sessions.known(&id).await?,
         None => None,
     };
     let claim = |name: &str| session.as_ref().and_then(|session: &Session| session.claims.get(name));

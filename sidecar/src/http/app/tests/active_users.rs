@@ -89,7 +89,7 @@ async fn what_expired_is_cleared_away_and_recorded() {
     answer.is(
         200,
         &json!({"message": "Expired users cleaned up successfully", "cleaned_count": 1,
-            "cleaned_users": ["gone@x.org"], "cleaned_by": ROOT}),
+            "cleaned_users": ["gone@x.org"], "cleaned_sessions": 0, "cleaned_by": ROOT}),
     );
     assert_eq!(world.user(Method::POST, path, None).await.status, StatusCode::FORBIDDEN);
     world.services.trail.carry().await.unwrap();

@@ -7,6 +7,8 @@ use super::*;
 use crate::domain::audit::By;
 use crate::domain::ban::{Length, Order};
 use crate::domain::error::Failure;
+use crate::domain::page::Window;
+use crate::domain::search::Search;
 use crate::domain::session::Session;
 use crate::service::bans::Banned;
 use crate::service::feed::source::Deed;
@@ -186,4 +188,24 @@ async fn p8_what_is_over_by_a_moment_on_record_alone_gets_into_the_feed_and_out_
     assert_eq!(world.services.sessions.tidy(0).await.unwrap(), 0);
     assert!(world.services.feed.entry(Kind::Session, "s1").await.unwrap().is_some());
     assert_eq!(world.services.sessions.count(UnixSeconds::now()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_entry_of_who_is_active_lets_nobody_back_in_by_an_ended_session() {
+    let world = World::start().await;
+    let begun = world.begin_now("s1").await.unwrap();
+    // What the gateway that Sekisho replaces went by.
+    world.redis(&["SADD", "active_user:ann@x", "s1"]).await;
+    world.redis(&["SADD", "active_users", "ann@x"]).await;
+    let metadata = json!({"email": "ann@x", "expires_at": later(), "auth_method": "oauth2", "session_count": 1});
+    world.redis(&["SET", "active_user_metadata:ann@x", &metadata.to_string(), "EX", "600"]).await;
+    let now = UnixSeconds::now();
+    assert_eq!(world.check_one("s1", "session", now.get()).await, "allow");
+    let session = world.services.sessions.find("s1", now).await.unwrap();
+    world.services.sessions.end_on_order(session, by()).await.unwrap();
+    world.services.active_users.tidy(now).await.unwrap();
+    assert_eq!(world.standing("s1").await, json!("ended"));
+    assert_eq!(world.check_one("s1", "session", begun.signed_in_at.get()).await, json!({"deny": "session_ended"}));
+    let listed = world.services.active_users.list(&Search::default(), &Window::choose(None, None).unwrap(), now).await;
+    assert_eq!(listed.unwrap().page.rows.len(), 1, "the entry is still there");
 }

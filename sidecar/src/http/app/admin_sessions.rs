@@ -1,0 +1,253 @@
+//! `/api/admin/sessions…`: everybody's sessions, for administrators.
+
+use std::collections::BTreeMap;
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use sekisho_protocol::Subject;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::error::Failure;
+use crate::domain::page::{Direction, Page, Window};
+use crate::domain::search::Search;
+use crate::domain::session::Session;
+use crate::domain::session::order::{Sort, Wanted};
+use crate::domain::time::UnixSeconds;
+use crate::http::app::Api;
+use crate::http::app::answer::{AdminRefusals, Answer, Changed, Effect, NoSession, ValueRefusals};
+use crate::http::app::caller::{Admin, Reader};
+use crate::http::app::request::{PathPart, Query};
+use crate::service::sessions::listing::{OWNERS_MAX, Stats};
+use crate::service::sessions::orders::{EndedAll, EndedSession};
+
+/// Where sessions are kept, in the words of the gateway that Sekisho replaces.
+const PATTERNS: [&str; 1] = ["sekisho:session:*"];
+
+/// Lists everybody's sessions that hold. The one that was used last is the first, if nobody says otherwise.
+#[utoipa::path(get, path = "/api/admin/sessions", tag = "admin", params(WantedSessions),
+    responses((status = 200, description = "The sessions", body = SessionList), AdminRefusals, ValueRefusals))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    _: Reader,
+    Query(query): Query<WantedSessions>,
+) -> Answer<JsonBody<SessionList>> {
+    let ((wanted, window), now) = (query.split()?, api.now());
+    let page = api.sessions.list(&wanted, &window).await?;
+    Ok(JsonBody(SessionList::new(page, api.sessions.count(now).await?, now)))
+}
+
+/// Counts everybody's sessions that hold.
+#[utoipa::path(get, path = "/api/admin/sessions/stats", tag = "admin",
+    responses((status = 200, description = "How many there are", body = SessionStats), AdminRefusals))]
+pub(super) async fn stats(State(api): State<Api>, _: Reader) -> Answer<JsonBody<SessionStats>> {
+    Ok(JsonBody(SessionStats::from(api.sessions.stats(api.now()).await?)))
+}
+
+/// Ends a session for good. Its browser has to sign in again.
+#[utoipa::path(delete, path = "/api/admin/sessions/{session_key}", tag = "admin",
+    params(("session_key" = String, Path, description = "As it is in the list")),
+    responses((status = 200, description = "Ended, and every filter knows", body = DeletedSession),
+        (status = 202, description = "Ended, but some filters lag", body = DeletedSession),
+        (status = 404, description = "No such session", body = NoSession),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    admin: Admin,
+    PathPart(key): PathPart,
+) -> Answer<Changed<DeletedSession>> {
+    let session = api.sessions.find(&key, api.now()).await?;
+    admin.must_outrank(&api, &session.subject)?;
+    let ended = api.sessions.end_on_order(session, admin.by()).await?;
+    Ok(Changed::new(&ended.change, DeletedSession::new(&ended, admin.name())))
+}
+
+/// Ends all sessions of somebody for good. They may sign in again at once, and their tokens are as good as before.
+#[utoipa::path(delete, path = "/api/admin/sessions/user/{email}", tag = "admin",
+    params(("email" = String, Path, description = "The user's address, or whatever name is in the list, percent-encoded; `+` means itself")),
+    responses((status = 200, description = "Ended, and every filter knows", body = DeletedSessions),
+        (status = 202, description = "Ended, but some filters lag", body = DeletedSessions),
+        AdminRefusals, ValueRefusals))]
+pub(super) async fn delete_of_user(
+    State(api): State<Api>,
+    admin: Admin,
+    PathPart(email): PathPart,
+) -> Answer<Changed<DeletedSessions>> {
+    let subject = subject(email)?;
+    admin.must_outrank(&api, &subject)?;
+    let ended = api.sessions.end_all_on_order(subject.clone(), admin.by(), api.now()).await?;
+    Ok(Changed::new(&ended.change, DeletedSessions::new(&ended, subject.into(), admin.name())))
+}
+
+fn subject(text: String) -> Result<Subject, Failure> {
+    Subject::try_from(text).map_err(|problem| Failure::invalid("user_email", problem))
+}
+
+/// Which sessions are wanted, and in which order.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WantedSessions {
+    /// Only those whose owner, address or host holds this text, in whatever case.
+    #[param(max_length = 254, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    q: Option<String>,
+    /// Only this user's.
+    user_email: Option<String>,
+    /// What they are sorted by. Default: `last_access`.
+    sort: Option<Sort>,
+    /// From where to where. Default: `desc`.
+    order: Option<Direction>,
+    /// Most rows of the answer, 1 to 10,000. With `q` or `user_email` there may be fewer although there is more.
+    #[param(minimum = 1, maximum = 10_000)]
+    limit: Option<usize>,
+    /// `next_cursor` of the answer before, to the same question.
+    cursor: Option<String>,
+}
+
+impl WantedSessions {
+    fn split(self) -> Result<(Wanted, Window), Failure> {
+        let wanted = Wanted {
+            search: Search::parse(self.q.as_deref())?,
+            subject: self.user_email.map(subject).transpose()?,
+            sort: self.sort.unwrap_or_default(),
+            direction: self.order.unwrap_or_default(),
+        };
+        Ok((wanted, Window::choose(self.limit, self.cursor)?))
+    }
+}
+
+/// A part of everybody's sessions.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionList {
+    sessions: Vec<SessionInfo>,
+    /// How many there are in all, also beyond this answer.
+    total: usize,
+    /// Where they are kept.
+    patterns_searched: [&'static str; 1],
+    /// How many rows there could have been.
+    limit: usize,
+    /// `cursor` of the next call, if there is more.
+    next_cursor: Option<String>,
+}
+
+impl SessionList {
+    fn new(page: Page<Session>, total: usize, now: UnixSeconds) -> Self {
+        let page = page.map(|session| SessionInfo::new(&session, now));
+        Self { sessions: page.rows, total, patterns_searched: PATTERNS, limit: page.limit, next_cursor: page.next }
+    }
+}
+
+/// A session.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionInfo {
+    session_key: String,
+    /// The owner's address, or whatever name the provider gave them.
+    email: String,
+    /// When its owner signed in, Unix seconds.
+    created_at: u64,
+    /// When it ends if nobody uses it, Unix seconds.
+    expires_at: u64,
+    ttl_seconds: u64,
+    /// When it ends in any case, Unix seconds.
+    ends_at: u64,
+    /// The first access, Unix seconds.
+    first_access: u64,
+    /// The last one, as far as it is written down: once a minute. Unix seconds.
+    last_access: u64,
+    /// Where its owner signed in from, if that is known.
+    address: Option<String>,
+    /// The browser, as it calls itself.
+    agent: Option<String>,
+    /// `session` for one of our own, `oauth2_proxy` for one of oauth2-proxy.
+    method: &'static str,
+    /// The host on which it holds.
+    host: String,
+}
+
+impl SessionInfo {
+    pub(super) fn new(session: &Session, now: UnixSeconds) -> Self {
+        let expires_at = session.expires_at();
+        Self {
+            session_key: session.id.to_string(),
+            email: session.email.as_ref().map_or_else(|| session.subject.to_string(), ToString::to_string),
+            created_at: session.signed_in_at.get(),
+            expires_at: expires_at.get(),
+            ttl_seconds: expires_at.since(now),
+            ends_at: session.ends_at.get(),
+            first_access: session.signed_in_at.get(),
+            last_access: session.last_access.get(),
+            address: session.address.map(|address| address.to_string()),
+            agent: session.agent.as_ref().map(|agent| agent.as_str().to_owned()),
+            method: session.method.as_str(),
+            host: session.host.clone(),
+        }
+    }
+}
+
+/// How many sessions there are.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionStats {
+    total_sessions: usize,
+    unique_users: usize,
+    /// How many each user has: those with the most sessions, `limit` of them at most.
+    user_sessions: BTreeMap<String, usize>,
+    /// How many users there could have been.
+    limit: usize,
+}
+
+impl From<Stats> for SessionStats {
+    fn from(stats: Stats) -> Self {
+        Self {
+            total_sessions: stats.sessions,
+            unique_users: stats.users,
+            user_sessions: stats.of_users.into_iter().collect(),
+            limit: OWNERS_MAX,
+        }
+    }
+}
+
+/// A session that an administrator ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeletedSession {
+    message: &'static str,
+    session_key: String,
+    user_email: String,
+    deleted_by: String,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+impl DeletedSession {
+    fn new(ended: &EndedSession, deleted_by: String) -> Self {
+        Self {
+            message: "Session deleted successfully",
+            session_key: ended.session.id.to_string(),
+            user_email: ended.session.subject.to_string(),
+            deleted_by,
+            effect: Effect::from(&ended.change),
+        }
+    }
+}
+
+/// Somebody whose sessions an administrator ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeletedSessions {
+    message: &'static str,
+    user_email: String,
+    /// How many sessions were deleted.
+    deleted_count: usize,
+    deleted_by: String,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+impl DeletedSessions {
+    fn new(ended: &EndedAll, user_email: String, deleted_by: String) -> Self {
+        Self {
+            message: "All sessions of the user deleted successfully",
+            user_email,
+            deleted_count: ended.count,
+            deleted_by,
+            effect: Effect::from(&ended.change),
+        }
+    }
+}
