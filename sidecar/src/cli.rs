@@ -31,6 +31,7 @@ mod keys;
 mod logout;
 mod mesh;
 mod output;
+mod session;
 mod shown;
 mod token;
 mod webhook;
@@ -66,6 +67,9 @@ enum Command {
     /// Ban people, lift bans, list them.
     #[command(subcommand)]
     Ban(ban::Command),
+    /// Sessions of browsers: list them, end one, end all of somebody.
+    #[command(subcommand)]
+    Session(session::Command),
     /// Log somebody out everywhere: what was issued to them until now is invalid. Waits until every filter knows.
     Logout {
         /// Whom.
@@ -211,6 +215,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Serve => program.serve(load()?).await?,
         Command::Token(command) => token::run(command, &program.connect(&load()?)?.tokens, output).await?,
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
+        Command::Session(command) => session::run(command, &program.connect(&load()?)?.sessions, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Admin(command) => admin::run(command, &program.connect(&load()?)?.admins, output).await?,

@@ -33,6 +33,8 @@ mod fail_points;
 mod keys;
 #[path = "cli/mesh.rs"]
 mod mesh;
+#[path = "cli/sessions.rs"]
+mod sessions;
 #[path = "cli/state.rs"]
 mod state;
 

@@ -43,7 +43,9 @@ async fn p8_what_crashed_between_record_and_entry_is_finished_by_the_next_sideca
         (FailPoint::BanRecorded, &["ban", "add", "bob@x.org"][..], "ban|bob@x.org"),
         (FailPoint::TokenRecorded, &["token", "revoke", id], token.as_str()),
         (FailPoint::NotBeforeRecorded, &["logout", "eve@x.org"], "not_before|eve@x.org"),
+        (FailPoint::SessionRecorded, &["session", "end", "s1"], "session|s1"),
     ];
+    sessions::begin(&redis, "s1", "carl@x.org").await;
     for (point, arguments, field) in cases {
         crash(&redis, point, arguments);
         assert!(!has_entry(&redis, field).await, "{point:?}");
@@ -64,7 +66,9 @@ async fn p8_what_crashed_before_the_answer_holds() {
         (FailPoint::BanEntered, &["ban", "add", "bob@x.org"][..], "ban|bob@x.org"),
         (FailPoint::TokenEntered, &["token", "revoke", id], token.as_str()),
         (FailPoint::NotBeforeEntered, &["logout", "eve@x.org"], "not_before|eve@x.org"),
+        (FailPoint::SessionEntered, &["session", "end", "s1"], "session|s1"),
     ] {
+        sessions::begin(&redis, "s1", "carl@x.org").await;
         crash(&redis, point, arguments);
         assert!(has_entry(&redis, field).await, "{point:?}");
     }

@@ -116,6 +116,9 @@ fn without_redis_a_command_fails_and_says_why() {
         &["ban", "list"],
         &["token", "issue", "--email", "ann@x.org"],
         &["logout", "ann@x.org"],
+        &["session", "list"],
+        &["session", "end", "s1"],
+        &["session", "end-all", "ann@x.org"],
     ] {
         let ended = run(on(&url, arguments));
         assert_eq!(ended.code, 1, "{arguments:?}: {}", ended.err);
