@@ -123,6 +123,7 @@ impl App {
         running.spawn(jobs::tokens::run(services.tokens.clone(), self.closing.clone()));
         running.spawn(jobs::tokens::tidy(services.tokens.clone(), self.closing.clone()));
         running.spawn(jobs::tokens::watch(services.tokens.clone(), services.shown.clone(), self.closing.clone()));
+        running.spawn(jobs::recent_sign_in::run(services.recent_sign_in.clone(), self.closing.clone()));
         running.spawn(jobs::active_users::run(services.active_users.clone(), self.closing.clone()));
         running.spawn(jobs::sessions::run(services.sessions.clone(), self.closing.clone()));
         running.spawn(jobs::survey::run(services.mesh.clone(), services.metrics.clone(), self.closing.clone()));

@@ -111,6 +111,8 @@ pub struct Tokens {
     pub refresh_grace_s: u64,
     /// How long after the first of them the last one ends of tokens that were exchanged one for the other, in seconds.
     pub refresh_max_age_s: u64,
+    /// They are good while their owner has signed in within so many seconds; none: for as long as they live.
+    pub recent_sign_in_s: Option<u64>,
     /// How many one caller may ask for.
     pub requests_per_minute: PerMinute,
 }
@@ -227,6 +229,7 @@ const KEYS: &[Key] = &[
     key("tokens.per_user", "SEKISHO_TOKENS_PER_USER"),
     key("tokens.refresh_grace_s", "SEKISHO_REFRESH_GRACE"),
     key("tokens.refresh_max_age_s", "SEKISHO_REFRESH_MAX_AGE"),
+    key("tokens.recent_sign_in_s", "SEKISHO_TOKENS_RECENT_SIGN_IN_SECONDS"),
     key("tokens.requests_per_minute", "SEKISHO_TOKEN_REQUESTS_PER_MINUTE"),
     key("sessions.idle_s", "SEKISHO_SESSION_IDLE_SECONDS"),
     key("sessions.lifetime_s", "SEKISHO_SESSION_LIFETIME_SECONDS"),

@@ -1,5 +1,5 @@
 //! What runs beside the listeners: following the feed, watching and reconciling the records, sweeping, surveying
-//! the filters, looking after keys (the signing keys, and those of identity providers), and delivering events to webhooks.
+//! the filters, seeing who must sign in again, looking after keys (the signing keys, and those of identity providers), and delivering events to webhooks.
 //!
 //! A job never ends by itself, unless it is switched off. What goes wrong is logged once, when it begins and when it is over.
 
@@ -15,6 +15,7 @@ pub mod follow;
 pub mod keysets;
 pub mod oauth2_proxy;
 pub mod outbox;
+pub mod recent_sign_in;
 pub mod reconcile;
 pub mod refresh;
 pub mod sessions;

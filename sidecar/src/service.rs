@@ -29,6 +29,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod oauth2_proxy;
 pub mod readiness;
+pub mod recent_sign_in;
 pub mod refusals;
 pub mod sessions;
 pub mod sign_in;
@@ -61,6 +62,7 @@ use mesh::Mesh;
 use metrics::Metrics;
 use oauth2_proxy::Oauth2Proxy;
 use readiness::{NoticeState, Readiness, VitalsProbe};
+use recent_sign_in::RecentSignIn;
 use refusals::Refusals;
 use sessions::Sessions;
 use sign_in::SignIn;
@@ -86,6 +88,8 @@ pub struct Services {
     pub sign_in: Option<SignIn>,
     /// Who is signed in at an oauth2-proxy, if there is one.
     pub oauth2_proxy: Option<Oauth2Proxy>,
+    /// Who must sign in again.
+    pub recent_sign_in: RecentSignIn,
     /// The keys of our own with which tokens are signed.
     pub signing_keys: SigningKeys,
     /// Those keys, for everybody.

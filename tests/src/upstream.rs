@@ -6,7 +6,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, Limited};
@@ -27,6 +27,8 @@ pub use recorder::{Progress, Recorder, Visit};
 
 /// Where the sample upstream listens unless `UPSTREAM_LISTEN` says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:9500";
+/// The header with a cookie that the answer is to set, as an upstream may.
+const SET_COOKIE_WANTED: &str = "x-sample-set-cookie";
 /// Most bytes of a body that is read; more is answered with 413.
 const BODY_MAX_BYTES: usize = 20 * 1024 * 1024;
 /// Most bytes of a body that the answer repeats.
@@ -98,7 +100,12 @@ pub(crate) async fn serve_router(listener: TcpListener, router: Router) {
 
 async fn answer(State(recorder): State<Recorder>, request: Request) -> Response {
     let serving = recorder.enter(path_of(&request));
-    answer_in_full(&recorder, &serving, request).await
+    let cookies: Vec<_> = request.headers().get_all(SET_COOKIE_WANTED).iter().cloned().collect();
+    let mut response = answer_in_full(&recorder, &serving, request).await;
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 /// Reads the request to its end, remembers it and shows it.

@@ -57,6 +57,7 @@ async fn ask(scene: &Scene, checks: u64, lanes: usize) -> Result<()> {
             token_id: Some(format!("00000000-0000-4000-8000-{number:012}")),
             issued_at: Some(e2e::token::now()),
             keys: None,
+            recent_sign_in: false,
         };
         let answer = client.post(&url).bearer_auth(&scene.keys.mesh).json(&question).send().await?;
         ensure!(answer.status() == 200, "{answer:?}");

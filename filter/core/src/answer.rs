@@ -283,6 +283,7 @@ fn challenge(denial: &Denial, now_s: u64) -> Option<String> {
             Lack::TokenAge => Some(error("invalid_token", "")),
             _ => None,
         },
+        Denial::SignInNeeded => Some(error("insufficient_user_authentication", "")),
         Denial::Closed | Denial::CrossSite | Denial::SessionBanned { .. } => None,
         _ => Some(error("invalid_token", "")),
     }

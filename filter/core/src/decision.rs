@@ -112,7 +112,11 @@ fn decided_by(refusal: Option<&Refusal>, pending: &Pending) -> &'static str {
         None if pending.note.provider.is_none() => "route",
         None
         | Some(Refusal::Denied(
-            Denial::Banned { .. } | Denial::SessionBanned { .. } | Denial::Revoked | Denial::SessionEnded,
+            Denial::Banned { .. }
+            | Denial::SessionBanned { .. }
+            | Denial::Revoked
+            | Denial::SessionEnded
+            | Denial::SignInNeeded,
         )) => looked_up,
         Some(Refusal::Denied(Denial::Missing | Denial::NotBearer)) => "extract",
         Some(Refusal::Denied(Denial::Invalid(_))) => "verify",

@@ -37,6 +37,7 @@ pub const CODES: &[&str] = &[
     "scope_missing",
     "session_ended",
     "several_credentials",
+    "sign_in_needed",
     "sign_in_too_old",
     "stream_cut",
     "token_age",
@@ -97,6 +98,8 @@ pub enum Denial {
     Revoked,
     /// A session that was ended, by its owner or by somebody else.
     SessionEnded,
+    /// A token whose owner must sign in again before it is accepted.
+    SignInNeeded,
     /// The subject is banned.
     Banned {
         /// Unix seconds; [`FOREVER`] if the ban has no end.
@@ -190,6 +193,7 @@ impl Denial {
             Self::Invalid(invalid) => invalid.code(),
             Self::Revoked => "token_revoked",
             Self::SessionEnded => "session_ended",
+            Self::SignInNeeded => "sign_in_needed",
             Self::Banned { .. } | Self::SessionBanned { .. } => "user_banned",
             Self::NotAccepted => "credential_not_accepted",
             Self::CrossSite => "cross_site",
@@ -227,6 +231,7 @@ impl Denial {
             | Self::Closed => self.message(now_s),
             Self::Invalid(invalid) => invalid.to_string(),
             Self::Revoked => "Token has been revoked".into(),
+            Self::SignInNeeded => "User must sign in again".into(),
             Self::Banned { until } | Self::SessionBanned { until, .. } if *until >= FOREVER => {
                 "User is banned permanently".into()
             }
@@ -289,6 +294,7 @@ impl From<DenyReason> for Denial {
             DenyReason::Banned { until } => Self::Banned { until },
             DenyReason::TokenRevoked => Self::Revoked,
             DenyReason::SessionEnded => Self::SessionEnded,
+            DenyReason::SignInNeeded => Self::SignInNeeded,
         }
     }
 }

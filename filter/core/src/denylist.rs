@@ -32,7 +32,7 @@ impl Denylist {
     /// The first digest under which the identity is barred, if it is.
     #[must_use]
     pub fn bar(&self, identity: &Identity, now_s: u64) -> Option<Digest> {
-        let digests = [Some(identity.subject_digest), identity.token_digest];
+        let digests = [Some(identity.subject_digest), identity.token_digest, identity.sign_in_digest];
         let barred = digests.into_iter().flatten().find(|digest| self.barred_until(*digest, now_s).is_some());
         let logout = identity.not_before_digest;
         barred.or_else(|| self.issued_too_early(logout, identity.issued_at, now_s).then_some(logout))

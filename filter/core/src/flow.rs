@@ -370,6 +370,7 @@ fn ask(mut flow: Flow, bar: Option<Digest>, shared: &Shared) -> Verdict {
         token_id: identity.token_id.clone(),
         issued_at: identity.issued_at,
         keys: verified.key.held(),
+        recent_sign_in: identity.sign_in_digest.is_some(),
     };
     let share = bar.map(|bar| ShareKey::new(bar, identity));
     flow.pending.note.asks();

@@ -52,6 +52,8 @@ pub struct Identity {
     pub not_before_digest: Digest,
     /// Under which the token's revocation, or the session's end, is filed.
     pub token_digest: Option<Digest>,
+    /// Under which it is filed that the subject must sign in again, if the provider wants a recent sign-in.
+    pub sign_in_digest: Option<Digest>,
 }
 
 /// What is kept of a credential once it was verified, shared by its cache entry and the requests
@@ -216,6 +218,7 @@ pub(crate) mod tests {
             subject_digest: Digest::from_raw(100),
             not_before_digest: Digest::from_raw(102),
             token_digest: Some(Digest::from_raw(104)),
+            sign_in_digest: None,
         }
     }
 

@@ -106,6 +106,7 @@ impl Live {
 }
 
 fn concerns(identity: &Identity, sorted: &[Digest]) -> bool {
-    let digests = [Some(identity.subject_digest), identity.token_digest, Some(identity.not_before_digest)];
-    digests.into_iter().flatten().any(|digest| sorted.binary_search(&digest).is_ok())
+    let of_subject = [identity.subject_digest, identity.not_before_digest].map(Some);
+    let digests = of_subject.into_iter().chain([identity.token_digest, identity.sign_in_digest]);
+    digests.flatten().any(|digest| sorted.binary_search(&digest).is_ok())
 }

@@ -186,6 +186,7 @@ fn verified(live: LiveSession, id: &str, digest_key: &DigestKey, asked_at_s: u64
         subject_digest: digest(Kind::Ban, subject.as_str()),
         not_before_digest: digest(Kind::NotBefore, subject.as_str()),
         token_digest: Some(digest(Kind::Session, id)),
+        sign_in_digest: None,
         subject: live.subject,
         email: live.email,
         method: live.method,

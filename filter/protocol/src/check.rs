@@ -31,6 +31,14 @@ pub struct CheckRequest {
     /// decides nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeysHeld>,
+    /// Whether the token's provider wants its subject to have signed in recently.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recent_sign_in: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What the sidecar answers with status 200. An inability is a 503 and no decision at all.
@@ -69,4 +77,6 @@ pub enum DenyReason {
     TokenRevoked,
     /// Somebody ended the session.
     SessionEnded,
+    /// The subject must sign in again before this token is accepted.
+    SignInNeeded,
 }

@@ -154,6 +154,8 @@ pub enum Entry {
         /// Unix seconds after which no such token can be alive.
         until: u64,
     },
+    /// The subject must sign in again before tokens of providers that ask for that are accepted.
+    SignIn(Bar),
     /// The keys of a source have changed: a worker that holds an older revision believes none of them before
     /// it has asked for the new one ([`crate::keyset`]).
     Keyset {
@@ -183,7 +185,12 @@ impl Entry {
     #[must_use]
     pub fn digest(&self) -> Digest {
         match self {
-            Self::Ban(bar) | Self::Token(bar) | Self::Session(bar) | Self::Key(bar) | Self::Block(bar) => bar.digest,
+            Self::Ban(bar)
+            | Self::Token(bar)
+            | Self::Session(bar)
+            | Self::Key(bar)
+            | Self::Block(bar)
+            | Self::SignIn(bar) => bar.digest,
             Self::NotBefore { digest, .. } | Self::Keyset { digest, .. } => *digest,
         }
     }
@@ -192,7 +199,12 @@ impl Entry {
     #[must_use]
     pub fn until(&self) -> u64 {
         match self {
-            Self::Ban(bar) | Self::Token(bar) | Self::Session(bar) | Self::Key(bar) | Self::Block(bar) => bar.until,
+            Self::Ban(bar)
+            | Self::Token(bar)
+            | Self::Session(bar)
+            | Self::Key(bar)
+            | Self::Block(bar)
+            | Self::SignIn(bar) => bar.until,
             Self::NotBefore { until, .. } => *until,
             Self::Keyset { .. } => FOREVER,
         }
@@ -217,6 +229,8 @@ pub enum Kind {
     NotBefore,
     /// A source of keys, by its name.
     Keyset,
+    /// A subject who must sign in again.
+    SignIn,
 }
 
 impl Kind {
@@ -230,6 +244,7 @@ impl Kind {
             Self::Block => 5,
             Self::NotBefore => 6,
             Self::Keyset => 7,
+            Self::SignIn => 8,
         }
     }
 }

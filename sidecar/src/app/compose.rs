@@ -45,6 +45,7 @@ use crate::service::mesh::Mesh;
 use crate::service::metrics::Metrics;
 use crate::service::oauth2_proxy::Oauth2Proxy;
 use crate::service::readiness::{NoticeState, Readiness};
+use crate::service::recent_sign_in::RecentSignIn;
 use crate::service::refusals::Refusals;
 use crate::service::sessions::{self, Sessions};
 use crate::service::sign_in::refresh::Due;
@@ -73,6 +74,7 @@ use crate::store::redis::keysets::RedisKeysets;
 use crate::store::redis::not_before::RedisNotBefore;
 use crate::store::redis::oauth2_proxy::RedisOauth2Proxy;
 use crate::store::redis::rates::RedisRates;
+use crate::store::redis::recent_sign_in::RedisRecentSignIn;
 use crate::store::redis::records::RedisRecords;
 use crate::store::redis::sessions::RedisSessions;
 use crate::store::redis::signing_keys::RedisSigningKeys;
@@ -121,7 +123,11 @@ pub(super) fn services(
     let token_store = Arc::new(RedisTokens::new(redis.clone()));
     let not_before = Arc::new(RedisNotBefore::new(redis.clone()));
     let shown = Shown::default();
-    let checks = Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone());
+    let window_s = settings.tokens().recent_sign_in_s;
+    let checks =
+        Checks::new(mirror.clone(), records.clone(), metrics.clone(), shown.clone()).wanting_sign_ins(window_s);
+    let sign_ins = Arc::new(RedisRecentSignIn::new(redis.clone()));
+    let recent_sign_in = RecentSignIn::new(sign_ins, token_store.clone(), feed.clone(), mirror.clone(), window_s);
     let session_store = Arc::new(RedisSessions::new(redis.clone()));
     let (noticed, due) = mpsc::channel(DUE_MAX);
     let sessions = Sessions::new(
@@ -131,7 +137,8 @@ pub(super) fn services(
         mirror.clone(),
         checks.clone(),
         changes.clone(),
-    );
+    )
+    .telling(recent_sign_in.clone());
     let logouts = Logouts::new(not_before, token_store.clone(), feed.clone(), sessions.clone(), changes.clone());
     let (tokens, admins) = (settings.tokens(), settings.admins());
     let keyset_store = Arc::new(RedisKeysets::new(redis.clone()));
@@ -193,7 +200,8 @@ pub(super) fn services(
             logouts.clone(),
             issuer,
             limits(settings),
-        ),
+        )
+        .telling(recent_sign_in.clone()),
         shown,
         reconciler: Reconciler::new(feed.clone(), records.clone(), mirror.clone()).witnessed_by(Foreign::new(
             audit.clone(),
@@ -202,6 +210,7 @@ pub(super) fn services(
         )),
         sessions,
         sign_in,
+        recent_sign_in,
         oauth2_proxy,
         signing_keys,
         jwks: Jwks::new(key_store, published(settings.mesh().secret.expose())),

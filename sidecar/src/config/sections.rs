@@ -17,7 +17,7 @@ use crate::domain::cleanup::schedule::Schedule;
 use crate::domain::rate::PerMinute;
 use crate::domain::seal::KEY_BYTES;
 use crate::domain::seal::keys::OTHERS_MAX;
-use crate::domain::token::LIFE_MAX_S;
+use crate::domain::token::{LIFE_MAX_S, SIGN_IN_WINDOW_MAX_S};
 
 /// Most tokens that somebody may be allowed to have: a list shows them at once.
 const PER_USER_MAX: u64 = 1_000;
@@ -150,8 +150,16 @@ pub(super) fn tokens(reader: &mut Reader) -> Tokens {
         per_user: usize::try_from(reader.number("tokens.per_user", 100, 1..=PER_USER_MAX)).unwrap_or(usize::MAX),
         refresh_grace_s: reader.number("tokens.refresh_grace_s", 300, 0..=86_400),
         refresh_max_age_s: reader.number("tokens.refresh_max_age_s", 31_536_000, 60..=LIFE_MAX_S),
+        recent_sign_in_s: recent_sign_in(reader),
         requests_per_minute: requests_per_minute(reader),
     }
+}
+
+/// None if nothing is said.
+fn recent_sign_in(reader: &mut Reader) -> Option<u64> {
+    const PATH: &str = "tokens.recent_sign_in_s";
+    reader.text(PATH)?;
+    Some(reader.number(PATH, 86_400, 60..=SIGN_IN_WINDOW_MAX_S))
 }
 
 pub(super) fn sessions(reader: &mut Reader) -> Sessions {

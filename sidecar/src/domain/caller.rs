@@ -104,6 +104,12 @@ impl Caller {
         self.token_issued_at.is_some_and(|at| at >= moment.get())
     }
 
+    /// When the caller signed in, if they came with a session: it stands where a token says when it was issued.
+    #[must_use]
+    pub fn signed_in(&self) -> Option<UnixSeconds> {
+        self.token_issued_at.filter(|_| self.method != Method::Jwt).map(UnixSeconds)
+    }
+
     /// What the caller's credential may be used for.
     #[must_use]
     pub fn scopes(&self) -> &[String] {

@@ -103,6 +103,12 @@ impl Mark {
         Self::new(Kind::Session, id.as_str(), revocation_end(ends_at.get()))
     }
 
+    /// The subject must sign in again, before a moment or else for good.
+    #[must_use]
+    pub fn sign_in_needed(subject: &Subject, until: UnixSeconds) -> Self {
+        Self::new(Kind::SignIn, subject.as_str(), until.get())
+    }
+
     /// Any kind of mark, as it stands in the store. `until` is cut to [`FOREVER`].
     #[must_use]
     pub fn new(kind: Kind, name: &str, until: u64) -> Self {
@@ -186,7 +192,7 @@ pub fn ended_sessions_end(began_before: UnixSeconds) -> UnixSeconds {
 #[must_use]
 pub fn fold(kind: Kind, name: &str) -> String {
     match kind {
-        Kind::Ban | Kind::NotBefore => {
+        Kind::Ban | Kind::NotBefore | Kind::SignIn => {
             Subject::try_from(name.to_owned()).map_or_else(|_| name.to_owned(), String::from)
         }
         Kind::Token | Kind::Session | Kind::Key | Kind::Block | Kind::Keyset => name.to_owned(),
@@ -210,16 +216,19 @@ pub fn kind_word(kind: Kind) -> &'static str {
         Kind::Block => "block",
         Kind::NotBefore => "not_before",
         Kind::Keyset => "keyset",
+        Kind::SignIn => "sign_in",
     }
 }
 
 /// The kind of a word, if this version of Sekisho knows it.
 #[must_use]
 pub fn kind_of_word(word: &str) -> Option<Kind> {
-    [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore, Kind::Keyset]
-        .into_iter()
-        .find(|kind| kind_word(*kind) == word)
+    KINDS.into_iter().find(|kind| kind_word(*kind) == word)
 }
+
+/// All of them.
+const KINDS: [Kind; 8] =
+    [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore, Kind::Keyset, Kind::SignIn];
 
 #[cfg(test)]
 mod tests {
@@ -250,7 +259,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_word_of_its_own() {
-        for kind in [Kind::Ban, Kind::Token, Kind::Session, Kind::Key, Kind::Block, Kind::NotBefore, Kind::Keyset] {
+        for kind in KINDS {
             assert_eq!(kind_of_word(kind_word(kind)), Some(kind));
         }
         assert_eq!(kind_of_word("role"), None);

@@ -86,6 +86,8 @@ impl TokenName {
     }
 }
 
+/// The longest window that can be configured in which somebody must have signed in to use their tokens: 45 days.
+pub const SIGN_IN_WINDOW_MAX_S: u64 = 3_888_000;
 /// The longest life of a token that can be configured: 10 years.
 pub const LIFE_MAX_S: u64 = 315_360_000;
 

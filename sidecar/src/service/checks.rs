@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sekisho_protocol::PROTOCOL;
-use sekisho_protocol::Subject;
 use sekisho_protocol::activity::Method;
 use sekisho_protocol::check::{CheckDecision, CheckReply, CheckRequest, DenyReason};
 use sekisho_protocol::feed::Kind;
@@ -22,6 +21,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::keysets::publish::announced;
 use crate::service::metrics::{CheckOutcome, Metrics};
+use crate::service::recent_sign_in::is_recent;
 use crate::service::tokens::family::Shown;
 
 /// What the records say about a subject and its credential.
@@ -33,19 +33,17 @@ pub struct Standing {
     pub credential_ended: bool,
     /// The Unix second before which the subject's tokens are invalid; none if they all may be valid.
     pub issued_before: Option<u64>,
+    /// Whether the subject must sign in again, and when they did so last, Unix seconds; looked up if that matters.
+    pub sign_in_needed: bool,
+    /// See there.
+    pub signed_in: Option<u64>,
 }
 
 /// Reads the records that bar.
 #[async_trait]
 pub trait CheckRecords: Send + Sync {
-    /// What they say, and where the feed stood in the store once they were read: one round trip.
-    /// `id` is a token's or a session's, as `method` says.
-    async fn standing(
-        &self,
-        subject: &Subject,
-        method: Method,
-        id: Option<&str>,
-    ) -> Result<(Standing, Position), StoreError>;
+    /// What they say of a request, and where the feed stood in the store once they were read: one round trip.
+    async fn standing(&self, request: &CheckRequest) -> Result<(Standing, Position), StoreError>;
 }
 
 /// Takes decisions.
@@ -55,6 +53,7 @@ pub struct Checks {
     records: Arc<dyn CheckRecords>,
     metrics: Metrics,
     shown: Shown,
+    sign_in_window_s: Option<u64>,
 }
 
 /// Why no decision could be taken.
@@ -78,7 +77,13 @@ impl Checks {
     /// Decides by `records` and by the copy of the feed, and tells `shown` of revoked tokens that somebody came with.
     #[must_use]
     pub fn new(mirror: Mirror, records: Arc<dyn CheckRecords>, metrics: Metrics, shown: Shown) -> Self {
-        Self { mirror, records, metrics, shown }
+        Self { mirror, records, metrics, shown, sign_in_window_s: None }
+    }
+
+    /// The same, and tokens that need a recent sign-in are barred while their owner has none within so many seconds.
+    #[must_use]
+    pub fn wanting_sign_ins(self, window_s: Option<u64>) -> Self {
+        Self { sign_in_window_s: window_s, ..self }
     }
 
     /// Decides one request.
@@ -104,8 +109,7 @@ impl Checks {
     /// [`Self::decide`] without counting it as a check of a filter.
     pub(super) async fn decide_unmeasured(&self, request: &CheckRequest) -> Result<CheckReply, Inability> {
         let stamp = self.mirror.stamp().ok_or(Inability::NotLoaded)?;
-        let token_id = request.token_id.as_deref();
-        let (standing, position) = self.records.standing(&request.subject, request.method, token_id).await?;
+        let (standing, position) = self.records.standing(request).await?;
         if position.judge(Some(&stamp)) != Verdict::Continues {
             return Err(Inability::OtherEpoch);
         }
@@ -115,8 +119,18 @@ impl Checks {
         }
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| held_against(state, request, now)).ok_or(Inability::NotLoaded)?;
-        let decision = deny(request, standing, held).map_or(CheckDecision::Allow, CheckDecision::Deny);
+        let denied = deny(request, standing, held);
+        // Signing in helps against nothing else, so it is said last.
+        let denied = denied.or_else(|| self.wants_sign_in(standing, held, now).then_some(DenyReason::SignInNeeded));
+        let decision = denied.map_or(CheckDecision::Allow, CheckDecision::Deny);
         Ok(CheckReply { protocol: PROTOCOL, epoch: stamp.epoch, version: stamp.version.get(), decision })
+    }
+
+    /// Whoever signed in recently need not do so again, even if the bar is not lifted yet.
+    fn wants_sign_in(&self, records: Standing, feed: Standing, now: u64) -> bool {
+        let Some(window_s) = self.sign_in_window_s else { return false };
+        let has_signed_in = |moment| is_recent(UnixSeconds(moment), window_s, UnixSeconds(now));
+        (records.sign_in_needed || feed.sign_in_needed) && !records.signed_in.is_some_and(has_signed_in)
     }
 }
 
@@ -145,6 +159,8 @@ fn held_against(state: &State, request: &CheckRequest, now: u64) -> Standing {
         banned_until: holding(Kind::Ban, subject).map(|(until, _)| until),
         credential_ended: request.token_id.as_ref().is_some_and(|id| holding(kind, id).is_some()),
         issued_before: holding(Kind::NotBefore, subject).map(|(_, floor)| floor),
+        sign_in_needed: request.recent_sign_in && holding(Kind::SignIn, subject).is_some(),
+        signed_in: None,
     }
 }
 

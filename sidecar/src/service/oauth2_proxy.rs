@@ -247,6 +247,7 @@ impl Oauth2Proxy {
             method: Method::Oauth2Proxy,
             token_id: Some(session.id.to_string()),
             issued_at: Some(session.signed_in_at.get()),
+            recent_sign_in: false,
             keys: None,
         };
         let reply = self.checks.decide_unmeasured(&check).await.map_err(Untold::Unable)?;

@@ -28,6 +28,7 @@ use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::registry::Registry;
+use crate::service::recent_sign_in::RecentSignIn;
 use crate::service::sessions::listing::SessionIndex;
 
 pub mod ending;
@@ -107,6 +108,7 @@ pub struct Sessions {
     checks: Checks,
     changes: Changes,
     due: mpsc::Sender<SessionId>,
+    recent_sign_in: Option<RecentSignIn>,
 }
 
 impl Sessions {
@@ -121,7 +123,13 @@ impl Sessions {
         changes: Changes,
     ) -> Self {
         let Kept { store, index, due } = kept;
-        Self { store, index, feed, registry, mirror, checks, changes, due }
+        Self { store, index, feed, registry, mirror, checks, changes, due, recent_sign_in: None }
+    }
+
+    /// The same, and `recent_sign_in` hears of who signs in.
+    #[must_use]
+    pub fn telling(self, recent_sign_in: RecentSignIn) -> Self {
+        Self { recent_sign_in: Some(recent_sign_in), ..self }
     }
 
     /// Begins a session for somebody who signed in just now. It is as it is kept: whoever was logged out everywhere, or
@@ -138,6 +146,7 @@ impl Sessions {
         self.store.insert(&session, now).await?;
         let still_admitted = self.admitted(&session.subject).await;
         if still_admitted.as_ref().is_ok_and(|moment| *moment == valid_since) {
+            self.note_sign_in(&session, now).await?;
             return Ok(session);
         }
         // Nobody has its cookie yet, so no filter must hear of that.
@@ -239,6 +248,12 @@ impl Sessions {
         Ok(stamp)
     }
 
+    /// Tokens of our own are filed under an address, so that is who signed in.
+    async fn note_sign_in(&self, session: &Session, now: UnixSeconds) -> Result<(), Failure> {
+        let (Some(recent), Some(email)) = (&self.recent_sign_in, &session.email) else { return Ok(()) };
+        Ok(recent.note(&email.clone().into(), now, now).await?)
+    }
+
     /// Writes down that a session was used, if that is due. Nobody waits for it: if it fails, the next use will do.
     fn note_use(&self, session: &Session, now: UnixSeconds) {
         let Some(used) = session.used(now) else { return };
@@ -263,6 +278,7 @@ fn check(session: &Session, replica: &ReplicaId) -> CheckRequest {
         token_id: Some(session.id.to_string()),
         issued_at: Some(session.signed_in_at.get()),
         keys: None,
+        recent_sign_in: false,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::service::change::{Change, Changes};
 use crate::service::error::StoreError;
 use crate::service::feed::Feed;
 use crate::service::logout::Logouts;
+use crate::service::recent_sign_in::RecentSignIn;
 
 pub mod family;
 pub mod issuer;
@@ -126,6 +127,7 @@ pub struct Tokens {
     logouts: Logouts,
     issuer: Arc<Issuer>,
     limits: Limits,
+    recent_sign_in: Option<RecentSignIn>,
 }
 
 /// Where what is known of tokens is kept.
@@ -150,7 +152,13 @@ impl Tokens {
         limits: Limits,
     ) -> Self {
         let Kept { store, index, exchanges } = kept;
-        Self { store, index, exchanges, feed, changes, logouts, issuer: Arc::new(issuer), limits }
+        Self { store, index, exchanges, feed, changes, logouts, issuer: Arc::new(issuer), limits, recent_sign_in: None }
+    }
+
+    /// The same, and `recent_sign_in` hears of whom a session let in.
+    #[must_use]
+    pub fn telling(self, recent_sign_in: RecentSignIn) -> Self {
+        Self { recent_sign_in: Some(recent_sign_in), ..self }
     }
 
     /// Issues a token to a caller for themselves.
@@ -163,6 +171,10 @@ impl Tokens {
         let own = self.come_with(caller).await?;
         let issued_at = self.still_valid(caller, email, own.as_ref(), now).await?;
         let grant = self.grant(email.clone(), scopes, wish, issued_at)?;
+        // Sessions of other programs begin without us.
+        if let (Some(recent), Some(moment)) = (&self.recent_sign_in, caller.signed_in()) {
+            recent.note(&email.clone().into(), moment, now).await?;
+        }
         let origin = own.map(|token| token.record).filter(|record| record.belongs_to(email));
         let (family, minted_by) = origin.as_ref().map(|origin| origin.descent(issued_at)).unwrap_or_default();
         self.mint(Grant { family, minted_by, ..grant }, origin, self.limits.places, caller.by().clone()).await

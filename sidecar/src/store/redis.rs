@@ -22,6 +22,7 @@ pub mod notices;
 pub mod oauth2_proxy;
 mod ranked;
 pub mod rates;
+pub mod recent_sign_in;
 pub mod records;
 mod scan;
 pub mod sessions;

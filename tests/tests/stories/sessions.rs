@@ -24,7 +24,7 @@ fn people() -> Plan {
 }
 
 /// Ends a session as a sidecar does: on record first, then in the feed.
-async fn end(world: &World, session: &Session) -> Result<()> {
+pub(super) async fn end(world: &World, session: &Session) -> Result<()> {
     let mark = Mark::ended_session(&session.id, session.ends_at);
     store(world)?.end(session, UnixSeconds(mark.until())).await?;
     RedisFeed::new(RedisClient::open(&world.redis.url())?).put(&mark).await?;

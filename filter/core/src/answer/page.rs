@@ -50,15 +50,21 @@ pub(super) fn headers(language: Language) -> [(&'static str, &'static str); 7] {
 fn banned(until: u64, email: Option<&Email>, language: Language, now_s: u64) -> (&'static str, Vec<Cow<'static, str>>) {
     let left = until.saturating_sub(now_s);
     let (days, hours, is_forever) = (left / 86_400, left % 86_400 / 3_600, until >= FOREVER);
+    let part = |count: u64, one: &str, more: &str| {
+        let unit = if count == 1 { one } else { more };
+        (count > 0).then(|| format!("{count}{unit}"))
+    };
     match language {
         Language::English => {
             let who =
                 email.map_or("Your account is banned.".into(), |email| format!("{} is banned.", email.as_str()).into());
-            let plural = |count: u64| if count == 1 { "" } else { "s" };
             let until = match (days, hours) {
                 _ if is_forever => "The ban has no end.".into(),
                 (0, 0) => "The ban ends in less than an hour.".into(),
-                _ => format!("The ban ends in {days} day{} and {hours} hour{}.", plural(days), plural(hours)).into(),
+                _ => {
+                    let parts = [part(days, " day", " days"), part(hours, " hour", " hours")];
+                    format!("The ban ends in {}.", parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")).into()
+                }
             };
             ("Access denied", vec![who, until, "Signing in again does not help.".into()])
         }
@@ -69,7 +75,10 @@ fn banned(until: u64, email: Option<&Email>, language: Language, now_s: u64) -> 
             let until = match (days, hours) {
                 _ if is_forever => "利用停止に期限はありません。".into(),
                 (0, 0) => "利用停止は1時間以内に解除されます。".into(),
-                _ => format!("利用停止はあと{days}日{hours}時間で解除されます。").into(),
+                _ => {
+                    let parts = [part(days, "日", "日"), part(hours, "時間", "時間")];
+                    format!("利用停止はあと{}で解除されます。", parts.into_iter().flatten().collect::<String>()).into()
+                }
             };
             ("アクセスできません", vec![who, until, "サインインし直しても利用できません。".into()])
         }
@@ -131,6 +140,8 @@ mod tests {
         for (left, english, japanese) in [
             (6 * DAY + 23 * 3_600, "in 6 days and 23 hours", "あと6日23時間で"),
             (DAY + 3_600, "in 1 day and 1 hour.", "あと1日1時間で"),
+            (7 * DAY + 59, "in 7 days.", "あと7日で"),
+            (2 * 3_600, "in 2 hours.", "あと2時間で"),
             (3_599, "in less than an hour", "1時間以内に"),
             (FOREVER, "has no end", "期限はありません"),
         ] {
@@ -145,7 +156,7 @@ mod tests {
     #[test]
     fn nothing_in_an_address_becomes_markup() {
         for hostile in ["<img/src=x>@example.com", "a&b'\"@example.com"] {
-            let Ok(email) = Email::parse(hostile) else { continue };
+            let email = Email::parse(hostile).unwrap();
             let page = about(&Denial::SessionBanned { until: 0, email: Some(email) }, Language::English, 0).unwrap();
             assert!(!page.contains(hostile), "{page}");
         }

@@ -56,6 +56,7 @@ impl Parser<'_> {
         let max_lifetime_s = self.seconds(format!("{path}.max_lifetime_s"), raw.max_lifetime_s);
         let required_claims = self.optional_texts(format!("{path}.required_claims"), raw.required_claims);
         let claim_values = self.claim_values(&format!("{path}.claim_values"), raw.claim_values);
+        let recent_sign_in = self.problems.optional(format_args!("{path}.recent_sign_in"), raw.recent_sign_in);
         let types = self.optional_texts(format!("{path}.types"), raw.types);
         let subject_claim = match raw.subject_claim {
             Field::Absent => Some(limits::SUBJECT_CLAIM.to_owned()),
@@ -71,6 +72,7 @@ impl Parser<'_> {
             types: types.map(|types| types.iter().map(|name| short_type(name)).collect()),
             subject_claim: subject_claim?,
             email,
+            recent_sign_in: recent_sign_in.unwrap_or_default(),
         })
     }
 

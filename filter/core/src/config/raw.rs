@@ -106,6 +106,8 @@ raw! {
         pub(super) email_verified: Field<String>,
         /// Refuse tokens without an address that counts.
         pub(super) email_required: Field<bool>,
+        /// Accept its tokens only while their owner has signed in recently, as the sidecars' settings say.
+        pub(super) recent_sign_in: Field<bool>,
         /// The claim with the roles of a token's owner, by its name or a JSON pointer.
         pub(super) roles_claim: Field<String>,
         /// The claim with the groups of a token's owner, by its name or a JSON pointer.

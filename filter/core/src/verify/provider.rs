@@ -49,6 +49,8 @@ pub(crate) struct Rules {
     pub(crate) subject_claim: String,
     /// When an address is the subject instead.
     pub(crate) email: Option<EmailRule>,
+    /// Whether its tokens are good only while their owner has signed in recently, as sidecars say.
+    pub(crate) recent_sign_in: bool,
 }
 
 /// A value that a claim must have.

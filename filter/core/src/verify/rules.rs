@@ -65,6 +65,7 @@ impl Rules {
             subject_digest: digest(Kind::Ban, subject.as_str()),
             not_before_digest: digest(Kind::NotBefore, subject.as_str()),
             token_digest: token_id.as_deref().map(|id| digest(Kind::Token, id)),
+            sign_in_digest: self.recent_sign_in.then(|| digest(Kind::SignIn, subject.as_str())),
             subject,
             email,
             method: Method::Jwt,

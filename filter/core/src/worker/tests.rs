@@ -21,6 +21,7 @@ mod policy;
 mod replica;
 mod requests;
 mod sessions;
+mod sign_in;
 mod streams;
 
 const START: u64 = 1_800_000_000;

@@ -50,7 +50,7 @@ impl Record {
     pub fn agrees_with(self, kind: Kind, until: u64, floor: u64) -> bool {
         let lasts = until.saturating_add(TOLERANCE_S) >= self.end;
         match kind {
-            Kind::Token | Kind::Session => lasts,
+            Kind::Token | Kind::Session | Kind::SignIn => lasts,
             Kind::NotBefore => lasts && floor >= self.floor,
             _ => until.abs_diff(self.end) <= TOLERANCE_S,
         }

@@ -221,6 +221,7 @@ fn entry(digest: Digest, kind: Kind, says: Says, now: u64) -> Option<Entry> {
         Kind::Key => Entry::Key(bar),
         Kind::Block => Entry::Block(bar),
         Kind::NotBefore => Entry::NotBefore { digest, issued_before: floor, until },
+        Kind::SignIn => Entry::SignIn(bar),
         Kind::Keyset => Entry::Keyset { digest, revision: floor },
     })
 }

@@ -48,7 +48,7 @@ pub enum Settled {
 /// a hundred thousand.
 const AT_ONCE: usize = 32;
 /// The kinds of things that have records.
-const KINDS: [Kind; 4] = [Kind::Ban, Kind::Token, Kind::NotBefore, Kind::Session];
+const KINDS: [Kind; 5] = [Kind::Ban, Kind::Token, Kind::NotBefore, Kind::Session, Kind::SignIn];
 
 impl Reconciler {
     /// Compares `records` with `feed`; `mirror` spares looking up what agrees.
@@ -95,7 +95,7 @@ impl Reconciler {
 
     /// Kinds whose records are walked over.
     #[must_use]
-    pub fn kinds() -> [Kind; 4] {
+    pub fn kinds() -> [Kind; 5] {
         KINDS
     }
 

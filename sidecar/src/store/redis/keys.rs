@@ -25,6 +25,10 @@ pub(crate) const BAN_DETAILS: &str = "sekisho:ban:";
 pub(crate) const REVOKED_RECORD: &str = "revoked:token:";
 /// + subject: the Unix second before which the subject's tokens are invalid.
 pub(crate) const NOT_BEFORE_RECORD: &str = "sekisho:not_before:";
+/// + subject: the Unix second in which somebody signed in last, or from which on to count if they never did.
+pub(crate) const SIGNED_IN: &str = "sekisho:signed_in:";
+/// + subject: since when somebody's tokens wait for a sign-in, as JSON.
+pub(crate) const SIGN_IN_RECORD: &str = "sekisho:sign_in_needed:";
 /// + source, in braces, so that its keys share a slot: the source's keys, as JSON. Behind that `:turn`: whose turn it
 ///   is to change them; or `:question`: what was asked last about an unknown `kid`.
 pub(crate) const KEYSET: &str = "sekisho:keyset:";
@@ -65,6 +69,7 @@ pub(crate) fn record_prefix(kind: Kind) -> Option<&'static str> {
         Kind::Token => Some(REVOKED_RECORD),
         Kind::NotBefore => Some(NOT_BEFORE_RECORD),
         Kind::Session => Some(ENDED_RECORD),
+        Kind::SignIn => Some(SIGN_IN_RECORD),
         Kind::Key | Kind::Block | Kind::Keyset => None,
     }
 }

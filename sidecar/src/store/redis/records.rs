@@ -1,5 +1,5 @@
-//! Records: bans and revoked tokens, which other programs read and write, too, ended sessions, and since when
-//! somebody's tokens and sessions are valid.
+//! Records: bans and revoked tokens, which other programs read and write, too, ended sessions, since when somebody's
+//! tokens and sessions are valid, and who must sign in.
 
 use std::sync::LazyLock;
 
@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use redis::{Script, Value};
 use sekisho_protocol::Subject;
 use sekisho_protocol::activity::Method;
+use sekisho_protocol::check::CheckRequest;
 use sekisho_protocol::feed::{FOREVER, Kind};
 
 use super::RedisClient;
 use super::feed::{entry, epoch};
 use super::keys::{
     BAN_RECORD, BANS, ENDED_RECORD, ENTRIES, NOT_BEFORE_RECORD, REVOKED_RECORD, SESSION, SESSIONS_NOT_BEFORE,
-    record_prefix,
+    SIGN_IN_RECORD, SIGNED_IN, record_prefix,
 };
 use super::scan::{Text, pairs};
 use super::{foreign, scan};
@@ -77,13 +78,13 @@ impl RedisRecords {
 
 #[async_trait]
 impl CheckRecords for RedisRecords {
-    async fn standing(
-        &self,
-        subject: &Subject,
-        method: Method,
-        id: Option<&str>,
-    ) -> Result<(Standing, Position), StoreError> {
+    async fn standing(&self, request: &CheckRequest) -> Result<(Standing, Position), StoreError> {
+        let CheckRequest { subject, method, recent_sign_in, .. } = request;
+        let (method, id) = (*method, request.token_id.as_deref());
         let mut pipe = redis::pipe();
+        if *recent_sign_in {
+            pipe.cmd("EXISTS").arg(format!("{SIGN_IN_RECORD}{subject}")).get(format!("{SIGNED_IN}{subject}"));
+        }
         pipe.cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));
         match id {
             Some(id) => {
@@ -116,14 +117,17 @@ impl CheckRecords for RedisRecords {
         // Redis answers a connection in order, so the position is as of after the records.
         type Moment = Option<u64>;
         type Answers = (i64, i64, i64, Moment, Moment, Option<u64>, epoch::Fields, epoch::Time, String, String);
+        let mut answers: Vec<Value> = epoch::ask(&mut pipe).query_async(&mut self.redis.shared()).await?;
+        let of_sign_in = if *recent_sign_in { answers.drain(..2.min(answers.len())).collect() } else { Vec::new() };
+        let (sign_in_needed, signed_in) = sign_in(subject, of_sign_in)?;
         let (left, ended, present, issued_before, began_before, version, record, now, server, replication): Answers =
-            epoch::ask(&mut pipe).query_async(&mut self.redis.shared()).await?;
+            redis::from_redis_value(Value::Array(answers)).map_err(redis::RedisError::from)?;
         let position = epoch::answered((version, record, now, server, replication))?;
         let banned_until = ending(now, left).map(|record| record.end);
         let credential_ended = ended != 0 || present == 0;
         // What began in that second, on this sidecar's word, came after it; so it is with what is issued.
         let issued_before = issued_before.max(began_before.filter(|moment| *moment > 0));
-        Ok((Standing { banned_until, credential_ended, issued_before }, position))
+        Ok((Standing { banned_until, credential_ended, issued_before, sign_in_needed, signed_in }, position))
     }
 }
 
@@ -166,6 +170,15 @@ impl Records for RedisRecords {
         let removed = if any { forget.invoke_async(&mut redis).await? } else { 0 };
         Ok((removed, (next != 0).then_some(next)))
     }
+}
+
+/// Whether somebody must sign in, and when they did. No answers: nobody asked.
+fn sign_in(subject: &Subject, answers: Vec<Value>) -> Result<(bool, Option<u64>), StoreError> {
+    if answers.is_empty() {
+        return Ok((false, None));
+    }
+    redis::from_redis_value(Value::Array(answers))
+        .map_err(|error| StoreError::corrupt(format!("{SIGNED_IN}{subject}"), error))
 }
 
 fn number<T: redis::FromRedisValue>(key: &str, answer: Value) -> Result<T, StoreError> {

@@ -26,7 +26,7 @@ mod rotation;
 pub(super) use index::{BY_ID, CREATED, USED};
 
 /// + e-mail: a sorted set of the ids of somebody's tokens that can be used, by their ends. What is in it takes a place.
-const PLACES: &str = "sekisho:tokens:places:";
+pub(super) const PLACES: &str = "sekisho:tokens:places:";
 /// How long a place is kept for a token that is being made, in seconds: if nothing comes of it, the place is free again.
 const RESERVED_S: u64 = 60;
 /// + e-mail: how many tokens somebody asked for within a day, which it lives.

@@ -108,6 +108,7 @@ fn provider() -> Value {
         "email_domains": {"minItems": 1, "items": {"pattern": r"^(\*|[A-Za-z0-9.-]+)$"}},
         "email_verified": words(email::VERIFIED, Some(&true)),
         "email_required": {"default": false},
+        "recent_sign_in": {"default": false},
         "roles_claim": text_or(limits::ROLES_CLAIM),
         "groups_claim": text_or(limits::GROUPS_CLAIM),
         }),

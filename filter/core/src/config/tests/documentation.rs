@@ -175,6 +175,7 @@ fn every_code_of_a_refusal_is_in_the_documentation_with_its_status() {
         Refusal::Denied(Denial::Invalid(Invalid::Expired)),
         Refusal::Denied(Denial::Revoked),
         Refusal::Denied(Denial::SessionEnded),
+        Refusal::Denied(Denial::SignInNeeded),
         Refusal::Denied(Denial::Banned { until: 1 }),
         Refusal::Denied(Denial::NotAccepted),
         Refusal::Denied(Denial::CrossSite),

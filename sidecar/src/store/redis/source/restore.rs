@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 use sekisho_protocol::feed::{FOREVER, Kind};
+use serde_json::json;
 
 use super::super::feed::entry;
 use super::super::keys::{BAN_DETAILS, BAN_RECORD, BANS, ENTRIES, EPOCH, STREAM, VERSION, record_prefix};
@@ -23,7 +24,7 @@ static DROP_RECORD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!
 
 /// Writes in one round trip.
 pub(super) const CHUNK: usize = 500;
-/// The reason of a ban whose own was lost.
+/// The reason of a bar whose own was lost.
 const REASON: &str = "restored after Redis lost data";
 
 /// A write that is in the feed again, and the record that belongs to it.
@@ -90,7 +91,11 @@ async fn restore_not_befores(redis: &mut MultiplexedConnection, held: &[Write]) 
 fn record(write: &Write, version: String, now: u64) -> Option<Restored<'_>> {
     let prefix = record_prefix(write.kind).filter(|_| write.kind != Kind::NotBefore)?;
     let Says::Holds { until, .. } = write.says else { return None };
-    let value = if prefix == BAN_RECORD { now.to_string() } else { "1".to_owned() };
+    let value = match write.kind {
+        Kind::Ban => now.to_string(),
+        Kind::SignIn => json!({"reason": REASON, "at": now}).to_string(),
+        _ => "1".to_owned(),
+    };
     Some(Restored { write, until, version, key: format!("{prefix}{}", write.name), value })
 }
 

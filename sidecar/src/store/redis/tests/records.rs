@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sekisho_protocol::activity::Method;
+use sekisho_protocol::check::CheckRequest;
 use sekisho_protocol::feed::Kind;
+use sekisho_protocol::{PROTOCOL, ReplicaId};
 
 use super::*;
 use crate::domain::feed::record::Record;
@@ -21,6 +23,20 @@ async fn start() -> (RedisServer, RedisFeed, RedisRecords, Reconciler) {
     let (feed, records) = (RedisFeed::new(server.client()), RedisRecords::new(server.client()));
     let reconciler = Reconciler::new(Arc::new(feed.clone()), Arc::new(records.clone()), Mirror::default());
     (server, feed, records, reconciler)
+}
+
+fn check(who: &str, token: Option<&str>) -> CheckRequest {
+    CheckRequest {
+        protocol: PROTOCOL,
+        replica: ReplicaId::from_bytes([1; 16]),
+        route: String::new(),
+        subject: subject(who),
+        method: Method::Jwt,
+        token_id: token.map(str::to_owned),
+        issued_at: None,
+        keys: None,
+        recent_sign_in: false,
+    }
 }
 
 async fn entry(feed: &RedisFeed, name: &str) -> Option<LiveEntry> {
@@ -41,8 +57,8 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
         ("bob@x", Some("t1"), None, true),
         ("bob@x", Some("t2"), None, false),
     ] {
-        let (standing, _) = records.standing(&subject(who), Method::Jwt, token).await.unwrap();
-        assert_eq!(standing, Standing { banned_until, credential_ended, issued_before: None }, "{who} {token:?}");
+        let (standing, _) = records.standing(&check(who, token)).await.unwrap();
+        assert_eq!(standing, Standing { banned_until, credential_ended, ..Standing::default() }, "{who} {token:?}");
     }
 }
 
@@ -50,10 +66,27 @@ async fn a_standing_tells_bans_with_their_end_and_revoked_tokens() {
 async fn a_standing_tells_since_when_tokens_are_valid() {
     let (server, _, records, _) = start().await;
     let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", "1700", "EX", "600"]).await;
-    assert_eq!(records.standing(&subject("Ann@X"), Method::Jwt, None).await.unwrap().0.issued_before, Some(1_700));
-    assert_eq!(records.standing(&subject("bob@x"), Method::Jwt, Some("t")).await.unwrap().0.issued_before, None);
+    assert_eq!(records.standing(&check("Ann@X", None)).await.unwrap().0.issued_before, Some(1_700));
+    assert_eq!(records.standing(&check("bob@x", Some("t"))).await.unwrap().0.issued_before, None);
     let _: String = raw(&server, &["SET", "sekisho:not_before:eve@x", "soon"]).await;
-    assert!(records.standing(&subject("eve@x"), Method::Jwt, None).await.is_err(), "never an allow");
+    assert!(records.standing(&check("eve@x", None)).await.is_err(), "never an allow");
+}
+
+#[tokio::test]
+async fn a_standing_tells_who_must_sign_in_and_when_they_did_if_that_is_asked() {
+    let (server, _, records, _) = start().await;
+    let _: String = raw(&server, &["SET", "sekisho:sign_in_needed:ann@x", "{}"]).await;
+    let _: String = raw(&server, &["SET", "sekisho:signed_in:ann@x", "1700"]).await;
+    for (who, recent_sign_in, sign_in_needed, signed_in) in
+        [("Ann@X", true, true, Some(1_700)), ("bob@x", true, false, None), ("ann@x", false, false, None)]
+    {
+        let request = CheckRequest { recent_sign_in, ..check(who, Some("t")) };
+        let expected = Standing { sign_in_needed, signed_in, ..Standing::default() };
+        assert_eq!(records.standing(&request).await.unwrap().0, expected, "{who}");
+    }
+    let _: String = raw(&server, &["SET", "sekisho:signed_in:ann@x", "soon"]).await;
+    let request = CheckRequest { recent_sign_in: true, ..check("ann@x", None) };
+    assert!(records.standing(&request).await.is_err(), "never an allow");
 }
 
 #[tokio::test]
@@ -63,14 +96,16 @@ async fn a_standing_of_a_session_tells_since_when_sessions_are_valid_besides() {
     for (others, expected) in [("1700", 1_800), ("1900", 1_900)] {
         let _: String = raw(&server, &["SET", "sekisho:not_before:ann@x", others, "EX", "600"]).await;
         for method in [Method::Session, Method::Oauth2Proxy] {
-            let (standing, _) = records.standing(&subject("Ann@X"), method, Some("s")).await.unwrap();
+            let request = CheckRequest { method, ..check("Ann@X", Some("s")) };
+            let (standing, _) = records.standing(&request).await.unwrap();
             assert_eq!(standing.issued_before, Some(expected), "{method:?}");
         }
     }
-    let (standing, _) = records.standing(&subject("ann@x"), Method::Jwt, Some("t")).await.unwrap();
+    let (standing, _) = records.standing(&check("ann@x", Some("t"))).await.unwrap();
     assert_eq!(standing.issued_before, Some(1_900), "no token's matter");
     let _: String = raw(&server, &["SET", "sekisho:sessions:not_before:eve@x", "soon"]).await;
-    assert!(records.standing(&subject("eve@x"), Method::Session, None).await.is_err(), "never an allow");
+    let request = CheckRequest { method: Method::Session, ..check("eve@x", None) };
+    assert!(records.standing(&request).await.is_err(), "never an allow");
 }
 
 #[tokio::test]
