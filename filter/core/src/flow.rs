@@ -192,7 +192,7 @@ pub fn begin(
     }
     if route.preflight == Preflight::Pass && head.is_preflight() {
         // None carries a credential; what looks like one is not for whoever answers.
-        take_away(route.places(), own, |_| false, head, &mut pending.edits);
+        take_away(route, own, &|_| false, head, &mut pending.edits);
         return Verdict::Allow(pending, None);
     }
     let (protected, is_optional) = match &route.access {
@@ -215,13 +215,13 @@ pub fn begin(
         // What has another scheme is the upstream's; what only looks like a place of ours is nobody's.
         let is_first = |places: &Places| std::ptr::eq(places, &*protected.places);
         let mut edits = pending.edits.clone();
-        take_away(route.places(), own, is_first, head, &mut edits);
+        take_away(route, own, &is_first, head, &mut edits);
         pending.edits_of_nobody = Some(edits.into());
         if !sessions.is_any() {
             return anonymous(pending, route, &subject);
         }
     }
-    take_away(route.places(), own, |places| places.forward, head, &mut pending.edits);
+    take_away(route, own, &|places| places.forward, head, &mut pending.edits);
     let (also, lacks) = match besides(protected, head) {
         Ok(also) => (also, None),
         // Whoever turns out to have no session needs nothing beside it either.

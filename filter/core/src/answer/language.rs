@@ -28,24 +28,23 @@ impl Language {
     /// The one that is liked best, of all values of `accept-language`. Of two that are liked alike it is the one that comes
     /// first.
     pub fn preferred<'a>(values: impl Iterator<Item = &'a [u8]>) -> Self {
-        let (mut best, mut of_others, mut named) = ((0, Self::default()), 0, Vec::new());
+        let (mut best, mut of_others, mut named) = ((0, Self::default()), 0, [false; 2]);
         for range in values.flat_map(|value| value.split(|byte| *byte == b',')) {
             let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
             let name = parts.next().unwrap_or_default();
             let weight = parts.find_map(weight).unwrap_or(FULL);
             if name == b"*" {
                 of_others = weight;
-            } else if let Some(language) = Self::ALL.into_iter().find(|language| language.is(name)) {
-                named.push(language);
+            }
+            for (language, named) in Self::ALL.into_iter().zip(&mut named).filter(|(language, _)| language.is(name)) {
+                *named = true;
                 if weight > best.0 {
                     best = (weight, language);
                 }
             }
         }
-        match Self::ALL.into_iter().find(|language| !named.contains(language)) {
-            Some(other) if of_others > best.0 => other,
-            _ => best.1,
-        }
+        let other = Self::ALL.into_iter().zip(named).find(|(_, named)| !named);
+        other.filter(|_| of_others > best.0).map_or(best.1, |(other, _)| other)
     }
 
     /// Whether a range is about it: `ja`, `ja-JP`.

@@ -1,8 +1,6 @@
 //! What people see instead of JSON: small pages, which load nothing and do nothing, for a browser that goes somewhere with a
 //! session that lets nobody in and where signing in would not help, or nobody said where to.
 
-use std::borrow::Cow;
-
 use sekisho_protocol::Email;
 use sekisho_protocol::feed::FOREVER;
 
@@ -17,21 +15,108 @@ const POLICY: &str = "default-src 'none'; style-src 'sha256-mWjJlwZKtilrxOslIcd6
 /// By what a page differs from what others get.
 const VARY: &str = "accept, accept-language, cookie, sec-fetch-dest, sec-fetch-mode";
 
+/// What pages say in a language.
+struct Words {
+    /// About a ban: the title, whose account it is if no address is known, and what is behind either.
+    denied: &'static str,
+    account: &'static str,
+    is_banned: &'static str,
+    /// What stands around the time that is left, its units for one and for more, and what joins them.
+    ends: [&'static str; 2],
+    days: [&'static str; 2],
+    hours: [&'static str; 2],
+    and: &'static str,
+    /// In place of that, if hardly any time is left, or for ever.
+    ends_soon: &'static str,
+    ends_never: &'static str,
+    useless: &'static str,
+    /// About a session that was ended.
+    ended: &'static str,
+    sign_in: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    denied: "Access denied",
+    account: "Your account",
+    is_banned: " is banned.",
+    ends: ["The ban ends in ", "."],
+    days: [" day", " days"],
+    hours: [" hour", " hours"],
+    and: " and ",
+    ends_soon: "The ban ends in less than an hour.",
+    ends_never: "The ban has no end.",
+    useless: "Signing in again does not help.",
+    ended: "Session ended",
+    sign_in: "Your session has ended. Sign in again to go on.",
+};
+
+const JAPANESE: Words = Words {
+    denied: "アクセスできません",
+    account: "このアカウント",
+    is_banned: " は利用を停止されています。",
+    ends: ["利用停止はあと", "で解除されます。"],
+    days: ["日", "日"],
+    hours: ["時間", "時間"],
+    and: "",
+    ends_soon: "利用停止は1時間以内に解除されます。",
+    ends_never: "利用停止に期限はありません。",
+    useless: "サインインし直しても利用できません。",
+    ended: "セッションが終了しました",
+    sign_in: "続けるには、もう一度サインインしてください。",
+};
+
 /// The page about a refusal; none if there is none about it.
 pub(super) fn about(denial: &Denial, language: Language, now_s: u64) -> Option<String> {
-    let (title, lines) = match denial {
-        Denial::SessionBanned { until, email } => banned(*until, email.as_ref(), language, now_s),
-        Denial::SessionEnded => ended(language),
+    let words = match language {
+        Language::English => &ENGLISH,
+        Language::Japanese => &JAPANESE,
+    };
+    let mut body = String::new();
+    let title = match denial {
+        Denial::SessionBanned { until, email } => {
+            push_escaped(&mut body, email.as_ref().map_or(words.account, Email::as_str));
+            push_all(&mut body, &[words.is_banned, "</p><p>"]);
+            push_end(&mut body, words, *until, now_s);
+            push_all(&mut body, &["</p><p>", words.useless]);
+            words.denied
+        }
+        Denial::SessionEnded => {
+            body.push_str(words.sign_in);
+            words.ended
+        }
         _ => return None,
     };
-    let lines: String = lines.iter().map(|line| format!("<p>{}</p>", escaped(line))).collect();
-    Some(format!(
-        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>{STYLE}</style></head>\
-         <body><main><h1>{title}</h1>{lines}</main></body></html>",
-        language.tag()
-    ))
+    let mut page = String::from("<!doctype html><html lang=\"");
+    let viewport =
+        "\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">";
+    let colors = "<meta name=\"color-scheme\" content=\"light dark\"><title>";
+    push_all(&mut page, &[language.tag(), viewport, colors, title, "</title><style>", STYLE, "</style></head>"]);
+    push_all(&mut page, &["<body><main><h1>", title, "</h1><p>", &body, "</p></main></body></html>"]);
+    Some(page)
+}
+
+/// When a ban ends.
+fn push_end(body: &mut String, words: &Words, until: u64, now_s: u64) {
+    let left = until.saturating_sub(now_s);
+    let (days, hours) = (left / 86_400, left % 86_400 / 3_600);
+    if until >= FOREVER || days + hours == 0 {
+        body.push_str(if until >= FOREVER { words.ends_never } else { words.ends_soon });
+        return;
+    }
+    let ([before, after], [day, more_days], [hour, more_hours]) = (words.ends, words.days, words.hours);
+    body.push_str(before);
+    if days > 0 {
+        push_all(body, &[&days.to_string(), if days == 1 { day } else { more_days }]);
+    }
+    if hours > 0 {
+        push_all(body, &[if days > 0 { words.and } else { "" }, &hours.to_string()]);
+        body.push_str(if hours == 1 { hour } else { more_hours });
+    }
+    body.push_str(after);
+}
+
+fn push_all(text: &mut String, parts: &[&str]) {
+    parts.iter().for_each(|part| text.push_str(part));
 }
 
 /// Its headers.
@@ -47,65 +132,18 @@ pub(super) fn headers(language: Language) -> [(&'static str, &'static str); 7] {
     ]
 }
 
-fn banned(until: u64, email: Option<&Email>, language: Language, now_s: u64) -> (&'static str, Vec<Cow<'static, str>>) {
-    let left = until.saturating_sub(now_s);
-    let (days, hours, is_forever) = (left / 86_400, left % 86_400 / 3_600, until >= FOREVER);
-    let part = |count: u64, one: &str, more: &str| {
-        let unit = if count == 1 { one } else { more };
-        (count > 0).then(|| format!("{count}{unit}"))
-    };
-    match language {
-        Language::English => {
-            let who =
-                email.map_or("Your account is banned.".into(), |email| format!("{} is banned.", email.as_str()).into());
-            let until = match (days, hours) {
-                _ if is_forever => "The ban has no end.".into(),
-                (0, 0) => "The ban ends in less than an hour.".into(),
-                _ => {
-                    let parts = [part(days, " day", " days"), part(hours, " hour", " hours")];
-                    format!("The ban ends in {}.", parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")).into()
-                }
-            };
-            ("Access denied", vec![who, until, "Signing in again does not help.".into()])
-        }
-        Language::Japanese => {
-            let who = email.map_or("このアカウントは利用を停止されています。".into(), |email| {
-                format!("{} は利用を停止されています。", email.as_str()).into()
-            });
-            let until = match (days, hours) {
-                _ if is_forever => "利用停止に期限はありません。".into(),
-                (0, 0) => "利用停止は1時間以内に解除されます。".into(),
-                _ => {
-                    let parts = [part(days, "日", "日"), part(hours, "時間", "時間")];
-                    format!("利用停止はあと{}で解除されます。", parts.into_iter().flatten().collect::<String>()).into()
-                }
-            };
-            ("アクセスできません", vec![who, until, "サインインし直しても利用できません。".into()])
-        }
-    }
-}
-
-fn ended(language: Language) -> (&'static str, Vec<Cow<'static, str>>) {
-    match language {
-        Language::English => ("Session ended", vec!["Your session has ended. Sign in again to go on.".into()]),
-        Language::Japanese => ("セッションが終了しました", vec!["続けるには、もう一度サインインしてください。".into()]),
-    }
-}
-
 /// As text in HTML: an address may hold anything that somebody could choose.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+fn push_escaped(text: &mut String, raw: &str) {
+    for c in raw.chars() {
         match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '>' => text.push_str("&gt;"),
+            '"' => text.push_str("&quot;"),
+            '\'' => text.push_str("&#39;"),
+            c => text.push(c),
         }
     }
-    escaped
 }
 
 #[cfg(test)]
@@ -160,7 +198,9 @@ mod tests {
             let page = about(&Denial::SessionBanned { until: 0, email: Some(email) }, Language::English, 0).unwrap();
             assert!(!page.contains(hostile), "{page}");
         }
-        assert_eq!(escaped("<a b=\"c\">&'"), "&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
+        let mut text = String::new();
+        push_escaped(&mut text, "<a b=\"c\">&'");
+        assert_eq!(text, "&lt;a b=&quot;c&quot;&gt;&amp;&#39;");
     }
 
     #[test]

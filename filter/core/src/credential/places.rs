@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::cookie::{self, OwnCookies};
 use crate::head::{Head, folds_to};
 use crate::identity::{Edits, Header};
+use crate::route::Route;
 
 /// Where a route reads tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,15 +101,15 @@ impl Places {
 /// Takes every header and cookie away in which a token could be that is not to go on, however an upstream reads the
 /// names of headers (rule E1): a credential is for this checkpoint, not for what lies behind it. `own` are the cookies of
 /// sessions, if there are any. `keeps` says of which places the header itself goes on; what only folds to its name never does.
-pub fn take_away<'p>(
-    places: impl Iterator<Item = &'p Places> + Clone,
+pub fn take_away(
+    route: &Route,
     own: Option<OwnCookies<'_>>,
-    keeps: impl Fn(&Places) -> bool,
+    keeps: &dyn Fn(&Places) -> bool,
     head: &Head<'_>,
     edits: &mut Edits,
 ) {
     const USUAL: &[u8] = b"authorization";
-    for shown in places.clone() {
+    for shown in route.places() {
         let keeps = keeps(shown);
         for header in shown.headers() {
             let goes = |name: &[u8]| folds_to(name, header) && !(keeps && name == header);
@@ -117,7 +118,7 @@ pub fn take_away<'p>(
             }
         }
     }
-    let cookies: Vec<_> = places.filter(|shown| !shown.forward).flat_map(Places::cookies).collect();
+    let cookies: Vec<_> = route.places().filter(|shown| !shown.forward).flat_map(Places::cookies).collect();
     // Those of sessions alone were taken away when the request began.
     if !cookies.is_empty() {
         take_cookies(&cookies, own, head, edits);
