@@ -1,11 +1,13 @@
-"""Writes sessions as oauth2-proxy (v7) keeps them in Redis, and its cookies, made with msgpack and cryptography, and
-what stands in them, into vectors/ beside this file. The same each time it runs."""
+"""Makes sessions as oauth2-proxy (v7) keeps them in Redis, and its cookies, with msgpack and cryptography: those that are
+ordered on standard input; or with --vectors, the same each time, into vectors/ beside this file, with what stands in them."""
 
 import base64
 import datetime
 import hashlib
 import json
+import os
 import pathlib
+import sys
 
 import msgpack
 from cryptography.hazmat.primitives import hashes, hmac
@@ -159,5 +161,23 @@ def write(name, value):
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-write("oauth2_proxy_sessions.json", list(sessions()))
-write("oauth2_proxy_cookies.json", {"secret": COOKIE_SECRET, "now": NOW, "expire_s": EXPIRE, "cookies": list(cookies())})
+def made(order, secret):
+    """A session of now, with a ticket of its own or an earlier one, and the cookie that shows it."""
+    name = order["cookie_name"]
+    ticket = order.get("ticket_of") or f"v2.{raw(f'{name}-{os.urandom(16).hex()}'.encode())}.{raw(os.urandom(16))}"
+    _, ticket_id, secret_of_ticket = (base64.urlsafe_b64decode(part + "==") for part in ticket.split("."))
+    fields = {name: value.encode() if name == "n" else value for name, value in order["fields"].items()}
+    nonce = os.urandom(12)
+    value = nonce + AESGCM(secret_of_ticket).encrypt(nonce, packed(fields), None)
+    if order["wrong_secret"]:
+        ticket = f"{ticket.rsplit('.', 1)[0]}.{raw(os.urandom(16))}"
+    shown = cookie("", ticket.encode(), order["signed_at"], cookie_name=name, secret=secret)["cookie"]
+    return {"key": ticket_id.decode(), "value": value.hex(), "cookie": shown, "ticket": ticket}
+
+
+if "--vectors" in sys.argv:
+    write("oauth2_proxy_sessions.json", list(sessions()))
+    write("oauth2_proxy_cookies.json", {"secret": COOKIE_SECRET, "now": NOW, "expire_s": EXPIRE, "cookies": list(cookies())})
+else:
+    request = json.load(sys.stdin)
+    json.dump([made(order, request["secret"]) for order in request["sessions"]], sys.stdout)

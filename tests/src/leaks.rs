@@ -64,7 +64,7 @@ fn written(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn leaks(content: &[u8], keys: &Keys, others: &[String]) -> Vec<String> {
-    let ours = [&keys.mesh, &keys.jwt, &keys.upstream, &keys.explain, &keys.encryption];
+    let ours = [&keys.mesh, &keys.jwt, &keys.upstream, &keys.explain, &keys.encryption, &keys.cookies];
     let known =
         ours.into_iter().chain(others).filter(|secret| memchr::memmem::find(content, secret.as_bytes()).is_some());
     let tokens = SIGNED_TOKEN.find_iter(content).map(|token| String::from_utf8_lossy(token.as_bytes()).into_owned());
@@ -92,6 +92,7 @@ mod tests {
             (keys.upstream.as_str(), true),
             (keys.explain.as_str(), true),
             (keys.encryption.as_str(), true),
+            (keys.cookies.as_str(), true),
             ("whsec_of_a_webhook", true),
             (unsigned.as_str(), false),
             ("ann@example.com", false),

@@ -4,6 +4,7 @@
 pub mod load;
 pub mod mint;
 pub mod minted;
+pub mod oauth2_proxy;
 pub mod provider;
 pub mod sign_in;
 pub mod verify;

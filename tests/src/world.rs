@@ -61,6 +61,8 @@ pub struct Keys {
     pub explain: String,
     /// Under which private signing keys are sealed: 64 hex digits.
     pub encryption: String,
+    /// With which an oauth2-proxy signs its cookies.
+    pub cookies: String,
 }
 
 impl Default for Keys {
@@ -68,7 +70,8 @@ impl Default for Keys {
     fn default() -> Self {
         let key = |of: &str| format!("{of}: a secret of more than thirty-two bytes");
         let encryption = (0..32_u8).map(|byte| format!("{byte:02x}")).collect();
-        Self { mesh: key("mesh"), jwt: key("jwt"), upstream: key("upstream"), explain: key("explain"), encryption }
+        let (mesh, jwt, upstream, explain) = (key("mesh"), key("jwt"), key("upstream"), key("explain"));
+        Self { mesh, jwt, upstream, explain, encryption, cookies: key("cookies") }
     }
 }
 
@@ -81,6 +84,7 @@ impl Keys {
             ("JWT_SECRET", &self.jwt),
             (FROM_FILE, &self.upstream),
             ("SEKISHO_EXPLAIN_KEY", &self.explain),
+            ("OAUTH2_PROXY_COOKIE_SECRET", &self.cookies),
         ];
         let peers = SECRETS.map(|(_, variable, secret)| (variable, secret));
         ours.into_iter().chain(peers).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -163,6 +167,10 @@ impl World {
         if let Some(receiver) = &receiver {
             a.set("SEKISHO_WEBHOOKS", receiver.settings());
             b.set("SEKISHO_WEBHOOKS", receiver.settings());
+        }
+        if plan.oauth2_proxy {
+            a.set("SEKISHO_OAUTH2_PROXY", "1".to_owned());
+            b.set("SEKISHO_OAUTH2_PROXY", "1".to_owned());
         }
         links.add_to_sidecars(&plan, [a.ports().mesh, b.ports().mesh]).await?;
         if plan.sidecars == Sidecars::Running {

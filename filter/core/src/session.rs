@@ -137,6 +137,14 @@ impl Session {
         Ok(Some(Self { key, kind, standing, cache: Cache::Miss }))
     }
 
+    /// Whom it lets in, if it holds, and whether that was known.
+    fn live(&self) -> Option<(&Rc<Verified>, Cache)> {
+        match &self.standing {
+            Standing::Live(verified) => Some((verified, self.cache)),
+            _ => None,
+        }
+    }
+
     /// A sidecar said what it is worth; `keeps` if that is as new as what this worker knows itself.
     fn resolve(&mut self, standing: Standing, keeps: bool, shared: &mut Shared, now: Now) {
         if keeps {

@@ -74,6 +74,8 @@ pub struct Plan {
     pub people: Option<People>,
     /// Whether there is a [`Receiver`](crate::receiver::Receiver) that the sidecars tell of events.
     pub webhooks: bool,
+    /// Whether the sidecars take sessions of an oauth2-proxy.
+    pub oauth2_proxy: bool,
 }
 
 impl Default for Plan {
@@ -92,6 +94,7 @@ impl Default for Plan {
             provider: None,
             people: None,
             webhooks: false,
+            oauth2_proxy: false,
         }
     }
 }

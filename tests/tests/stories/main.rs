@@ -20,6 +20,7 @@ mod in_chromium;
 mod jwt;
 mod kill_switch;
 mod manners;
+mod oauth2_proxy;
 mod observability;
 mod ordering;
 mod own_keys;

@@ -226,10 +226,14 @@ fn first(
 ) -> Result<(Rc<Verified>, Cache), Unshown> {
     let token = claimed.token.as_ref().map(|token| known_or_verified(token, policy, shared, now)).transpose()?;
     let several = || Err(Unshown::Refused(Refusal::Malformed(Malformed::SeveralCredentials)));
-    match (token, claimed.sessions.worth()) {
+    let denylist = shared.replica.denylist();
+    let is_barred = |verified: &Verified| denylist.bar(&verified.identity, now.unix_s).is_some();
+    match (token, claimed.sessions.worth(&is_barred)) {
         (_, Worth::Open) => Err(Unshown::Unresolved),
         (_, Worth::OfTwo) => several(),
-        (Some((verified, _)), Worth::Live(other, _)) if other.identity.subject != verified.identity.subject => {
+        (Some((verified, _)), Worth::Live(other, _))
+            if other.identity.subject != verified.identity.subject && !is_barred(other) =>
+        {
             several()
         }
         (Some(verified), _) => Ok(verified),

@@ -85,20 +85,20 @@ impl Shown {
         }
     }
 
-    /// What they are worth.
+    /// What they are worth, where the denylist bars some of what this worker still knows to hold.
     #[must_use]
-    pub fn worth(&self) -> Worth<'_> {
+    pub fn worth(&self, is_barred: &dyn Fn(&Verified) -> bool) -> Worth<'_> {
         if self.open().is_some() {
             return Worth::Open;
         }
-        let mut live = self.iter().filter_map(|session| match &session.standing {
-            Standing::Live(verified) => Some((verified, session.cache)),
-            _ => None,
-        });
-        match (live.next(), live.next()) {
-            (Some((one, _)), Some((other, _))) if one.identity.subject != other.identity.subject => Worth::OfTwo,
-            (Some((verified, cache)), _) => Worth::Live(verified, cache),
-            (None, _) => {
+        match (self.own.as_ref().and_then(Session::live), self.of_oauth2_proxy.as_ref().and_then(Session::live)) {
+            (Some((own, cache)), Some((other, other_cache))) => match (is_barred(own), is_barred(other)) {
+                (true, false) => Worth::Live(other, other_cache),
+                (false, false) if own.identity.subject != other.identity.subject => Worth::OfTwo,
+                _ => Worth::Live(own, cache),
+            },
+            (Some((verified, cache)), None) | (None, Some((verified, cache))) => Worth::Live(verified, cache),
+            (None, None) => {
                 let standings = || self.iter().map(|session| &session.standing);
                 let banned = standings().find(|standing| matches!(standing, Standing::Banned { .. }));
                 Worth::Nothing(banned.or_else(|| standings().find(|standing| matches!(standing, Standing::Ended))))

@@ -236,6 +236,26 @@ fn what_holds_no_more_says_nothing_about_the_other_and_is_not_asked_about_with_e
 }
 
 #[test]
+fn what_is_known_and_barred_says_nothing_about_the_other_either() {
+    let (_, cookie) = vector("a cookie of now");
+    for of_bob_is_ours in [true, false] {
+        let mut world = knowing(&cookie);
+        let both = format!("{}; _oauth2_proxy={cookie}", own(&world));
+        let (_, step) = get(&mut world, "/", &[("cookie", &both)]);
+        dispatch_any(&mut world, step, 2);
+        let ends_at = world.now.unix_s + 1_000;
+        let ours = LiveSession { id: None, method: Method::Session, ..of_bob(&world) };
+        assert_eq!(code(&answer(&mut world, 2, 1, lives(ours))[0].1), "several_credentials");
+        let ended = if of_bob_is_ours { id(&SECRET) } else { SESSION.to_owned() };
+        let digest = world.digest(Kind::Session, &ended);
+        world.change(Effect::Put(Entry::Session(Bar { digest, until: ends_at })));
+        let (_, step) = get(&mut world, "/", &[("cookie", &both)]);
+        let expected = if of_bob_is_ours { ANN } else { "bob@example.com" };
+        assert_eq!(set(&step, "x-forwarded-email"), Some(expected));
+    }
+}
+
+#[test]
 fn an_ended_session_is_refused_under_the_name_that_the_sidecar_gave_it() {
     let (_, cookie) = vector("a cookie of now");
     let mut world = knowing(&cookie);
