@@ -27,6 +27,7 @@ mod config;
 mod doctor;
 mod duration;
 mod explain;
+mod import;
 mod keys;
 mod logout;
 mod mesh;
@@ -94,6 +95,8 @@ enum Command {
     /// Check configuration files.
     #[command(subcommand)]
     Config(config::Command),
+    /// Turn the files of an oauth2-proxy and of the gateway around it into our configuration.
+    Import(import::Arguments),
     /// Say what a filter would decide about a request, and why.
     Explain(explain::Arguments),
     /// Show the feed and every filter worker that listens to it.
@@ -226,6 +229,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Cleanup(command) => cleanup::run(command, &program.connect(&load()?)?.cleanup, output).await?,
         Command::Webhook(command) => webhook::run(command, &program.connect(&load()?)?, output).await?,
         Command::Config(command) => config::run(&command, output)?,
+        Command::Import(arguments) => import::run(&arguments, output)?,
         Command::Explain(arguments) => explain::run(&arguments, cli.config.as_deref(), output)?,
         Command::Mesh(arguments) => mesh::run(&arguments, &program.connect(&load()?)?.mesh, output).await?,
         Command::Doctor => {

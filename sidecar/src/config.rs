@@ -270,6 +270,18 @@ const KEYS: &[Key] = &[
     key("doctor.sidecars", "SEKISHO_SIDECARS"),
 ];
 
+/// Whether an environment variable of this name is a setting.
+#[must_use]
+pub fn is_setting(variable: &str) -> bool {
+    KEYS.iter().any(|key| key.env == variable)
+}
+
+/// Whether it is one that must not be shown.
+#[must_use]
+pub fn is_secret(variable: &str) -> bool {
+    KEYS.iter().any(|key| key.env == variable && key.form == Form::Secret)
+}
+
 impl Settings {
     /// The settings of this process: its environment, and the YAML file if there is one.
     ///

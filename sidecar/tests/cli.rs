@@ -29,6 +29,8 @@ mod explain;
 #[cfg(debug_assertions)]
 #[path = "cli/fail_points.rs"]
 mod fail_points;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/keys.rs"]
 mod keys;
 #[path = "cli/mesh.rs"]
