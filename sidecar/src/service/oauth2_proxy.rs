@@ -15,7 +15,7 @@ use sekisho_protocol::session::{LiveSession, SessionQuestion, SessionReply, Sess
 use crate::domain::feed::Stamp;
 use crate::domain::feed::position::{Position, Verdict};
 use crate::domain::oauth2_proxy::Ticket;
-use crate::domain::oauth2_proxy::rules::{Rules, key_of};
+use crate::domain::oauth2_proxy::rules::Rules;
 use crate::domain::session::{Session, SessionId};
 use crate::domain::time::UnixSeconds;
 use crate::service::checks::{Checks, Inability};
@@ -43,9 +43,6 @@ pub trait Oauth2ProxyStore: Send + Sync {
 
     /// Remembers it, until `seen.ends_at`.
     async fn note(&self, key: &str, seen: &Seen) -> Result<(), StoreError>;
-
-    /// Deletes what is under the key of a session, unless another sign-in has taken its place.
-    async fn delete(&self, key: &str, id: &SessionId) -> Result<(), StoreError>;
 
     /// Some of the keys of which something is remembered, from `cursor` on, and where to go on.
     async fn noted(&self, cursor: Option<u64>) -> Result<(Vec<String>, Option<u64>), StoreError>;
@@ -170,7 +167,11 @@ impl Oauth2Proxy {
         match self.judge(&session, question, stamp).await? {
             CheckDecision::Allow => Ok(session),
             CheckDecision::Deny(reason) => {
-                self.end(&session, &reason).await;
+                // oauth2-proxy is to refuse it, too. Somebody who signs in while banned gets no session that would hold once
+                // the ban is over; nor does a refresh bring back what was ended meanwhile.
+                if let Err(error) = self.sessions.end(&session).await {
+                    tracing::debug!(%error, "a session of oauth2-proxy that is barred could not be ended");
+                }
                 Err(Untold::Worth(denied(reason, &session)))
             }
         }
@@ -252,23 +253,6 @@ impl Oauth2Proxy {
         };
         let reply = self.checks.decide_unmeasured(&check).await.map_err(Untold::Unable)?;
         if reply.epoch == stamp.epoch { Ok(reply.decision) } else { Err(Untold::Unable(Inability::OtherEpoch)) }
-    }
-
-    /// Sees to it that oauth2-proxy refuses, too, what is refused here. Somebody who signs in while banned gets no
-    /// session that would hold once the ban is over.
-    async fn end(&self, session: &Session, reason: &DenyReason) {
-        let ended = match reason {
-            DenyReason::Banned { .. } => {
-                self.sessions.end(session).await.map(|_| ()).map_err(|error| error.to_string())
-            }
-            _ => match key_of(&session.id) {
-                Some(key) => self.store.delete(key, &session.id).await.map_err(|error| error.to_string()),
-                None => Ok(()),
-            },
-        };
-        if let Err(error) = ended {
-            tracing::debug!(error, "a session of oauth2-proxy that is barred could not be deleted");
-        }
     }
 }
 

@@ -87,10 +87,6 @@ impl Oauth2ProxyStore for RedisOauth2Proxy {
         Ok(pipe.exec_async(&mut self.redis.shared()).await?)
     }
 
-    async fn delete(&self, key: &str, id: &SessionId) -> Result<(), StoreError> {
-        delete_of(&mut self.redis.shared(), key, id).await
-    }
-
     async fn noted(&self, cursor: Option<u64>) -> Result<(Vec<String>, Option<u64>), StoreError> {
         let (mut redis, cursor) = (self.redis.shared(), cursor.unwrap_or(0));
         let (next, found) = scan::scored(&mut redis, OAUTH2_PROXY_NOTED, cursor, "*", SCAN_COUNT).await?;
@@ -130,19 +126,12 @@ impl Oauth2ProxyStore for RedisOauth2Proxy {
     }
 }
 
-/// Deletes what oauth2-proxy keeps of a session that was ended; nothing of one of our own.
+/// Deletes what oauth2-proxy keeps of a session that was ended; nothing of one of our own. Whoever signed in anew with the
+/// same ticket has another session there, which is not meant. If that happens just now, they sign in once more.
 pub(super) async fn delete(redis: &mut ConnectionManager, session: &Session) -> Result<(), StoreError> {
-    match key_of(&session.id).filter(|_| session.method == Method::Oauth2Proxy) {
-        Some(key) => delete_of(redis, key, &session.id).await,
-        None => Ok(()),
-    }
-}
-
-/// Whoever signed in anew with the same ticket has another session there, which is not meant. If that happens just now,
-/// they sign in once more.
-async fn delete_of(redis: &mut ConnectionManager, key: &str, id: &SessionId) -> Result<(), StoreError> {
+    let Some(key) = key_of(&session.id).filter(|_| session.method == Method::Oauth2Proxy) else { return Ok(()) };
     let present: Option<String> = redis.hget(seen_key(key), "id").await?;
-    if present.is_none_or(|present| present == id.as_str()) {
+    if present.is_none_or(|present| present == session.id.as_str()) {
         redis::pipe().del(key).ignore().zrem(OAUTH2_PROXY_NOTED, key).ignore().exec_async(redis).await?;
     }
     Ok(())
