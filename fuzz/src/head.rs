@@ -58,7 +58,7 @@ fn target(head: &Head<'_>, places: &Places) {
 }
 
 fn cookies(head: &Head<'_>) {
-    let Some(rest) = cookie::without(head, &["jwt"]) else {
+    let Some(rest) = cookie::without(head, &["jwt"], None) else {
         assert_eq!(cookie::values(head, "jwt").count(), 0);
         return;
     };

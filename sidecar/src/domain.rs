@@ -17,6 +17,7 @@ pub mod return_to;
 pub mod seal;
 pub mod search;
 pub mod session;
+pub mod session_order;
 pub mod sign_in;
 pub mod signing;
 pub mod strength;

@@ -164,13 +164,11 @@ impl World {
             None => None,
         };
         let receiver = if plan.webhooks { Some(Receiver::start().await?) } else { None };
-        if let Some(receiver) = &receiver {
-            a.set("SEKISHO_WEBHOOKS", receiver.settings());
-            b.set("SEKISHO_WEBHOOKS", receiver.settings());
-        }
-        if plan.oauth2_proxy {
-            a.set("SEKISHO_OAUTH2_PROXY", "1".to_owned());
-            b.set("SEKISHO_OAUTH2_PROXY", "1".to_owned());
+        let webhooks = receiver.as_ref().map(|receiver| ("SEKISHO_WEBHOOKS", receiver.settings()));
+        let oauth2_proxy = plan.oauth2_proxy.then(|| ("SEKISHO_OAUTH2_PROXY", "1".to_owned()));
+        for (name, value) in webhooks.into_iter().chain(oauth2_proxy) {
+            a.set(name, value.clone());
+            b.set(name, value);
         }
         links.add_to_sidecars(&plan, [a.ports().mesh, b.ports().mesh]).await?;
         if plan.sidecars == Sidecars::Running {

@@ -10,7 +10,7 @@ use crate::cli::{Exit, operator};
 use crate::domain::page::{BOUND, Page, Window};
 use crate::domain::search::Search;
 use crate::domain::session::Session;
-use crate::domain::session::order::Wanted;
+use crate::domain::session_order::Wanted;
 use crate::domain::time::UnixSeconds;
 use crate::service::sessions::Sessions;
 

@@ -14,8 +14,6 @@ use serde_json::{Map, Value};
 
 use crate::domain::time::UnixSeconds;
 
-pub mod order;
-
 /// No session lives longer, whoever keeps it, in seconds: no browser keeps a cookie for longer than 400 days (RFC 6265bis §5.5).
 pub const LIFE_MAX_S: u64 = 400 * 86_400;
 /// How much longer than its idle time a record is kept at most, in seconds: filters ask again only once a minute.

@@ -12,7 +12,7 @@ use crate::domain::error::Failure;
 use crate::domain::page::{Direction, Page, Window};
 use crate::domain::search::Search;
 use crate::domain::session::Session;
-use crate::domain::session::order::{Sort, Wanted};
+use crate::domain::session_order::{Sort, Wanted};
 use crate::domain::time::UnixSeconds;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, Changed, Effect, NoSession, ValueRefusals};

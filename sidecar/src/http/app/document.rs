@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::domain::audit::Action;
 use crate::domain::page::Direction;
-use crate::domain::session;
+use crate::domain::session_order;
 use crate::domain::token::order::Sort;
 use crate::http::app::answer::{AdminOnly, Problem};
 
@@ -28,7 +28,7 @@ pub const PATH: &str = "/api/openapi.json";
     ),
     modifiers(&Bearer),
     // What refusals consist of, and words of queries, are not collected from the handlers.
-    components(schemas(Action, AdminOnly, Problem, Sort, session::order::Sort, Direction)),
+    components(schemas(Action, AdminOnly, Problem, Sort, session_order::Sort, Direction)),
     security(("bearer" = [])),
     tags(
         (name = "tokens", description = "A caller's own tokens"),

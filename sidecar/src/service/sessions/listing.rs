@@ -7,7 +7,7 @@ use super::Sessions;
 use crate::domain::error::Failure;
 use crate::domain::page::{Direction, Page, Window};
 use crate::domain::session::Session;
-use crate::domain::session::order::{Position, Sort, Wanted};
+use crate::domain::session_order::{Position, Sort, Wanted};
 use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 use crate::service::walk::{self, FEW, Walk, cut};

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::domain::page::Direction;
 use crate::domain::search::Search;
-use crate::domain::session::order::{Position, Sort, Wanted};
+use crate::domain::session_order::{Position, Sort, Wanted};
 use crate::service::sessions::listing::{Found, Review, SessionIndex, Stats};
 use crate::testing::RedisServer;
 

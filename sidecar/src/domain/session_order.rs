@@ -5,10 +5,10 @@ use std::str::FromStr;
 use sekisho_protocol::Subject;
 use serde::Deserialize;
 
-use super::{Session, SessionId};
 use crate::domain::error::Failure;
 use crate::domain::page::Direction;
 use crate::domain::search::{Search, folded};
+use crate::domain::session::{Session, SessionId};
 
 /// Between the parts of a session's texts. Nothing that is folded holds it, and it sorts before everything that is.
 pub const SEPARATOR: char = '\u{1}';
