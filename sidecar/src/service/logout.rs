@@ -97,9 +97,11 @@ impl Logouts {
     pub(super) async fn invalidate(&self, subject: &Subject, now: UnixSeconds) -> Result<LoggedOut, Failure> {
         // What was issued in this very second, a moment ago, must be invalid, too, and whoever issued it may
         // have a clock that is a little ahead.
-        let (issued_before, stamp) = self.write(subject, now.plus(1 + CLOCKS_DIFFER_S)).await?;
-        // The record bars them, too; what is ended by itself is in no list any more.
-        let ended = self.sessions.end_listed(subject, |session| session.signed_in_at < issued_before).await?;
+        let wanted = now.plus(1 + CLOCKS_DIFFER_S);
+        // Sessions have a moment of their own, and one that began at that, a moment ago, may be from after this logout's.
+        let moment = self.sessions.outdate_all_of(subject, now).await?;
+        let (issued_before, stamp) = self.write(subject, wanted).await?;
+        let ended = self.sessions.end_listed(subject, |session| session.signed_in_at <= moment).await?;
         let change = self.changes.follow(ended.last(stamp)).await;
         // Lists and places follow; what holds is the record.
         if let Ok(email) = Email::parse(subject.as_str()) {

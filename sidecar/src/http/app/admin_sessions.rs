@@ -57,7 +57,10 @@ pub(super) async fn delete(
     PathPart(key): PathPart,
 ) -> Answer<Changed<DeletedSession>> {
     let session = api.sessions.find(&key, api.now()).await?;
-    admin.must_outrank(&api, &session.subject)?;
+    // Whoever administers does so by their address.
+    for owner in session.email.iter().cloned().map(Subject::from).chain([session.subject.clone()]) {
+        admin.must_outrank(&api, &owner)?;
+    }
     let ended = api.sessions.end_on_order(session, admin.by()).await?;
     Ok(Changed::new(&ended.change, DeletedSession::new(&ended, admin.name())))
 }
@@ -142,6 +145,8 @@ pub(super) struct SessionInfo {
     session_key: String,
     /// The owner's address, or whatever name the provider gave them.
     email: String,
+    /// Whose it is: what bans, logouts and `user_email` go by. That is the address, if the provider is authoritative for it.
+    subject: String,
     /// When its owner signed in, Unix seconds.
     created_at: u64,
     /// When it ends if nobody uses it, Unix seconds.
@@ -169,6 +174,7 @@ impl SessionInfo {
         Self {
             session_key: session.id.to_string(),
             email: session.email.as_ref().map_or_else(|| session.subject.to_string(), ToString::to_string),
+            subject: session.subject.to_string(),
             created_at: session.signed_in_at.get(),
             expires_at: expires_at.get(),
             ttl_seconds: expires_at.since(now),

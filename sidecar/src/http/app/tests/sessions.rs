@@ -1,5 +1,7 @@
 //! Sessions, as administrators and their owners see them.
 
+use sekisho_protocol::Email;
+
 use super::*;
 use crate::service::feed::registry::{Registry, Start};
 use crate::store::redis::workers::RedisWorkers;
@@ -10,7 +12,7 @@ const SESSIONS: &str = "/api/admin/sessions";
 fn row(session: &Session, now: u64) -> Value {
     let begun = session.signed_in_at.get();
     let left = begun + 3_600 - now;
-    json!({"session_key": session.id, "email": session.subject, "created_at": begun, "expires_at": begun + 3_600,
+    json!({"session_key": session.id, "email": session.subject, "subject": session.subject, "created_at": begun, "expires_at": begun + 3_600,
         "ttl_seconds": left, "ends_at": begun + 86_400, "first_access": begun, "last_access": begun,
         "address": "2001:db8::7", "agent": "Fox", "method": "session", "host": "app.x"})
 }
@@ -214,11 +216,15 @@ async fn all_sessions_of_somebody_end_without_a_ban() {
 async fn sessions_of_super_administrators_are_ended_by_super_administrators_alone() {
     let world = World::with(&[("ADMIN_EMAILS", "admin@x.org")]).await;
     world.begin("s1", ROOT).await;
-    for path in ["/s1", "/user/root@x.org"] {
+    // An address by which somebody administers, of a subject that is another one.
+    let mut other = world.begin("s2", "https://idp.example|Root").await;
+    other.email = Some(Email::parse(ROOT).unwrap());
+    world.services.sessions.begin(other, UnixSeconds::now()).await.unwrap();
+    for path in ["/s1", "/s2", "/user/root@x.org"] {
         let answer = world.call("admin@x.org", &["admin"], Method::DELETE, &format!("{SESSIONS}{path}"), None).await;
         answer.is_problem(403, "super_admin_only");
     }
-    assert_eq!(keys_of(&world.get(SESSIONS).await), ["s1"]);
+    assert_eq!(keys_of(&world.get(SESSIONS).await).len(), 2);
 }
 
 #[tokio::test]

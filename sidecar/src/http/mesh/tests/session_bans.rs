@@ -180,6 +180,22 @@ async fn a_logout_ends_the_sessions_that_it_bars() {
 }
 
 #[tokio::test]
+async fn a_session_that_began_right_after_all_others_were_ended_is_ended_by_a_logout_in_the_same_second() {
+    let world = World::start().await;
+    world.services.sessions.end_all_of(&ann(), UnixSeconds::now()).await.unwrap();
+    let begun = world.begin_now("s1").await.unwrap();
+    assert!(begun.signed_in_at > UnixSeconds::now(), "it has the moment that ended the others");
+    let logged_out = world.services.logouts.log_out(ann(), by(), UnixSeconds::now()).await.unwrap();
+    assert_eq!(logged_out.ended_sessions, 1);
+    assert_eq!(world.standing("s1").await, json!("ended"));
+    world.begin_now("s2").await.unwrap();
+    assert!(world.standing("s2").await["live"].is_object());
+    world.redis(&["DEL", "sekisho:sessions:of:ann@x"]).await;
+    world.services.logouts.log_out(ann(), by(), UnixSeconds::now()).await.unwrap();
+    assert_eq!(world.standing("s2").await, json!("ended"), "listed or not");
+}
+
+#[tokio::test]
 async fn p8_what_is_over_by_a_moment_on_record_alone_gets_into_the_feed_and_out_of_the_lists() {
     let world = World::start().await;
     world.begin_now("s1").await.unwrap();
