@@ -35,6 +35,7 @@ mod provider;
 mod recent_sign_in;
 mod refresh;
 mod secrets;
+mod session_lists;
 mod sessions;
 mod sign_in;
 mod streams;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::people::{COOKIE, HOST, asking, sign_in, store, with_sessions};
 
 /// A world with a rule that takes sessions, and sends browsers to sign in.
-fn people() -> Plan {
+pub(crate) fn people() -> Plan {
     Plan { policy: with_sessions, ..Plan::default() }
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn end(world: &World, session: &Session) -> Result<()> {
 }
 
 /// Waits until nobody lets it in any more, then sees that every worker of every Envoy refuses it.
-async fn is_refused_everywhere(world: &World, cookie: &str, status: u16) -> Result<Value> {
+pub(crate) async fn is_refused_everywhere(world: &World, cookie: &str, status: u16) -> Result<Value> {
     let request = asking(cookie).bytes();
     let answer = poll::until("the session is refused", Duration::from_secs(10), async || {
         let answer = world.raw(&request).await?;
