@@ -8,11 +8,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::cmd;
 use reqwest::Method;
 use sekisho_protocol::activity::{ActivityReport, Method as Credential, SubjectActivity};
-use sekisho_protocol::{PROTOCOL, ReplicaId, Subject, path};
+use sekisho_protocol::{Email, PROTOCOL, ReplicaId, Subject, path};
 use sekisho_sidecar::domain::audit::{Action, By, Event, Outcome};
+use sekisho_sidecar::domain::session::{Session, SessionId};
+use sekisho_sidecar::domain::time::UnixSeconds;
 use sekisho_sidecar::domain::token::TokenRecord;
 use sekisho_sidecar::service::audit::trail::Trail as _;
+use sekisho_sidecar::service::sessions::SessionStore as _;
 use sekisho_sidecar::service::tokens::TokenStore as _;
+use sekisho_sidecar::store::redis::sessions::RedisSessions;
 use sekisho_sidecar::store::redis::tokens::RedisTokens;
 use sekisho_sidecar::store::sql::Sql;
 use sekisho_sidecar::store::sql::audit::SqlTrail;
@@ -22,6 +26,7 @@ use crate::scene::{self, Scene};
 
 pub(crate) const PEOPLE: u64 = 50_000;
 pub(crate) const TOKENS: u64 = 100_000;
+pub(crate) const SESSIONS: u64 = 100_000;
 pub(crate) const BANS: u64 = 10_000;
 pub(crate) const EVENTS: u64 = 1_000_000;
 
@@ -67,6 +72,36 @@ pub(crate) async fn tokens(scene: &Scene) -> Result<()> {
     }));
     all.buffer_unordered(LANES).try_collect::<()>().await?;
     Ok(())
+}
+
+/// Two sessions for each of as many other people: nobody of them is banned, which would end them.
+///
+/// # Errors
+/// Redis is away.
+pub(crate) async fn sessions(scene: &Scene) -> Result<()> {
+    let (store, begin) = (RedisSessions::new(scene.client()?), UnixSeconds(now()));
+    let all = stream::iter((0..SESSIONS).map(|number| {
+        let store = store.clone();
+        async move {
+            let owner = person(PEOPLE + number / 2);
+            let session = Session {
+                id: SessionId::parse(&format!("{number:043}"))?,
+                subject: Subject::try_from(owner.clone())?,
+                email: Some(Email::parse(&owner)?),
+                host: "app.example.com".to_owned(),
+                method: Credential::Session,
+                claims: serde_json::Map::from_iter([("groups".to_owned(), json!(["sales", "support"]))]),
+                signed_in_at: UnixSeconds(begin.get() - 3_600 - number % 10_000),
+                last_access: UnixSeconds(begin.get() - number % 3_600),
+                ends_at: begin.plus(43_200),
+                idle_s: 14_400,
+                address: Some(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(number)?))),
+                agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned().into()),
+            };
+            anyhow::Ok(store.insert(&session, begin).await?)
+        }
+    }));
+    all.buffer_unordered(LANES).try_collect().await
 }
 
 /// What tokens leave behind that end, as Redis drops their records.
