@@ -1,5 +1,7 @@
 //! What a ban or a logout leaves of somebody's sessions.
 
+use std::sync::Arc;
+
 use sekisho_protocol::feed::Kind;
 
 use super::sessions::session;
@@ -7,11 +9,19 @@ use super::*;
 use crate::domain::audit::By;
 use crate::domain::ban::{Length, Order};
 use crate::domain::error::Failure;
+use crate::domain::feed::position::Position;
 use crate::domain::page::Window;
 use crate::domain::search::Search;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionId};
+use crate::service::audit::Audit;
 use crate::service::bans::Banned;
+use crate::service::change::Changes;
+use crate::service::error::StoreError;
 use crate::service::feed::source::Deed;
+use crate::service::sessions::{Bars, Found, Kept, SessionStore, Sessions};
+use crate::store::redis::journal::RedisJournal;
+use crate::store::redis::sessions::RedisSessions;
+use crate::store::redis::vitals::RedisVitals;
 
 fn ann() -> Subject {
     Subject::try_from("Ann@X".to_owned()).unwrap()
@@ -144,6 +154,90 @@ async fn a_session_that_begins_while_its_owner_is_banned_is_refused_or_ended() {
         }
     }
     assert!((1..180).contains(&begun), "{begun} of 180 began: the two never met");
+}
+
+/// Something that happens while a session is being kept.
+#[derive(Clone, Copy)]
+enum Meanwhile {
+    Ban,
+    Logout,
+}
+
+/// A store in which it happens once the session is kept, and its owner was looked at before.
+struct Interrupted {
+    store: RedisSessions,
+    services: Services,
+    meanwhile: Meanwhile,
+}
+
+#[async_trait::async_trait]
+impl SessionStore for Interrupted {
+    async fn insert(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError> {
+        self.store.insert(session, now).await?;
+        match self.meanwhile {
+            Meanwhile::Ban => {
+                let order = Order { subject: ann(), length: Length::Seconds(600), reason: None, by: by() };
+                self.services.bans.ban(order, now).await.map(drop).unwrap();
+            }
+            Meanwhile::Logout => self.services.logouts.log_out(ann(), by(), now).await.map(drop).unwrap(),
+        }
+        Ok(())
+    }
+
+    async fn look_up(&self, id: &SessionId) -> Result<(Found, Position), StoreError> {
+        self.store.look_up(id).await
+    }
+
+    async fn keep(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError> {
+        self.store.keep(session, now).await
+    }
+
+    async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError> {
+        self.store.end(session, until).await
+    }
+
+    async fn forget(&self, session: &Session) -> Result<(), StoreError> {
+        self.store.forget(session).await
+    }
+
+    async fn of_subject(&self, subject: &Subject) -> Result<Vec<Session>, StoreError> {
+        self.store.of_subject(subject).await
+    }
+
+    async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError> {
+        self.store.bars(subject).await
+    }
+
+    async fn outdate(&self, subject: &Subject, at: UnixSeconds, until: UnixSeconds) -> Result<UnixSeconds, StoreError> {
+        self.store.outdate(subject, at, until).await
+    }
+}
+
+#[tokio::test]
+async fn a_sidecar_whose_clock_is_far_ahead_begins_no_session_that_outlives_a_ban_or_a_logout() {
+    for meanwhile in [Meanwhile::Ban, Meanwhile::Logout] {
+        let world = World::start().await;
+        let (services, client) = (world.services.clone(), world.redis.client());
+        let journal = Audit::new(Arc::new(RedisJournal::new(client.clone())));
+        let vitals = Arc::new(RedisVitals::new(client.clone()));
+        let changes = Changes::new(services.acknowledgements.clone(), vitals, journal);
+        let store = RedisSessions::new(client);
+        let index = Arc::new(store.clone());
+        let kept = Kept { store: Arc::new(Interrupted { store, services: services.clone(), meanwhile }), index };
+        let Services { feed, registry, mirror, checks, .. } = services;
+        let sessions = Sessions::new(kept, feed, registry, mirror, checks, changes);
+        let ahead = Session { signed_in_at: UnixSeconds::now().plus(60), ..session("s1") };
+        let refused = sessions.begin(ahead, UnixSeconds::now()).await;
+        match meanwhile {
+            Meanwhile::Ban => {
+                assert!(matches!(refused, Err(Failure::Banned { .. })), "{refused:?}");
+                world.unban_ann().await;
+            }
+            Meanwhile::Logout => assert_eq!(refused, Err(Failure::Overtaken { subject: ann() })),
+        }
+        assert_eq!(world.standing("s1").await, json!("ended"));
+        assert_eq!(world.services.sessions.count(UnixSeconds::now()).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]
