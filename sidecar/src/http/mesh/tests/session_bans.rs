@@ -188,8 +188,8 @@ impl SessionStore for Interrupted {
         self.store.look_up(id).await
     }
 
-    async fn keep(&self, session: &Session, now: UnixSeconds) -> Result<(), StoreError> {
-        self.store.keep(session, now).await
+    async fn replace(&self, seen: &Session, changed: &Session, now: UnixSeconds) -> Result<bool, StoreError> {
+        self.store.replace(seen, changed, now).await
     }
 
     async fn end(&self, session: &Session, until: UnixSeconds) -> Result<(), StoreError> {
@@ -223,7 +223,8 @@ async fn a_sidecar_whose_clock_is_far_ahead_begins_no_session_that_outlives_a_ba
         let changes = Changes::new(services.acknowledgements.clone(), vitals, journal);
         let store = RedisSessions::new(client);
         let index = Arc::new(store.clone());
-        let kept = Kept { store: Arc::new(Interrupted { store, services: services.clone(), meanwhile }), index };
+        let (due, _) = tokio::sync::mpsc::channel(1);
+        let kept = Kept { store: Arc::new(Interrupted { store, services: services.clone(), meanwhile }), index, due };
         let Services { feed, registry, mirror, checks, .. } = services;
         let sessions = Sessions::new(kept, feed, registry, mirror, checks, changes);
         let ahead = Session { signed_in_at: UnixSeconds::now().plus(60), ..session("s1") };
