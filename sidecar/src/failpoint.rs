@@ -42,6 +42,10 @@ pub enum FailPoint {
     SessionEntered,
     /// The end of all sessions of somebody: one of them is ended, the others are not.
     SessionsPart,
+    /// Somebody must sign in: that is on record, there is no feed entry.
+    SignInRequired,
+    /// Somebody need not sign in any more: the record is removed, the feed entry still holds.
+    SignInReleased,
     /// A keyset: its record is written, its feed entry is not.
     KeysetRecorded,
     /// A keyset: its feed entry is written, nobody was answered.
@@ -78,7 +82,7 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::BanRecorded,
         Self::BanEntered,
         Self::UnbanRemoved,
@@ -97,6 +101,8 @@ impl FailPoint {
         Self::SessionRecorded,
         Self::SessionEntered,
         Self::SessionsPart,
+        Self::SignInRequired,
+        Self::SignInReleased,
         Self::KeysetRecorded,
         Self::KeysetEntered,
         Self::ReconcilePut,
@@ -137,6 +143,8 @@ impl FailPoint {
             Self::SessionRecorded => "session.recorded",
             Self::SessionEntered => "session.entered",
             Self::SessionsPart => "sessions.part",
+            Self::SignInRequired => "sign_in.required",
+            Self::SignInReleased => "sign_in.released",
             Self::KeysetRecorded => "keyset.recorded",
             Self::KeysetEntered => "keyset.entered",
             Self::ReconcilePut => "reconcile.put",

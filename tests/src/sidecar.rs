@@ -119,8 +119,16 @@ impl Sidecar {
     /// # Errors
     /// It is not built, or becomes neither.
     pub async fn start_to_crash_at(&self, fail_point: &str) -> Result<()> {
+        self.start_to_crash_with(fail_point, &[]).await
+    }
+
+    /// The same, with `settings` besides its own, or instead of them.
+    ///
+    /// # Errors
+    /// As [`Self::start_to_crash_at`].
+    pub async fn start_to_crash_with(&self, fail_point: &str, settings: &[(&str, &str)]) -> Result<()> {
         let mut command = self.command(&["serve"])?;
-        command.env("SEKISHO_FAILPOINT", fail_point);
+        command.envs(settings.iter().copied()).env("SEKISHO_FAILPOINT", fail_point);
         let mut process = Process::start(&self.log_name(), &self.folder, command).await?;
         poll::until_true(&format!("sidecar {} is ready or has crashed", self.name), poll::START, async || {
             Ok(process.still_runs().is_err() || self.ops("/readyz").await.is_ok_and(|answer| answer.status == 200))

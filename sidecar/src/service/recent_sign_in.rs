@@ -16,6 +16,7 @@ use crate::domain::feed::Mark;
 use crate::domain::feed::write::Says;
 use crate::domain::time::UnixSeconds;
 use crate::domain::token::{SIGN_IN_WINDOW_MAX_S, StoredToken};
+use crate::failpoint::{FailPoint, reach};
 use crate::service::error::StoreError;
 use crate::service::feed::mirror::Mirror;
 use crate::service::feed::{Feed, Lifted};
@@ -165,6 +166,7 @@ impl RecentSignIn {
         }
         let until = now.plus(KEPT_S);
         self.store.require(subject, signed_in, until).await?;
+        reach(FailPoint::SignInRequired);
         self.feed.put(&Mark::sign_in_needed(subject, until)).await?;
         // Whoever signed in meanwhile found no entry to lift.
         let signed_in_now = self.store.signed_in(subject).await?;
@@ -181,6 +183,7 @@ impl RecentSignIn {
         // The entry is read first: what somebody writes after that stands, and they look again.
         let entry = self.feed.entry(Kind::SignIn, subject.as_str()).await?;
         self.store.release(subject).await?;
+        reach(FailPoint::SignInReleased);
         if let Some(entry) = entry
             && self.feed.lift(Kind::SignIn, subject.as_str(), entry.version).await? == Lifted::Overtaken
         {

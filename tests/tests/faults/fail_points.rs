@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::people::with_sessions;
 use crate::signing_keys::{self, kid, mint, rotate};
-use crate::{DENY, NOTICED, encryption, exchanges, sessions};
+use crate::{DENY, NOTICED, encryption, exchanges, sessions, sign_ins};
 
 /// What somebody is after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,11 @@ enum Fate {
 
 #[test]
 fn p8_a_sidecar_that_crashes_between_any_two_writes_loses_nothing() {
-    story_in(Plan { webhooks: true, policy: with_sessions, ..Plan::default() }, async |world| {
+    let policy = |policy: &mut Value| {
+        with_sessions(policy);
+        sign_ins::with_recent_sign_ins(policy);
+    };
+    story_in(Plan { webhooks: true, policy, ..Plan::default() }, async |world| {
         for point in FailPoint::ALL {
             let outcome = crash_and_come_back(world, point).await;
             let fate = outcome.with_context(|| format!("fail point {}", point.word()))?;
@@ -51,6 +55,10 @@ async fn crash_and_come_back(world: &World, point: FailPoint) -> Result<Fate> {
     if exchanges::concerns(point) {
         exchanges::cut_off(world, point).await?;
         return Ok(Fate::LetIn);
+    }
+    if sign_ins::concerns(point) {
+        sign_ins::cut_off(world, point).await?;
+        return Ok(if point == FailPoint::SignInRequired { Fate::Barred } else { Fate::LetIn });
     }
     let user = somebody(world, point).await?;
     world.a.kill().await?;
@@ -93,6 +101,8 @@ async fn somebody(world: &World, point: FailPoint) -> Result<User> {
         | FailPoint::ExchangeMarked
         | FailPoint::FamilyMarked
         | FailPoint::FamilyRevoked
+        | FailPoint::SignInRequired
+        | FailPoint::SignInReleased
         | FailPoint::TokenRecorded
         | FailPoint::TokenEntered
         | FailPoint::NotBeforeRecorded
@@ -182,7 +192,9 @@ async fn provoke(world: &World, point: FailPoint, user: &User) -> Result<()> {
         | FailPoint::ExchangeJoined
         | FailPoint::ExchangeMarked
         | FailPoint::FamilyMarked
-        | FailPoint::FamilyRevoked => {}
+        | FailPoint::FamilyRevoked
+        | FailPoint::SignInRequired
+        | FailPoint::SignInReleased => {}
         // Polls and reports take turns between the sidecars. Where each poll is followed by one report, all
         // reports go to the same one; a ban makes for a poll more.
         FailPoint::ActivityTaken => {

@@ -17,6 +17,7 @@ mod pushes;
 mod redis;
 mod sessions;
 mod sidecars;
+mod sign_ins;
 mod signing_keys;
 mod traps;
 
