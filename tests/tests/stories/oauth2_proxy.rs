@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 const COOKIE: &str = "_oauth2_proxy";
 const WEEK_S: u64 = 604_800;
 
-/// A world beside an oauth2-proxy, which answers under `/oauth2`.
+/// A world beside an oauth2-proxy, which answers under `/oauth2-proxy`.
 fn beside_oauth2_proxy() -> Plan {
     Plan { policy: with_its_sessions, oauth2_proxy: true, ..Plan::default() }
 }
@@ -28,11 +28,11 @@ fn beside_oauth2_proxy() -> Plan {
 fn with_its_sessions(policy: &mut Value) {
     policy["sessions"] = json!({"cookie": "sekisho", "oauth2_proxy": {"forward_on": ["oauth2-proxy"]}});
     let rules = [
-        json!({"name": "oauth2-proxy", "match": {"prefix": "/oauth2"}, "access": "public"}),
+        json!({"name": "oauth2-proxy", "match": {"prefix": "/oauth2-proxy"}, "access": "public"}),
         json!({"name": "staff", "match": {"prefix": "/console/staff"}, "access": "protected", "sessions": "accept",
                "require": {"groups": {"any": ["staff"]}}}),
         json!({"name": "console", "match": {"prefix": "/console"}, "access": "protected", "sessions": "accept",
-               "answers": {"sign_in": "/oauth2/start"}, "identity": "upstream"}),
+               "answers": {"sign_in": "/oauth2-proxy/start"}, "identity": "upstream"}),
     ];
     if let Some(routes) = policy["routes"].as_array_mut() {
         // The app's own rules stay first.
@@ -113,11 +113,11 @@ fn a_session_of_oauth2_proxy_lets_its_owner_in_and_its_cookie_goes_to_oauth2_pro
         let of_staff = RawRequest::new("GET", "/console/staff").header("cookie", format!("{COOKIE}={}", ann.cookie));
         assert_eq!(world.raw(&of_staff.bytes()).await?.status, 200, "by its groups");
         let both = format!("{COOKIE}={}; sekisho=x; a=1", ann.cookie);
-        let to_proxy = RawRequest::new("GET", "/oauth2/userinfo").header("cookie", both);
+        let to_proxy = RawRequest::new("GET", "/oauth2-proxy/userinfo").header("cookie", both);
         let received = world.raw(&to_proxy.bytes()).await?.received()?;
         assert_eq!(received.all("cookie"), [format!("{COOKIE}={}; a=1", ann.cookie)]);
         let page = RawRequest::new("GET", "/console/page").header("sec-fetch-mode", "navigate");
-        assert_eq!(world.raw(&page.bytes()).await?.header("location"), Some("/oauth2/start?rd=/console/page"));
+        assert_eq!(world.raw(&page.bytes()).await?.header("location"), Some("/oauth2-proxy/start?rd=/console/page"));
         Ok(())
     });
 }
