@@ -1,6 +1,8 @@
 //! People who sign in: what they, their provider and those who wish them ill can do, by HTTP.
 
 mod peers;
+mod sign_out;
+mod steps;
 mod way;
 
 use e2e::world::People;
@@ -8,3 +10,9 @@ use e2e::{Plan, Shared};
 
 /// The world of stories that change nothing for others: each has people of its own.
 static PEOPLE: Shared = Shared::new(|| Plan { people: Some(People::default()), ..Plan::default() });
+
+/// Where what can be switched on is: signing out here alone, and logouts at the provider that revoke tokens.
+static OTHERWISE: Shared = Shared::new(|| {
+    let settings = &[("SEKISHO_SIGN_OUT_HERE_ONLY", "1"), ("SEKISHO_PROVIDER_LOGOUT_REVOKES_TOKENS", "1")];
+    Plan { people: Some(People { settings, ..People::default() }), ..Plan::default() }
+});
