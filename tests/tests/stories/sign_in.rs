@@ -1,5 +1,6 @@
 //! People who sign in: what they, their provider and those who wish them ill can do, by HTTP.
 
+mod forged;
 mod peers;
 mod sign_out;
 mod steps;
@@ -16,3 +17,6 @@ static OTHERWISE: Shared = Shared::new(|| {
     let settings = &[("SEKISHO_SIGN_OUT_HERE_ONLY", "1"), ("SEKISHO_PROVIDER_LOGOUT_REVOKES_TOKENS", "1")];
     Plan { people: Some(People { settings, ..People::default() }), ..Plan::default() }
 });
+
+/// Where one story after the other makes the provider misbehave.
+static MISLED: Shared = Shared::in_turn(|| Plan { people: Some(People::default()), ..Plan::default() });
