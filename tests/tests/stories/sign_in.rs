@@ -4,6 +4,7 @@ mod forged;
 mod peers;
 mod sign_out;
 mod steps;
+mod strangers;
 mod way;
 
 use e2e::world::People;
