@@ -1,5 +1,6 @@
 //! People who sign in: what they, their provider and those who wish them ill can do, by HTTP.
 
+mod attempts;
 mod forged;
 mod peers;
 mod sign_out;
