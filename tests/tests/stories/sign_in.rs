@@ -3,6 +3,7 @@
 mod attempts;
 mod forged;
 mod peers;
+mod redirects;
 mod sign_out;
 mod steps;
 mod strangers;
