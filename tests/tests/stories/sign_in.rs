@@ -1,6 +1,7 @@
 //! People who sign in: what they, their provider and those who wish them ill can do, by HTTP.
 
 mod attempts;
+mod back_channel;
 mod forged;
 mod peers;
 mod redirects;
