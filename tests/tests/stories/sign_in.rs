@@ -2,6 +2,7 @@
 
 mod attempts;
 mod back_channel;
+mod banned;
 mod forged;
 mod peers;
 mod redirects;
