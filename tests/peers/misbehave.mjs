@@ -44,6 +44,10 @@ const WAYS = {
     response.writeHead(code, { "content-type": "application/json" });
     response.end("{}");
   },
+  refusal([status, error], response) {
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify({ error }));
+  },
   // Any other document in place of the right one.
   document(value, response) {
     response.writeHead(200, { "content-type": "application/json" });

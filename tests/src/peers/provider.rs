@@ -55,6 +55,8 @@ pub enum Fault {
     Redirect(String),
     /// It has this status.
     Status(u16),
+    /// It has this status and this error code (RFC 6749 §5.2).
+    Refusal(u16, &'static str),
     /// It is this document, with status 200.
     Other(Value),
 }
@@ -285,6 +287,7 @@ impl Fault {
             Self::Html => json!({"html": true}),
             Self::Redirect(location) => json!({"redirect": location}),
             Self::Status(status) => json!({"status": status}),
+            Self::Refusal(status, code) => json!({"refusal": [status, code]}),
             Self::Other(document) => json!({"document": document}),
         }
     }

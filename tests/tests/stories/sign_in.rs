@@ -6,6 +6,7 @@ mod banned;
 mod forged;
 mod peers;
 mod redirects;
+mod refreshed;
 mod sign_out;
 mod steps;
 mod strangers;
