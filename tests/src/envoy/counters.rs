@@ -1,6 +1,6 @@
 //! What an Envoy counts of itself.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{EDGE, Envoy};
 use crate::exposition::Exposition;
@@ -49,6 +49,16 @@ impl Envoy {
             counts.push(self.stat(&format!("listener.{EDGE}.worker_{worker}.downstream_cx_total")).await?);
         }
         Ok(counts)
+    }
+
+    /// How many requests the cluster `cluster` has sent to the endpoint on `port` of this machine.
+    ///
+    /// # Errors
+    /// Envoy does not answer, or knows no such endpoint.
+    pub async fn requests_to(&self, cluster: &str, port: u16) -> Result<u64> {
+        let (page, row) = (self.admin("/clusters").await?.body, format!("{cluster}::127.0.0.1:{port}::rq_total::"));
+        let found = page.lines().find_map(|line| line.strip_prefix(&row));
+        Ok(found.with_context(|| format!("no {row} in {page}"))?.parse()?)
     }
 
     /// Reloads of the filter's VM, in whatever way they ended: above 0 means that it trapped.

@@ -3,6 +3,7 @@
 mod attempts;
 mod back_channel;
 mod banned;
+mod crowd;
 mod forged;
 mod peers;
 mod redirects;
