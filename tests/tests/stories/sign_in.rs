@@ -4,6 +4,7 @@ mod attempts;
 mod back_channel;
 mod banned;
 mod crowd;
+mod expiry;
 mod forged;
 mod peers;
 mod redirects;
