@@ -13,6 +13,7 @@ mod sign_out;
 mod steps;
 mod strangers;
 mod way;
+mod who;
 
 use e2e::world::People;
 use e2e::{Plan, Shared};
