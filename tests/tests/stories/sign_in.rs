@@ -6,6 +6,7 @@ mod banned;
 mod crowd;
 mod expiry;
 mod forged;
+mod outages;
 mod peers;
 mod redirects;
 mod refreshed;
