@@ -46,11 +46,15 @@ impl Left {
         let (days, hours, rest) = (minutes / 1_440, minutes % 1_440 / 60, minutes % 60);
         match (language, days, hours) {
             (Language::English, 0, 0) => format!("It ends in {}.", counted(rest, "minute")),
+            (Language::English, 0, _) if rest == 0 => format!("It ends in {}.", counted(hours, "hour")),
             (Language::English, 0, _) => {
                 format!("It ends in {} and {}.", counted(hours, "hour"), counted(rest, "minute"))
             }
+            (Language::English, _, 0) => format!("It ends in {}.", counted(days, "day")),
             (Language::English, ..) => format!("It ends in {} and {}.", counted(days, "day"), counted(hours, "hour")),
             (Language::Japanese, 0, 0) => format!("あと {rest} 分で解除されます。"),
+            (Language::Japanese, 0, _) if rest == 0 => format!("あと {hours} 時間で解除されます。"),
+            (Language::Japanese, _, 0) => format!("あと {days} 日で解除されます。"),
             (Language::Japanese, 0, _) => format!("あと {hours} 時間 {rest} 分で解除されます。"),
             (Language::Japanese, ..) => format!("あと {days} 日 {hours} 時間で解除されます。"),
         }
@@ -171,8 +175,8 @@ mod tests {
         for (seconds, english, japanese) in [
             (1, "It ends in 1 minute.", "あと 1 分で解除されます。"),
             (61, "It ends in 2 minutes.", "あと 2 分で解除されます。"),
-            (3_600, "It ends in 1 hour and 0 minutes.", "あと 1 時間 0 分で解除されます。"),
-            (604_800, "It ends in 7 days and 0 hours.", "あと 7 日 0 時間で解除されます。"),
+            (3_600, "It ends in 1 hour.", "あと 1 時間で解除されます。"),
+            (604_800, "It ends in 7 days.", "あと 7 日で解除されます。"),
             (90_000, "It ends in 1 day and 1 hour.", "あと 1 日 1 時間で解除されます。"),
         ] {
             let left = Left::until(1_000 + seconds, 1_000);
