@@ -158,6 +158,7 @@ impl App {
             oauth2_proxy: services.oauth2_proxy.clone(),
             keysets: services.keysets.clone(),
             activities: services.activities.clone(),
+            metrics: services.metrics.clone(),
         })
     }
 

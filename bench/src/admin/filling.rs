@@ -95,6 +95,7 @@ pub(crate) async fn sessions(scene: &Scene) -> Result<()> {
                 last_access: UnixSeconds(begin.get() - number % 3_600),
                 ends_at: begin.plus(43_200),
                 idle_s: 14_400,
+                refresh_at: None,
                 address: Some(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(number)?))),
                 agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned().into()),
             };

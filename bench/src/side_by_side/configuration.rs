@@ -183,6 +183,11 @@ fn sekisho(tokens: &Tokens, machine: Machine) -> Result<Value> {
             routes.iter_mut().filter_map(Value::as_object_mut).for_each(|route| drop(route.remove("identity")));
             "cold_plain".to_owned()
         }
+        Machine::People => {
+            let routes = policy["routes"].as_array_mut().context("no routes")?;
+            routes.last_mut().context("no routes")?["sessions"] = "accept".into();
+            "people".to_owned()
+        }
         Machine::Million => {
             policy["mesh"]["feed_cluster"] = format!("sekisho_feed{MILLION}").into();
             policy["mesh"]["check_cluster"] = format!("sekisho_check{MILLION}").into();

@@ -1,4 +1,4 @@
-//! A flood of forged tokens, as fast as they are answered, beside somebody who comes now and then: what a forged
+//! A flood of forged tokens, or of made-up cookies, as fast as they are answered, beside somebody who comes now and then: what a forged
 //! token costs, and how long the other one waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +10,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use crate::client::Client;
 use crate::cpu::Used;
 use crate::crowd::Crowd;
+use crate::people;
 use crate::scene::Scene;
-use crate::traffic::request;
-use crate::variant::Variant;
+use crate::traffic::{request, request_of_browser};
+use crate::variant::{Travellers, Variant};
 
 /// Connections of the flood.
 pub(crate) const CONNECTIONS: usize = 8;
@@ -70,8 +71,16 @@ impl<'a> Gate<'a> {
         Ok(Self {
             scene,
             number,
-            good: request(number, Some(minted.first())),
-            forged: minted.forged().map(|token| request(number, Some(&token))).collect(),
+            good: match variant.travellers {
+                Travellers::SignedIn => request_of_browser(number, &scene.session),
+                Travellers::One | Travellers::Many => request(number, Some(minted.first())),
+            },
+            forged: match variant.travellers {
+                Travellers::SignedIn => people::forged().map(|cookie| request_of_browser(number, &cookie)).collect(),
+                Travellers::One | Travellers::Many => {
+                    minted.forged().map(|token| request(number, Some(&token))).collect()
+                }
+            },
             next: 0,
             client: Client::open(to)?,
             crowd: Crowd::open(to, CONNECTIONS)?,

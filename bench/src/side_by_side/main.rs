@@ -18,6 +18,7 @@ mod crowd;
 mod flood;
 mod memory;
 mod page;
+mod people;
 mod proof;
 mod rounds;
 mod rows;
@@ -55,7 +56,10 @@ fn main() -> Result<()> {
         None => whole(),
         Some((first, names)) if first == "quick" => quick(names),
         Some((first, [])) if first == "calls" => calls_alone(),
-        Some((other, _)) => bail!("there is no {other}: say quick and some variants, or calls, or nothing for all"),
+        Some((first, [])) if first == "floods" => floods_alone(),
+        Some((other, _)) => {
+            bail!("there is no {other}: say quick and some variants, or calls, floods, or nothing for all")
+        }
     }
 }
 
@@ -64,9 +68,7 @@ fn whole() -> Result<()> {
     let calls = runtime().block_on(calls::run(&scene))?;
     let (rows, mut targets) = slices(&scene, &[], ALONE, CROWDED)?;
     targets.extend(calls::targets(&calls));
-    let floods = flood::run(&scene, &[variant::JWT_AUTHN_RS256, variant::COLD_RS256], FLOODS)?;
-    floods.iter().for_each(print_flood);
-    targets.extend(targets::of_floods(&floods));
+    let floods = floods(&scene, &mut targets)?;
     targets.extend(runtime().block_on(memory::run(&scene))?);
     targets.iter().for_each(Target::print);
     let token = |algorithm: Algorithm| (algorithm.name(), scene.tokens.of(algorithm).first().len());
@@ -97,6 +99,28 @@ fn calls_alone() -> Result<()> {
     Ok(())
 }
 
+fn floods_alone() -> Result<()> {
+    let scene = start()?;
+    let mut targets = Vec::new();
+    floods(&scene, &mut targets)?;
+    targets.iter().for_each(Target::print);
+    Ok(())
+}
+
+/// Forged tokens, theirs and ours, and made-up cookies.
+fn floods(scene: &Scene, targets: &mut Vec<Target>) -> Result<Vec<flood::Flood>> {
+    let questions = || runtime().block_on(scene.mesh.sidecar.metric("sekisho_session_questions_total"));
+    let mut floods = flood::run(scene, &[variant::JWT_AUTHN_RS256, variant::COLD_RS256], FLOODS)?;
+    targets.extend(targets::of_floods(&floods));
+    let before = questions()?;
+    let cookies = flood::run(scene, &[variant::SESSION], FLOODS)?;
+    targets.extend(targets::of_cookies(&cookies, questions()? - before));
+    targets.push(runtime().block_on(memory::largest(scene))?);
+    floods.extend(cookies);
+    floods.iter().for_each(print_flood);
+    Ok(floods)
+}
+
 fn start() -> Result<Scene> {
     let scene = runtime().block_on(Scene::start())?;
     runtime().block_on(proof::run(&scene))?;
@@ -119,6 +143,7 @@ fn slices(scene: &Scene, names: &[String], alone: Extent, crowded: Extent) -> Re
 fn print_flood(flood: &flood::Flood) {
     let name = flood.name;
     figure(&format!("flood_{name}_cpu_envoy"), median(&flood.envoy_us), "µs");
+    figure(&format!("flood_{name}_refused"), flood.refused as f64, "requests");
     for (when, times) in [("calm", &flood.calm), ("beside", &flood.beside)] {
         let times = Times::of(times);
         figure(&format!("flood_{name}_good_p50_{when}"), times.p50, "µs");

@@ -46,6 +46,18 @@ pub(crate) async fn run(scene: &Scene) -> Result<Vec<Target>> {
     Ok(vec![memory, target("wasm_file", file, LIMIT_FILE_BYTES)])
 }
 
+/// The most memory that any VM has now.
+///
+/// # Errors
+/// No worker says how much it uses.
+pub(crate) async fn largest(scene: &Scene) -> Result<Target> {
+    sleep(REPORTED).await;
+    let rows = scene.mesh.registry().await?;
+    let bytes = rows.iter().filter_map(|row| row["memory_bytes"].as_u64()).max();
+    let bytes = bytes.filter(|bytes| *bytes > 0).context("no worker says how much memory it uses")?;
+    Ok(Target::new("vm_memory_after_floods", bytes as f64, LIMIT_VM_BYTES, "bytes"))
+}
+
 /// Shows the tokens to the warm VM.
 fn show<'a>(scene: &Scene, mut tokens: impl Iterator<Item = &'a str>) -> Result<()> {
     let number = Variant::number_of(variant::CACHED).context("no such variant")?;

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::configuration::{self, Wiring};
 use crate::cpu::{self, Processes};
+use crate::people;
 use crate::tokens::Tokens;
 use crate::upstream::Upstream;
 use crate::variant::{ALL, Machine};
@@ -30,6 +31,8 @@ pub(crate) struct Scene {
     pub(crate) million: Mesh,
     pub(crate) upstream: Upstream,
     pub(crate) tokens: Tokens,
+    /// The cookie of somebody who signed in.
+    pub(crate) session: String,
     pub(crate) processes: Processes,
     listeners: Vec<u16>,
     _authz: Process,
@@ -55,6 +58,7 @@ impl Scene {
         let million = Mesh::start("million", ports, &keys).await?;
         let version = million.file().await?;
         let tokens = Tokens::mint(&keys.jwt)?;
+        let session = people::sign_in(&mesh.redis.url(), &keys).await?;
         let upstream = Upstream::start()?;
         let (authz, authz_port) = authz(folder.path(), &mesh.redis).await?;
         let listeners = ALL.iter().map(|_| ports::free()).collect::<Result<Vec<_>>>()?;
@@ -87,8 +91,18 @@ impl Scene {
             servers: [authz.id()?, mesh.sidecar.process_id().await?, million.sidecar.process_id().await?],
             redis: mesh.redis.process_id().await?,
         };
-        let scene =
-            Self { envoy, mesh, million, upstream, tokens, processes, listeners, _authz: authz, _folder: folder };
+        let scene = Self {
+            envoy,
+            mesh,
+            million,
+            upstream,
+            tokens,
+            session,
+            processes,
+            listeners,
+            _authz: authz,
+            _folder: folder,
+        };
         cpu::settle(scene.processes)?;
         Ok(scene)
     }

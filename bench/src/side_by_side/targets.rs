@@ -5,7 +5,7 @@ use bench::figures::Target;
 use crate::flood::Flood;
 use crate::rounds::{Course, Slice};
 use crate::rows::{Row, difference, of_name};
-use crate::statistics::median;
+use crate::statistics::{Times, median};
 use crate::variant as name;
 
 /// The most that a cached request may add, as a part of what another filter adds: of time, and of the processor.
@@ -26,6 +26,13 @@ const COLD: [(&str, &str, &str, f64); 6] = [
 ];
 /// The most that a forged token may cost, as a part of what it costs `jwt_authn`.
 const FORGED: f64 = 1.1;
+/// The most that a request with a session that is known may add, as a part of what one with a token that is known adds in the
+/// same VM.
+const SESSION: f64 = 1.2;
+/// The most that good requests may wait beside a flood of made-up cookies, as a part of how long they wait without.
+const BESIDE_COOKIES: f64 = 2.0;
+/// The most questions about sessions while made-up cookies come: those about the good one, once a minute and worker.
+const QUESTIONS: f64 = 2.0;
 /// A million entries may change a cached request by this part of what it adds, or by as much as the measurement is
 /// unsure of, whichever is more.
 const UNCHANGED: f64 = 0.05;
@@ -49,6 +56,10 @@ pub(crate) fn of_rows(rows: &[Row]) -> Vec<Target> {
             targets.push(ratio(&format!("{of}_time_to_jwt_authn"), ours.added_time, theirs.added_time, limit));
             targets.push(ratio(&format!("{of}_cpu_to_jwt_authn"), ours.added_cpu(), theirs.added_cpu(), limit));
         }
+    }
+    if let (Some(session), Some(token)) = (row(name::SESSION), row(name::BESIDE_SESSION)) {
+        targets.push(ratio("session_time_to_token", session.added_time, token.added_time, SESSION));
+        targets.push(ratio("session_cpu_to_token", session.added_cpu(), token.added_cpu(), SESSION));
     }
     targets
 }
@@ -104,6 +115,16 @@ pub(crate) fn of_floods(floods: &[Flood]) -> Vec<Target> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What a flood of made-up cookies does to good requests, and how often a sidecar was asked about sessions meanwhile.
+pub(crate) fn of_cookies(floods: &[Flood], questions: u64) -> Vec<Target> {
+    let [flood] = floods else { return Vec::new() };
+    let p99 = |times: &[std::time::Duration]| Times::of(times).p99;
+    vec![
+        ratio("cookies_good_p99_beside_to_calm", p99(&flood.beside), p99(&flood.calm), BESIDE_COOKIES),
+        Target::new("cookies_questions", questions as f64, QUESTIONS, "questions"),
+    ]
 }
 
 fn ratio(name: &str, ours: f64, theirs: f64, limit: f64) -> Target {

@@ -25,6 +25,12 @@ pub(crate) fn request(number: usize, token: Option<&str>) -> Vec<u8> {
     request_for(&format!("/v{number:02}/models"), token)
 }
 
+/// The bytes of one request to the listener with this number, with the cookie of a session.
+pub(crate) fn request_of_browser(number: usize, cookie: &str) -> Vec<u8> {
+    let cookie = format!("cookie: theme=dark; sekisho={cookie}\r\n");
+    format!("GET /v{number:02}/models HTTP/1.1\r\nhost: localhost\r\n{cookie}\r\n").into_bytes()
+}
+
 /// The bytes of one request.
 pub(crate) fn request_for(path: &str, token: Option<&str>) -> Vec<u8> {
     let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -54,6 +60,7 @@ impl Traffic {
         let tokens = scene.tokens.of(variant.algorithm);
         let requests = match variant.travellers {
             Travellers::One => vec![request(number, Some(tokens.first()))],
+            Travellers::SignedIn => vec![request_of_browser(number, &scene.session)],
             Travellers::Many => tokens.all().map(|token| request(number, Some(token))).collect(),
         };
         let before = scene.upstream.reached(number);

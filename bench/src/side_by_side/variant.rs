@@ -53,13 +53,15 @@ pub(crate) enum Machine {
     Told,
     /// One with so many rules, of which only the last fits.
     Rules(usize),
+    /// One with a rule that takes sessions.
+    People,
     /// One whose replica holds a million entries.
     Million,
 }
 
 impl Machine {
     /// All that share a sidecar.
-    pub(crate) const OF_THE_MESH: usize = 6;
+    pub(crate) const OF_THE_MESH: usize = 7;
 }
 
 /// Who comes.
@@ -69,6 +71,8 @@ pub(crate) enum Travellers {
     One,
     /// So many that none is remembered when he comes again.
     Many,
+    /// The same one, with the cookie of a session.
+    SignedIn,
 }
 
 /// One of those that are compared.
@@ -126,15 +130,18 @@ pub(crate) const PLAIN_HS256: &str = "sekisho_cold_hs256_plain";
 pub(crate) const PLAIN_RS256: &str = "sekisho_cold_rs256_plain";
 pub(crate) const PLAIN_ES256: &str = "sekisho_cold_es256_plain";
 
+pub(crate) const BESIDE_SESSION: &str = "sekisho_cached_beside_sessions";
+pub(crate) const SESSION: &str = "sekisho_cached_session";
+
 /// All of them.
 pub(crate) const ALL: &[Variant] = {
     use Algorithm::{Es256, Hs256, Rs256};
     use Calls::{Cached, Nothing};
     use Guard::{EmptyWasm, ExtAuthz, JwtAuthn, Nobody, Sekisho};
-    use Machine::{Cold, ColdPlain, Million, Rules, Told, Warm};
+    use Machine::{Cold, ColdPlain, Million, People, Rules, Told, Warm};
     use TokenCache::{Off, On};
     use Transport::{Grpc, Http};
-    use Travellers::{Many, One};
+    use Travellers::{Many, One, SignedIn};
     &[
         Variant::new(BARE, Nobody, Hs256, One),
         Variant::new(EMPTY_WASM, EmptyWasm(Nothing), Hs256, One),
@@ -152,6 +159,8 @@ pub(crate) const ALL: &[Variant] = {
         Variant::new(RULES_1, Sekisho(Rules(1)), Hs256, One),
         Variant::new(RULES_100, Sekisho(Rules(100)), Hs256, One),
         Variant::new(MILLION, Sekisho(Million), Hs256, One),
+        Variant::new(BESIDE_SESSION, Sekisho(People), Hs256, One),
+        Variant::new(SESSION, Sekisho(People), Hs256, SignedIn),
         Variant::new(COLD_HS256, Sekisho(Cold), Hs256, Many),
         Variant::new(COLD_RS256, Sekisho(Cold), Rs256, Many),
         Variant::new(COLD_ES256, Sekisho(Cold), Es256, Many),

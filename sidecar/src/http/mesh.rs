@@ -22,6 +22,7 @@ use crate::service::activity::Activities;
 use crate::service::checks::Checks;
 use crate::service::feed::polls::Polls;
 use crate::service::keysets::Keysets;
+use crate::service::metrics::Metrics;
 use crate::service::oauth2_proxy::Oauth2Proxy;
 use crate::service::sessions::Sessions;
 
@@ -59,6 +60,8 @@ pub struct Mesh {
     pub keysets: Keysets,
     /// What filters saw.
     pub activities: Activities,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// The listener's routes.

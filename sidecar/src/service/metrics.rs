@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use sekisho_core::verify::algorithm::Algorithm;
 use sekisho_protocol::activity::ActivityReport;
+use sekisho_protocol::session::SessionStanding;
 
 use crate::service::activity::Taken;
 use crate::service::feed::mirror::Mirror;
@@ -37,6 +38,7 @@ struct Inner {
     registry: Registry,
     polls: Family<PollLabels, Counter>,
     checks: Family<CheckLabels, Counter>,
+    session_questions: Family<SessionLabels, Counter>,
     reports: Family<ReportLabels, Counter>,
     requests: Family<OutcomeLabels, Counter>,
     dropped: Counter,
@@ -145,6 +147,11 @@ struct CheckLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SessionLabels {
+    standing: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReportLabels {
     new: bool,
 }
@@ -199,6 +206,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("sekisho"),
             polls: Family::default(),
             checks: Family::default(),
+            session_questions: Family::default(),
             reports: Family::default(),
             requests: Family::default(),
             dropped: Counter::default(),
@@ -230,6 +238,8 @@ impl Inner {
         let registry = &mut self.registry;
         registry.register("feed_polls", "Polls of filters, by answer", self.polls.clone());
         registry.register("checks", "Checks of filters, by outcome", self.checks.clone());
+        let help = "Questions of filters about sessions, by what the session is worth";
+        registry.register("session_questions", help, self.session_questions.clone());
         registry.register("activity_reports", "Activity reports of filters", self.reports.clone());
         registry.register("requests", "Requests that filters decided, as they reported them", self.requests.clone());
         registry.register(
@@ -311,6 +321,18 @@ impl Metrics {
     /// Counts a check.
     pub fn check(&self, outcome: CheckOutcome) {
         self.0.checks.get_or_create(&CheckLabels { outcome }).inc();
+    }
+
+    /// Counts a question about a session; none if nothing could be said.
+    pub fn session_question(&self, standing: Option<&SessionStanding>) {
+        let standing = match standing {
+            Some(SessionStanding::Live(_)) => "live",
+            Some(SessionStanding::Unknown) => "unknown",
+            Some(SessionStanding::Ended) => "ended",
+            Some(SessionStanding::Banned { .. }) => "banned",
+            None => "cannot_tell",
+        };
+        self.0.session_questions.get_or_create(&SessionLabels { standing }).inc();
     }
 
     /// Counts a page of a snapshot that was cut.

@@ -30,6 +30,7 @@ pub(super) async fn session(State(mesh): State<Arc<Mesh>>, body: Bytes) -> Resul
         // Nobody here opens tickets, so nobody has a session of that name.
         _ => mesh.sessions.resolve(&question, now).await,
     };
+    mesh.metrics.session_question(resolved.as_ref().ok().map(|reply| &reply.standing));
     resolved.map(Json).map_err(|error| {
         // One line a request would flood the log; the jobs say once that Redis is away.
         tracing::debug!(%error, "nothing could be said of a session");
