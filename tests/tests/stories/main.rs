@@ -41,6 +41,7 @@ mod sign_in;
 mod streams;
 mod stripping;
 mod table;
+mod takeover;
 mod token_api;
 mod webhooks;
 
