@@ -132,7 +132,8 @@ fn a_sign_in_that_began_at_one_sidecar_ends_at_the_other() {
         let page = browser.submit(&login, &[("login", &ann)]).await?;
         assert_eq!(page.answer.received()?.path, PAGE, "{:?}", page.steps);
         let cookie = cookie_of(world, &browser)?;
-        everywhere(world, &cookie, 200).await?;
+        poll::until("every worker asks the one that is there", SOON, async || everywhere(world, &cookie, 200).await)
+            .await?;
         world.a.start().await?;
         world.b.kill().await?;
         poll::until("the session holds with either", SOON, async || everywhere(world, &cookie, 200).await)
