@@ -1,5 +1,6 @@
 //! People who sign in, in real Chromium: what only a browser with scripts, layout and history can tell.
 
+mod history;
 mod pages;
 mod peers;
 mod tabs;

@@ -1,7 +1,7 @@
 //! `/oauth2/sign_out`: ends the browser's session, and leads to the provider's page that ends its own. A link of another
 //! site must not be enough: whoever comes from there is asked.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::answers::{go, with_cookie};
@@ -12,6 +12,9 @@ use super::visit::Visit;
 use crate::domain::caller::Caller;
 use crate::domain::return_to::ReturnTo;
 
+/// What upstreams said nothing of a browser may keep: without this, its back button would show it to whoever comes next
+/// (Clear Site Data §3.1).
+const FORGET_PAGES: HeaderValue = HeaderValue::from_static("\"cache\"");
 /// Where the page's form goes.
 const SIGN_OUT: &str = "/oauth2/sign_out";
 
@@ -41,7 +44,11 @@ pub(super) async fn done(visit: Visit) -> Page {
 async fn leave(visit: Visit) -> Response {
     let session = visit.caller.as_ref().and_then(Caller::session_id);
     match visit.sign_in.sign_out(&visit.origin, session.as_ref(), visit.by()).await {
-        Ok(page) => with_cookie(go(page.as_str()), visit.cookies.no_session()),
+        Ok(page) => {
+            let mut response = with_cookie(go(page.as_str()), visit.cookies.no_session());
+            response.headers_mut().insert("clear-site-data", FORGET_PAGES);
+            response
+        }
         Err(error) => {
             // The browser keeps its cookie: without it nobody could end the session.
             tracing::warn!(%error, "somebody could not be signed out");
