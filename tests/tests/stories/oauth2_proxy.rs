@@ -198,6 +198,8 @@ fn a_banned_user_is_told_so_and_signs_in_again_once_the_ban_is_over() {
         assert_eq!(world.raw(&asking(&bob.cookie).bytes()).await?.status, 200);
         // oauth2-proxy lets her sign in, and what it then keeps is worth nothing.
         let again = Order { ticket_of: Some(ann.ticket.clone()), ..session_of("ann@example.com") };
+        // A sign-in of another second has another cookie.
+        let again = Order { signed_at: now() + 1, ..again };
         let again = Order { fields: json!({"ca": now(), "e": "ann@example.com", "n": "again"}), ..again };
         let again = kept(world, vec![again]).await?.pop().context("no session")?;
         assert_eq!(again.key, ann.key);
@@ -209,6 +211,7 @@ fn a_banned_user_is_told_so_and_signs_in_again_once_the_ban_is_over() {
         assert_eq!(world.app(Method::DELETE, path, &token, None).await?.status, 200);
         assert_eq!(world.raw(&asking(&again.cookie).bytes()).await?.status, 401, "not by what was then");
         let anew = Order { ticket_of: Some(ann.ticket), ..session_of("ann@example.com") };
+        let anew = Order { signed_at: now() + 2, ..anew };
         let anew = Order { fields: json!({"ca": now() + 2, "e": "ann@example.com", "n": "anew"}), ..anew };
         let anew = kept(world, vec![anew]).await?.pop().context("no session")?;
         poll::until("she is in again, with the same ticket", Duration::from_secs(15), async || {
