@@ -261,6 +261,9 @@ fn refused<E: std::error::Error + 'static>(
     match error {
         RequestTokenError::ServerResponse(answer) => ProviderError::Refused(answer.error().as_ref().to_owned()),
         RequestTokenError::Request(error) => ProviderError::Unavailable(error.to_string()),
+        RequestTokenError::Parse(error, _) if error.path().to_string().starts_with("id_token") => {
+            ProviderError::Untrusted("its ID token is none".into())
+        }
         RequestTokenError::Parse(error, _) => {
             ProviderError::Unavailable(format!("its answer is none of a token endpoint: {}", error.path()))
         }

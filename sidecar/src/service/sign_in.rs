@@ -41,6 +41,9 @@ const AT_A_TIME: usize = 64;
 /// A grant is kept for a little longer than its session, so that whoever ends the session finds it.
 const GRANT_MARGIN_S: u64 = 60;
 
+/// The code or the grant was withdrawn, was used up, or has ended (RFC 6749 §5.2).
+const INVALID_GRANT: &str = "invalid_grant";
+
 /// Where a provider sends browsers with its answer.
 pub const CALLBACK: &str = "/oauth2/callback";
 /// Where it sends those who signed out.
@@ -236,7 +239,10 @@ impl SignIn {
         let _permit = self.room.try_acquire().map_err(|_| busy())?;
         // Before the code goes anywhere: it may be another provider's (mix-up, RFC 9207 §1).
         self.provider.check_issuer(answer.issuer.as_deref()).await?;
-        let code = answer.outcome.map_err(NotSignedIn::Refused)?;
+        let code = answer.outcome.map_err(|code| match code.as_str() {
+            "server_error" | "temporarily_unavailable" => NotSignedIn::Unavailable(code),
+            _ => NotSignedIn::Refused(code),
+        })?;
         let given = self.provider.redeem(&code, &attempt, &origin.page(CALLBACK)).await?;
         let person = self.terms.admission.admit(&given.said).inspect_err(|error| {
             tracing::info!(%error, provider.sub = given.said.sub, "somebody may not sign in");
@@ -255,7 +261,11 @@ impl SignIn {
     /// The session could not be ended.
     pub async fn sign_out(&self, origin: &Origin, session: Option<&SessionId>, by: By) -> Result<Url, Failure> {
         let signed_out = origin.page(SIGNED_OUT);
-        let Some(session) = self.find(session).await? else { return Ok(signed_out) };
+        let session = match session {
+            Some(id) => self.sessions.known(id).await?,
+            None => None,
+        };
+        let Some(session) = session else { return Ok(signed_out) };
         let grant = self.grant(&session.id).await.unwrap_or_default();
         self.sessions.end_on_order(session, by).await?;
         let Some(grant) = grant.filter(|_| self.terms.leaves_provider) else { return Ok(signed_out) };
@@ -377,7 +387,9 @@ impl From<ProviderError> for NotSignedIn {
     fn from(error: ProviderError) -> Self {
         match error {
             ProviderError::Unavailable(cause) => Self::Unavailable(cause),
-            ProviderError::Refused(code) => Self::Refused(code),
+            // The one refusal that is about this sign-in (RFC 6749 §5.2); all others are about us.
+            ProviderError::Refused(code) if code == INVALID_GRANT => Self::Refused(code),
+            ProviderError::Refused(code) => Self::Unavailable(format!("the identity provider refuses us: {code}")),
             ProviderError::Untrusted(cause) => Self::Untrusted(cause),
         }
     }

@@ -26,12 +26,12 @@ const FILTER: &[Case] = &[
     (
         "an identity without a key",
         |p| remove(&mut p["identities"][1], "hs256_secret_env"),
-        &["identities[1]", "routes[4].identity"],
+        &["identities[1]", "routes[6].identity"],
     ),
     (
         "an identity with two keys",
         |p| p["identities"][1]["key"] = "mesh".into(),
-        &["identities[1]", "routes[4].identity"],
+        &["identities[1]", "routes[6].identity"],
     ),
     ("an upstream with the app's key", app_key_for_upstream, &["identities[1].key"]),
     ("the app with an upstream's key", upstream_key_for_app, &["identities[0].hs256_secret_env"]),
@@ -48,17 +48,17 @@ const FILTER: &[Case] = &[
     (
         "prefixes that match nothing",
         prefixes,
-        &["routes[0].match.path", "routes[2].match.prefix", "routes[3].match.prefix"],
+        &["routes[0].match.path", "routes[4].match.prefix", "routes[5].match.prefix"],
     ),
-    ("words that are none", words, &["routes[1].on_unavailable", "routes[2].access", "routes[3].answers.shape"]),
-    ("a public route with an identity", |p| p["routes"][3]["identity"] = "upstream".into(), &["routes[3].identity"]),
-    ("an identity that nobody is", |p| p["routes"][4]["identity"] = "upstraem".into(), &["routes[4].identity"]),
+    ("words that are none", words, &["routes[1].on_unavailable", "routes[4].access", "routes[5].answers.shape"]),
+    ("a public route with an identity", |p| p["routes"][5]["identity"] = "upstream".into(), &["routes[5].identity"]),
+    ("an identity that nobody is", |p| p["routes"][6]["identity"] = "upstraem".into(), &["routes[6].identity"]),
     ("the same route twice", |p| twice(&mut p["routes"]), &["routes"]),
     ("99 trusted hops", |p| p["trusted_hops"] = 99.into(), &["trusted_hops"]),
     (
         "a bit of everything",
         everything,
-        &["mesh.max_checks", "providers[0].issuers", "routes[2].access", "trusted_hops", "x"],
+        &["mesh.max_checks", "providers[0].issuers", "routes[4].access", "trusted_hops", "x"],
     ),
 ];
 
@@ -106,21 +106,21 @@ fn upstream_key_for_app(policy: &mut Value) {
 
 fn prefixes(policy: &mut Value) {
     policy["routes"][0]["match"]["path"] = "health".into();
-    policy["routes"][2]["match"]["prefix"] = "/public/../x".into();
-    policy["routes"][3]["match"]["prefix"] = "//".into();
+    policy["routes"][4]["match"]["prefix"] = "/public/../x".into();
+    policy["routes"][5]["match"]["prefix"] = "//".into();
 }
 
 fn words(policy: &mut Value) {
     policy["routes"][1]["on_unavailable"] = "maybe".into();
-    policy["routes"][2]["access"] = "open".into();
-    policy["routes"][3]["answers"]["shape"] = "xml".into();
+    policy["routes"][4]["access"] = "open".into();
+    policy["routes"][5]["answers"]["shape"] = "xml".into();
 }
 
 fn everything(policy: &mut Value) {
     policy["x"] = 1.into();
     policy["mesh"]["max_checks"] = (-1).into();
     policy["providers"][0]["issuers"] = "sekisho".into();
-    policy["routes"][2]["access"] = Value::Null;
+    policy["routes"][4]["access"] = Value::Null;
     policy["trusted_hops"] = "none".into();
 }
 
@@ -207,7 +207,7 @@ fn envoy_refuses_to_start_with_a_broken_configuration_and_says_everything() {
     let started = e2e::story::runtime().block_on(broken.start());
     let Err(error) = started else { panic!("Envoy started") };
     let said = format!("{error:?}");
-    for path in ["mesh.max_checks: ", "providers[0].issuers: ", "routes[2].access: ", "trusted_hops: ", "x: "] {
+    for path in ["mesh.max_checks: ", "providers[0].issuers: ", "routes[4].access: ", "trusted_hops: ", "x: "] {
         assert!(said.contains(path), "{path} is not in {said}");
     }
 }

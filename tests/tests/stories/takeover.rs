@@ -143,7 +143,7 @@ fn sekisho_takes_over_from_the_old_gateway_and_leaves_what_it_finds_as_it_was() 
         let deadline = Duration::from_secs(10);
         world.until_answered(&ann, 200, deadline).await?;
         world.until_answered(&mallory, 401, deadline).await?;
-        let told = world.until_answered(&revoked, 401, deadline).await?.text();
+        let told = world.until_answered(&revoked, 401, deadline).await?.body;
         ensure!(told.contains("revoked"), "{told}");
         for (kept, status) in [(anns, 200), (bobs, 200), (mallorys, 403)] {
             poll::until("the session is worth what it was", deadline, async || {

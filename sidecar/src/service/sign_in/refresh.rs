@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
-use super::SignIn;
 use super::provider::{Given, ProviderError};
+use super::{INVALID_GRANT, SignIn};
 use crate::domain::audit::By;
 use crate::domain::error::Failure;
 use crate::domain::session::{Session, SessionId};
@@ -26,8 +26,6 @@ const TURN_LIFE: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// A provider that could not be asked is asked again after so many seconds.
 const AGAIN_AFTER_S: u64 = 30;
-/// The grant was withdrawn, was used up, or has ended.
-const INVALID_GRANT: &str = "invalid_grant";
 /// How often it is tried to write down what came of it: the session may be used in between.
 const WRITES_MAX: usize = 5;
 /// What it does in the audit trail.

@@ -11,6 +11,7 @@ use super::texts::Kind;
 use super::visit::Visit;
 use crate::domain::caller::Caller;
 use crate::domain::return_to::ReturnTo;
+use crate::domain::session::SessionId;
 
 /// What upstreams said nothing of a browser may keep: without this, its back button would show it to whoever comes next
 /// (Clear Site Data §3.1).
@@ -42,7 +43,8 @@ pub(super) async fn done(visit: Visit) -> Page {
 }
 
 async fn leave(visit: Visit) -> Response {
-    let session = visit.caller.as_ref().and_then(Caller::session_id);
+    // Of whichever kind: who comes with one of oauth2-proxy signs out of that.
+    let session = visit.caller.as_ref().and_then(Caller::session_key).and_then(|key| SessionId::parse(key).ok());
     match visit.sign_in.sign_out(&visit.origin, session.as_ref(), visit.by()).await {
         Ok(page) => {
             let mut response = with_cookie(go(page.as_str()), visit.cookies.no_session());
