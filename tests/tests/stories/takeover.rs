@@ -115,10 +115,15 @@ async fn imported(world: &World) -> Result<Vec<(String, String)>> {
     Ok(sidecar.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect())
 }
 
-async fn restart_on(world: &World, environment: &[(String, String)]) -> Result<()> {
-    let settings: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+/// Takes Sekisho and all that it left in Redis away.
+async fn never_was(world: &World) -> Result<()> {
     world.a.terminate().await?;
     world.b.terminate().await?;
+    run(world, &cmd("FLUSHALL")).await
+}
+
+async fn start_on(world: &World, environment: &[(String, String)]) -> Result<()> {
+    let settings: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     tokio::try_join!(world.a.start_with(&settings), world.b.start_with(&settings))?;
     Ok(())
 }
@@ -130,6 +135,7 @@ fn with_cookie(kept: &Kept) -> RawRequest {
 #[test]
 fn sekisho_takes_over_from_the_old_gateway_and_leaves_what_it_finds_as_it_was() {
     story_in(the_old_gateway(), async |world| {
+        never_was(world).await?;
         let ann = issue(world, "ann@example.com", "laptop").await?;
         let revoked = issue(world, "ann@example.com", "lost").await?;
         let mallory = issue(world, "mallory@example.com", "laptop").await?;
@@ -138,7 +144,7 @@ fn sekisho_takes_over_from_the_old_gateway_and_leaves_what_it_finds_as_it_was() 
         let [anns, mallorys, bobs] = sessions.as_slice() else { anyhow::bail!("{} sessions", sessions.len()) };
         let before = of_the_old(world).await?;
         ensure!(before.len() >= 10, "{} keys", before.len());
-        restart_on(world, &imported(world).await?).await?;
+        start_on(world, &imported(world).await?).await?;
         // Who got in gets in, by token and in the browser; who did not does not.
         let deadline = Duration::from_secs(10);
         world.until_answered(&ann, 200, deadline).await?;
@@ -155,8 +161,12 @@ fn sekisho_takes_over_from_the_old_gateway_and_leaves_what_it_finds_as_it_was() 
         }
         // Administrators see what the old gateway kept.
         let see = async |path: &str| world.app(Method::GET, path, &world.admin_token(), None).await?.json_with(200);
-        let tokens = see("/api/admin/tokens").await?;
-        ensure!(tokens["summary"]["total"] == 3 && tokens["summary"]["revoked"] == 1, "{tokens}");
+        poll::until("the tokens are listed", deadline, async || {
+            let tokens = see("/api/admin/tokens").await?;
+            ensure!(tokens["summary"]["total"] == 3 && tokens["summary"]["revoked"] == 1, "{tokens}");
+            Ok(())
+        })
+        .await?;
         let active = see("/api/admin/sessions/active-users").await?.to_string();
         ensure!(active.contains("ann@example.com"), "{active}");
         let logs = see("/api/admin/redis/cleanup/logs").await?.to_string();
