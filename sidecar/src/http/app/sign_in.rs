@@ -12,7 +12,6 @@ mod answers;
 mod back_channel;
 mod callback;
 mod cookies;
-mod language;
 mod page;
 mod sign_out;
 mod start;
@@ -32,6 +31,3 @@ pub(super) fn routes() -> Router<Api> {
         .route("/oauth2/auth", get(who::auth))
         .route("/oauth2/backchannel_logout", post(back_channel::log_out))
 }
-
-#[cfg(test)]
-mod tests;

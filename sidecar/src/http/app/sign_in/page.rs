@@ -6,9 +6,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sekisho_core::answer::language::Language;
 use sha2::{Digest as _, Sha256};
 
-use super::language::Language;
 use super::texts::{Kind, Texts};
 use crate::http::app::docs::html::escape;
 

@@ -1,8 +1,7 @@
 //! What the pages say, in each language.
 
+use sekisho_core::answer::language::Language;
 use sekisho_protocol::feed::FOREVER;
-
-use super::language::Language;
 
 /// The pages that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

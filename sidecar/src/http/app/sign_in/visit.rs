@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use sekisho_core::answer::language::Language;
 use url::form_urlencoded;
 
 use super::cookies::Cookies;
-use super::language::Language;
 use super::page::Page;
 use super::texts::Kind;
 use crate::domain::audit::By;
@@ -38,7 +38,8 @@ impl FromRequestParts<Api> for Visit {
     type Rejection = Page;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Page> {
-        let language = Language::of(&parts.headers);
+        let wanted = parts.headers.get_all(header::ACCEPT_LANGUAGE);
+        let language = Language::preferred(wanted.iter().map(HeaderValue::as_bytes));
         let not_here = || Page::new(StatusCode::NOT_FOUND, Kind::NotHere, language);
         let sign_in = api.sign_in.clone().ok_or_else(not_here)?;
         let host = host(&parts.uri, &parts.headers).ok_or_else(not_here)?;
