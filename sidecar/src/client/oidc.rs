@@ -33,14 +33,23 @@ use metadata::Published;
 
 /// What a provider publishes is kept for so long.
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
-/// A provider that could not be asked, or whose keys did not fit, is asked again after so long.
+/// A provider whose keys did not fit is asked again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// One of which nothing is known, and that could not be asked, after so long: till then nobody waits for it.
+const AWAY_FOR: Duration = Duration::from_secs(1);
 
 /// A provider.
 pub struct OidcProvider {
     registration: Registration,
     http: Http,
-    published: Mutex<Option<Known>>,
+    published: Mutex<Knowledge>,
+}
+
+/// What is known of it, and when and why it could not be asked last.
+#[derive(Default)]
+struct Knowledge {
+    known: Option<Known>,
+    failed: Option<(Instant, ProviderError)>,
 }
 
 /// What is known of it.
@@ -55,28 +64,35 @@ impl OidcProvider {
     #[must_use]
     pub fn new(registration: Registration) -> Self {
         let http = Http::new(registration.allow_http);
-        Self { registration, http, published: Mutex::new(None) }
+        Self { registration, http, published: Mutex::default() }
     }
 
     /// What it publishes; fetched anew if `anew`, unless that was done just now.
     async fn published(&self, anew: bool) -> Result<Arc<Published>, ProviderError> {
-        let mut known = self.published.lock().await;
-        if let Some(known) = &mut *known {
+        let mut knowledge = self.published.lock().await;
+        let Knowledge { known, failed } = &mut *knowledge;
+        if let Some(known) = known {
             let is_due = anew || known.fetched_at.elapsed() >= KEPT_FOR;
             if !is_due || known.asked_at.elapsed() < AGAIN_AFTER {
                 return Ok(Arc::clone(&known.published));
             }
             known.asked_at = Instant::now();
+        } else if let Some((_, error)) = failed.as_ref().filter(|(at, _)| at.elapsed() < AWAY_FOR) {
+            return Err(error.clone());
         }
         match Published::fetch(&self.registration.issuer, &self.http).await {
             Ok(published) => {
                 let published = Arc::new(published);
                 let now = Instant::now();
                 *known = Some(Known { published: Arc::clone(&published), fetched_at: now, asked_at: now });
+                *failed = None;
                 Ok(published)
             }
-            // The last that is known is good for longer than an outage.
-            Err(error) => known.as_ref().map(|known| Arc::clone(&known.published)).ok_or(error),
+            Err(error) => {
+                *failed = Some((Instant::now(), error.clone()));
+                // The last that is known is good for longer than an outage.
+                known.as_ref().map(|known| Arc::clone(&known.published)).ok_or(error)
+            }
         }
     }
 
@@ -97,21 +113,15 @@ impl OidcProvider {
         must_have_id_token: bool,
     ) -> Result<Given, ProviderError> {
         let id_token = answer.id_token().map(ToString::to_string);
-        let mut claims = match &id_token {
+        let claims = match &id_token {
             Some(token) => self.verified(published, token, nonce).await?,
             None if must_have_id_token => return Err(ProviderError::Untrusted("there is no ID token".into())),
             None => Map::new(),
         };
-        if let Some(endpoint) = published.userinfo() {
-            let told = self.http.userinfo(endpoint, answer.access_token().secret()).await?;
-            // It may be about somebody else, if a token was swapped (Core §5.3.2).
-            if claims.get("sub").is_some_and(|sub| told.get("sub") != Some(sub)) {
-                return Err(ProviderError::Untrusted("userinfo is about somebody else".into()));
-            }
-            for (name, value) in told {
-                claims.entry(name).or_insert(value);
-            }
-        }
+        let claims = match published.userinfo() {
+            Some(endpoint) => joined(claims, self.http.userinfo(endpoint, answer.access_token().secret()).await?)?,
+            None => claims,
+        };
         let refresh_token = answer.refresh_token().map(|token| token.secret().clone());
         let kept = |token: &String| token.len() <= TOKEN_MAX_BYTES;
         Ok(Given {
@@ -244,6 +254,20 @@ impl IdentityProvider for OidcProvider {
     }
 }
 
+/// The claims of an ID token, and those that userinfo adds to them.
+fn joined(mut claims: Map<String, Value>, told: Map<String, Value>) -> Result<Map<String, Value>, ProviderError> {
+    // It may be about somebody else, if a token was swapped (Core §5.3.2).
+    if claims.get("sub").is_some_and(|sub| told.get("sub") != Some(sub)) {
+        return Err(ProviderError::Untrusted("userinfo is about somebody else".into()));
+    }
+    // That one address was verified says nothing about another one.
+    let is_of_another = claims.contains_key("email") && claims.get("email") != told.get("email");
+    for (name, value) in told.into_iter().filter(|(name, _)| !(is_of_another && name == "email_verified")) {
+        claims.entry(name).or_insert(value);
+    }
+    Ok(claims)
+}
+
 /// What the claims say. The issuer is the one whose signature was verified, not the one that userinfo may name.
 fn testimony(issuer: &str, mut claims: Map<String, Value>) -> Result<Testimony, ProviderError> {
     let text = |claims: &Map<String, Value>, name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -268,5 +292,44 @@ fn refused<E: std::error::Error + 'static>(
             ProviderError::Unavailable(format!("its answer is none of a token endpoint: {}", error.path()))
         }
         RequestTokenError::Other(cause) => ProviderError::Unavailable(cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn userinfo_adds_what_the_id_token_does_not_say_of_the_same_person_and_address() {
+        let join = |claims: Value, told: Value| {
+            let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+            joined(object(claims), object(told)).map(Value::Object)
+        };
+        for (claims, told, expected) in [
+            (json!({"sub": "u"}), json!({"sub": "u", "email": "a@x", "email_verified": true}), Some(true)),
+            (
+                json!({"sub": "u", "email": "a@x"}),
+                json!({"sub": "u", "email": "a@x", "email_verified": true}),
+                Some(true),
+            ),
+            (json!({"sub": "u", "email": "a@x"}), json!({"sub": "u", "email": "b@x", "email_verified": true}), None),
+            (json!({"sub": "u", "email": "a@x"}), json!({"sub": "u", "email_verified": true}), None),
+            (
+                json!({"sub": "u", "email": "a@x", "email_verified": false}),
+                json!({"sub": "u", "email": "a@x", "email_verified": true}),
+                Some(false),
+            ),
+            // At a refresh there may be no ID token.
+            (json!({}), json!({"sub": "u", "email": "a@x", "email_verified": true}), Some(true)),
+        ] {
+            let claims = join(claims.clone(), told.clone()).unwrap_or_else(|error| panic!("{claims} {told}: {error}"));
+            assert_eq!(claims["email"], "a@x", "{told}");
+            assert_eq!(claims.get("email_verified").and_then(Value::as_bool), expected, "{told}");
+        }
+        for told in [json!({"sub": "other"}), json!({})] {
+            assert!(join(json!({"sub": "u"}), told.clone()).is_err(), "{told}");
+        }
     }
 }
