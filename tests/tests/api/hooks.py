@@ -77,6 +77,28 @@ def key_id(_case=None):
     return next((key["kid"] for key in keys if key["state"] != "signing"), "none")
 
 
+def _sessions(variable):
+    """One session after the other of those that were begun for this run; then such as there are not."""
+    with open(os.environ[variable], encoding="utf-8") as file:
+        return itertools.chain(file.read().split(), itertools.repeat("none"))
+
+
+_of_guests = _sessions("API_SESSIONS_OF_GUESTS")
+_of_admin = _sessions("API_SESSIONS_OF_ADMIN")
+
+
+def session_of_guest(_case=None):
+    """The key of somebody's session."""
+    with _lock:
+        return next(_of_guests)
+
+
+def session_of_admin(_case=None):
+    """The key of a session of the admin's."""
+    with _lock:
+        return next(_of_admin)
+
+
 # By the name of a value: what makes a good one. The special cases are by operation.
 VALUES = {
     "email": somebody,
@@ -89,6 +111,8 @@ VALUES = {
 SPECIAL = {
     ("GET", "/api/admin/tokens/{email_or_id}", "email_or_id"): somebody,
     ("DELETE", "/api/admin/sessions/unban/{email}", "email"): somebody_banned,
+    ("DELETE", "/api/admin/sessions/{session_key}", "session_key"): session_of_guest,
+    ("DELETE", "/api/session", "session_key"): session_of_admin,
     ("DELETE", "/api/admin/manage", "email"): administrator,
     ("DELETE", "/api/admin/manage/{email}", "email"): administrator,
     ("GET", "/api/admin/webhooks/{name}", "name"): lambda case: WEBHOOK,
@@ -132,6 +156,10 @@ def before_call(context, case, kwargs):
     if is_meant_to_be_good(case):
         for values in (case.path_parameters, case.query, case.body):
             fill(case, values)
+        if case.operation.path == "/api/session" and case.method.upper() == "DELETE":
+            # One of the two: whoever comes with a token has no session of their own.
+            query = case.query or {}
+            case.query = {"session_key": query["session_key"]} if "session_key" in query else {"all": "true"}
         headers = case.headers or {}
         if "Idempotency-Key" in headers:
             # A key belongs to one call; the generator repeats itself.

@@ -6,15 +6,21 @@
 //! that was never answered by a 2xx.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::receiver::GENERIC;
+use e2e::token::now;
 use e2e::world::{ADMIN, APP_HOST};
 use e2e::{Plan, World, components, story_in};
 use reqwest::Method;
+use sekisho_sidecar::domain::session::Session;
+use sekisho_sidecar::domain::time::UnixSeconds;
+use sekisho_sidecar::service::sessions::SessionStore as _;
+use sekisho_sidecar::store::redis::RedisClient;
+use sekisho_sidecar::store::redis::sessions::RedisSessions;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -24,6 +30,8 @@ use tokio::time::timeout;
 const SEED: &str = "20260101";
 /// Made-up calls of one operation in the phases that have no end of their own.
 const EXAMPLES: &str = "50";
+/// More sessions of each kind than calls end.
+const SESSIONS: usize = 500;
 /// The whole run, schemathesis's own start included.
 const PATIENCE: Duration = Duration::from_secs(6 * 60);
 
@@ -88,9 +96,30 @@ async fn run(world: &World, log: &Path) -> Result<bool> {
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .env("PYTHONPATH", here)
         .kill_on_drop(true);
+    for (variable, owner) in [("API_SESSIONS_OF_GUESTS", None), ("API_SESSIONS_OF_ADMIN", Some(ADMIN))] {
+        command.env(variable, sessions(world, variable, owner).await?);
+    }
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     let status = timeout(PATIENCE, command.status()).await.context("schemathesis does not come to an end")??;
     Ok(status.success())
+}
+
+/// Begins sessions, of one person or of many; the file with their keys.
+async fn sessions(world: &World, name: &str, owner: Option<&str>) -> Result<PathBuf> {
+    let store = RedisSessions::new(RedisClient::open(&world.redis.url())?);
+    let mut keys = String::new();
+    for number in 0..SESSIONS {
+        let (key, guest) = (format!("{name}-{number}"), format!("guest{number}@example.com"));
+        let session: Session = serde_json::from_value(json!({
+            "id": key, "subject": owner.unwrap_or(&guest), "email": owner.unwrap_or(&guest), "host": "localhost",
+            "method": "session", "signed_in_at": now(), "last_access": now(), "ends_at": now() + 3_600, "idle_s": 3_600
+        }))?;
+        store.insert(&session, UnixSeconds(now())).await?;
+        keys.push_str(&format!("{key}\n"));
+    }
+    let file = world.folder().join(name);
+    std::fs::write(&file, keys)?;
+    Ok(file)
 }
 
 fn calls(log: &Path) -> Result<Vec<Call>> {
