@@ -1,4 +1,4 @@
-//! The calls to Envoy that Sekisho makes for a request whose token it remembers, in the same order and with as many
+//! The calls to Envoy that Sekisho makes for a request whose token it remembers, and for its answer, in the same order and with as many
 //! bytes, and nothing between them. `make bench` compares their number with the product's.
 
 #![expect(unsafe_code, reason = "host calls take and return raw pointers")]
@@ -9,12 +9,15 @@ use std::time::Instant;
 
 /// `proxy_map_type_t`: the headers of the request.
 const REQUEST_HEADERS: u32 = 0;
+/// `proxy_map_type_t`: the headers of the answer.
+const RESPONSE_HEADERS: u32 = 2;
 /// `proxy_buffer_type_t`: what Envoy's configuration says to the filter.
 const PLUGIN_CONFIGURATION: u32 = 7;
 /// What the configuration says if the calls are to be made.
 const WANTED: &[u8] = br#"{"calls":"cached"}"#;
 
 const TOKEN: &[u8] = b"authorization";
+const SET_COOKIE: &[u8] = b"set-cookie";
 /// Names as long as those of the product's identity headers, and how long their values are. None of them is
 /// `x-sekisho-…`, so that no upstream takes one for an assertion.
 const IDENTITY: [(&[u8], usize); 7] = [
@@ -40,6 +43,13 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
 }
 
@@ -61,6 +71,14 @@ pub(crate) fn make() {
         // SAFETY: the proxy reads both during the call.
         unsafe { proxy_add_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
     }
+}
+
+/// Makes those for the answer: whether it sets a cookie.
+pub(crate) fn make_for_answer() {
+    // SAFETY: the proxy reads the name during the call; see `bytes` for the rest.
+    black_box(bytes(|data, size| unsafe {
+        proxy_get_header_map_value(RESPONSE_HEADERS, SET_COOKIE.as_ptr(), SET_COOKIE.len(), data, size)
+    }));
 }
 
 /// What a call returns; nothing if it fails.

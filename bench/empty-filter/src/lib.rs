@@ -75,6 +75,9 @@ extern "C" fn proxy_on_request_trailers(_stream: u32, _count: usize) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_response_headers(_stream: u32, _count: usize, _end: bool) -> u32 {
+    if MAKES_CALLS.load(Ordering::Relaxed) {
+        cached::make_for_answer();
+    }
     CONTINUE
 }
 
