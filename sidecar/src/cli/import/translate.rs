@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use sekisho_protocol::keys::MESH_SECRET_MIN_BYTES;
 use serde_json::{Map, Value, json};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::read::{Found, Given, seconds};
 use crate::config::{JWT_SECRET_MIN_BYTES, is_secret, is_setting};
+use crate::domain::sign_in::Origin;
 
 /// The longest life of a session of our own, in seconds.
 const LIFETIME_MAX_S: u64 = 604_800;
@@ -16,7 +18,6 @@ const LIFETIME_MAX_S: u64 = 604_800;
 const NOBODY: &str = "nobody@put-the-addresses-here.invalid";
 /// Options that are not taken over, with what to know about each.
 const LEFT: &[(&str, &str)] = &[
-    ("redirect_url", "register https://YOUR-HOST/oauth2/callback at the provider"),
     ("authenticated_emails_file", "put its addresses into SEKISHO_SIGN_IN_ALLOWED_EMAILS"),
     ("allowed_groups", "say it in the rules: `require.groups`"),
     (
@@ -110,7 +111,32 @@ fn provider(found: &mut Found, imported: &mut Imported) {
     if let Some(scope) = found.options.remove("scope") {
         imported.sidecar.insert("SEKISHO_OIDC_SCOPES", scope.joined().to_string());
     }
+    if let Some(url) = found.options.remove("redirect_url") {
+        origin(&url.joined(), imported);
+    }
     admitted(&mut found.options, imported);
+    if imported.sidecar.contains_key("SEKISHO_OIDC_ISSUER") {
+        let who = ["SEKISHO_SIGN_IN_ALLOWED_DOMAINS", "SEKISHO_SIGN_IN_ALLOWED_EMAILS"];
+        if !who.iter().any(|name| imported.sidecar.contains_key(name)) {
+            imported.remark("SEKISHO_SIGN_IN_ALLOWED_DOMAINS", "is missing: name the domains of those who may sign in");
+        }
+        if !imported.sidecar.contains_key("SEKISHO_SIGN_IN_ORIGINS") {
+            imported.remark("SEKISHO_SIGN_IN_ORIGINS", "is missing: name the origins on which people sign in");
+        }
+    }
+}
+
+/// Where people sign in.
+fn origin(redirect_url: &str, imported: &mut Imported) {
+    let origin = Url::parse(redirect_url).ok().map(|url| url.origin().ascii_serialization());
+    let Some(origin) = origin.filter(|text| Origin::parse(text).is_some()) else {
+        return imported.remark("redirect_url", "is no URL of a host: set SEKISHO_SIGN_IN_ORIGINS");
+    };
+    if origin.starts_with("http:") {
+        imported.sidecar.insert("SEKISHO_SIGN_IN_INSECURE", "1".to_owned());
+        imported.remark("redirect_url", "is plain HTTP: use TLS, and leave SEKISHO_SIGN_IN_INSECURE out");
+    }
+    imported.sidecar.insert("SEKISHO_SIGN_IN_ORIGINS", origin);
 }
 
 /// Who may sign in. What can't be said here must let nobody in rather than everybody.
@@ -121,6 +147,9 @@ fn admitted(options: &mut BTreeMap<String, Given>, imported: &mut Imported) {
     }
     let Some(domains) = options.remove("email_domains") else { return };
     let domains: Vec<_> = domains.each().collect();
+    if domains.contains(&"*") && !by_file {
+        imported.sidecar.insert("SEKISHO_SIGN_IN_ALLOWED_DOMAINS", "*".to_owned());
+    }
     if domains.is_empty() || domains.contains(&"*") {
         return;
     }
@@ -270,6 +299,7 @@ set_xauthrequest = true
             ("SEKISHO_OIDC_ISSUER", "https://tenant.auth0.com/"),
             ("SEKISHO_SESSION_LIFETIME_SECONDS", "86400"),
             ("SEKISHO_SIGN_IN_ALLOWED_DOMAINS", "example.com,ops.example"),
+            ("SEKISHO_SIGN_IN_ORIGINS", "https://llm.example.com"),
         ];
         assert_eq!(imported.sidecar.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), expected);
         let secrets: Vec<_> = imported.secrets.keys().map(String::as_str).collect();
@@ -277,7 +307,7 @@ set_xauthrequest = true
         let proxy = json!({"cookie": "_oauth2_proxy", "expire_s": 86_400, "forward_on": ["oauth2-proxy"]});
         assert_eq!(imported.sessions, json!({"oauth2_proxy": proxy}));
         let remarks: Vec<_> = imported.remarks.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(remarks, ["proxy_prefix", "redirect_url", "set_xauthrequest"]);
+        assert_eq!(remarks, ["proxy_prefix", "set_xauthrequest"]);
     }
 
     #[test]
@@ -289,7 +319,11 @@ set_xauthrequest = true
         assert_eq!((by_file[domains].as_str(), by_file[emails].as_str()), ("x.org", NOBODY));
         assert!(!by_file.contains_key("SEKISHO_OAUTH2_PROXY_EMAIL_DOMAINS"), "whom it let in is in");
         let everybody = of("email_domains = [\"*\"]");
-        assert!(!everybody.contains_key(domains) && !everybody.contains_key(emails));
+        assert!(everybody[domains] == "*" && !everybody.contains_key(emails));
+        let plain = imported(&["redirect_url = \"http://localhost:4180/oauth2/callback\""]);
+        assert_eq!(plain.sidecar["SEKISHO_SIGN_IN_ORIGINS"], "http://localhost:4180");
+        assert_eq!(plain.sidecar["SEKISHO_SIGN_IN_INSECURE"], "1");
+        assert_eq!(imported(&["redirect_url = \"/oauth2/callback\""]).remarks.len(), 2, "and what it is about");
     }
 
     #[test]
@@ -301,7 +335,8 @@ set_xauthrequest = true
         assert_eq!(imported.kept.keys().collect::<Vec<_>>(), ["CLEANUP_LOG_RETENTION_DAYS", "SUPER_ADMIN_EMAIL"]);
         assert_eq!(imported.secrets.keys().collect::<Vec<_>>(), ["JWT_SECRET", "SEKISHO_OIDC_CLIENT_SECRET"]);
         let remarks: Vec<_> = imported.remarks.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(remarks, ["ANTHROPIC_API_KEY", "JWT_SECRET", "REDIS_HOST"]);
+        let missing = ["SEKISHO_SIGN_IN_ALLOWED_DOMAINS", "SEKISHO_SIGN_IN_ORIGINS"];
+        assert_eq!(remarks, [&missing[..], &["ANTHROPIC_API_KEY", "JWT_SECRET", "REDIS_HOST"]].concat());
         assert!(!format!("{:?}", imported.remarks).contains("hunter2"));
     }
 
