@@ -158,7 +158,10 @@ impl Sessions {
 
     /// Since when sessions of somebody are valid, if nobody bans them. The copy of the feed is asked, too: it knows of
     /// bans that a store has lost, or that another program wrote under another spelling.
-    async fn admitted(&self, subject: &Subject) -> Result<Option<UnixSeconds>, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure::Banned`], [`Failure::Unavailable`].
+    pub(super) async fn admitted(&self, subject: &Subject) -> Result<Option<UnixSeconds>, Failure> {
         let Bars { banned_until, valid_since } = self.store.bars(subject).await?;
         let now = UnixSeconds::now().get();
         let held = self.mirror.look(|state, _| match state.holding(Kind::Ban, subject.as_str(), now) {

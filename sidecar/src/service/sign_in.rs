@@ -5,45 +5,39 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sekisho_protocol::activity::Method;
 use sekisho_protocol::keys;
-use sekisho_protocol::session::cookie::{self, CookieKey, SECRET_BYTES};
+use sekisho_protocol::session::cookie::CookieKey;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::domain::audit::{Action, By, Event};
+use crate::domain::audit::By;
 use crate::domain::error::Failure;
 use crate::domain::return_to::ReturnTo;
 use crate::domain::seal::{NONCE_BYTES, Sealed, SealingKey};
-use crate::domain::session::{Agent, Session, SessionId};
+use crate::domain::session::{Agent, SessionId};
 use crate::domain::sign_in::Origin;
-use crate::domain::sign_in::admission::{Admission, NotAdmitted, Person};
+use crate::domain::sign_in::admission::Admission;
 use crate::domain::sign_in::attempt::{Attempt, RANDOM_BYTES, State};
-use crate::domain::sign_in::grant::Grant;
 use crate::domain::time::UnixSeconds;
-use crate::service::audit::Deed;
 use crate::service::change::Changes;
 use crate::service::logout::Logouts;
 use crate::service::sessions::Sessions;
 
 pub mod back_channel;
 pub mod grants;
+mod keep;
 pub mod provider;
 pub mod refresh;
+mod refusal;
 
 use grants::GrantStore;
-use provider::{Ask, Given, IdentityProvider, ProviderError};
+use provider::{Ask, IdentityProvider};
+pub use refusal::NotSignedIn;
+use refusal::unavailable;
 
 /// Most answers of the provider's that are looked into at a time: each asks it for tokens.
 const AT_A_TIME: usize = 64;
-/// A grant is kept for a little longer than its session, so that whoever ends the session finds it.
-const GRANT_MARGIN_S: u64 = 60;
-
-/// The code or the grant was withdrawn, was used up, or has ended (RFC 6749 §5.2).
-const INVALID_GRANT: &str = "invalid_grant";
-
 /// Where a provider sends browsers with its answer.
 pub const CALLBACK: &str = "/oauth2/callback";
 /// Where it sends those who signed out.
@@ -142,32 +136,6 @@ pub struct SignedIn {
     pub return_to: String,
 }
 
-/// Why nobody was signed in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotSignedIn {
-    /// The provider or the store can't be asked now, or too many are signing in.
-    #[error("nobody can sign in now: {0}")]
-    Unavailable(String),
-    /// The answer belongs to no sign-in that this browser began just now.
-    #[error("the answer belongs to no sign-in of this browser")]
-    Stale,
-    /// The provider did not let them in.
-    #[error("the identity provider refused: {0}")]
-    Refused(String),
-    /// What was said in the provider's name can't be believed.
-    #[error("{0}")]
-    Untrusted(String),
-    /// The provider lets them in, and we do not.
-    #[error(transparent)]
-    NotAdmitted(#[from] NotAdmitted),
-    /// They are banned.
-    #[error("banned")]
-    Banned {
-        /// Unix seconds; [`sekisho_protocol::feed::FOREVER`] if the ban has no end.
-        until: u64,
-    },
-}
-
 impl SignIn {
     /// Signs people in at `parts`' provider; none if the mesh secret is no secret.
     #[must_use]
@@ -255,7 +223,8 @@ impl SignIn {
         Ok(SignedIn { cookie, max_age_s, return_to: attempt.return_to })
     }
 
-    /// Signs a browser out: ends its session, and says where it goes.
+    /// Signs a browser out: ends its session, and those that its owner has by way of oauth2-proxy, of which the browser may
+    /// show one as well; and says where it goes.
     ///
     /// # Errors
     /// The session could not be ended.
@@ -267,7 +236,9 @@ impl SignIn {
         };
         let Some(session) = session else { return Ok(signed_out) };
         let grant = self.grant(&session.id).await.unwrap_or_default();
-        self.sessions.end_on_order(session, by).await?;
+        let subject = session.subject.clone();
+        self.sessions.end_on_order(session, by.clone()).await?;
+        self.sessions.end_those_of_oauth2_proxy(&subject, by).await?;
         let Some(grant) = grant.filter(|_| self.terms.leaves_provider) else { return Ok(signed_out) };
         match self.provider.sign_out(grant.id_token.as_deref(), &signed_out).await {
             Ok(page) => Ok(page.unwrap_or(signed_out)),
@@ -283,120 +254,6 @@ impl SignIn {
         let page = self.provider.sign_out(None, &origin.page(SIGNED_OUT)).await.ok()??;
         self.terms.leaves_provider.then(|| page.origin().ascii_serialization())
     }
-
-    fn new_session(
-        &self,
-        origin: &Origin,
-        person: Person,
-        given: &Given,
-        browser: &Browser,
-        now: UnixSeconds,
-    ) -> Result<(Session, String), NotSignedIn> {
-        let secret: [u8; SECRET_BYTES] = random()?;
-        let id = SessionId::parse(&cookie::id(&secret)).map_err(unavailable)?;
-        let refresh_at = self.terms.refresh_s.filter(|_| given.refresh_token.is_some()).map(|after| now.plus(after));
-        let session = Session {
-            id,
-            subject: person.subject,
-            email: person.email,
-            host: origin.host().to_owned(),
-            method: Method::Session,
-            claims: person.claims,
-            signed_in_at: now,
-            last_access: now,
-            ends_at: now.plus(self.terms.lifetime_s),
-            idle_s: self.terms.idle_s,
-            refresh_at,
-            address: browser.address,
-            agent: browser.agent.clone(),
-        };
-        Ok((session, self.keys.cookie.cookie(origin.host(), &secret)))
-    }
-
-    /// Keeps a new session, and ends the one that it takes the place of; false if the provider ended it meanwhile.
-    async fn keep(
-        &self,
-        session: Session,
-        given: Given,
-        browser: Browser,
-        begun_at: UnixSeconds,
-        now: UnixSeconds,
-    ) -> Result<bool, Failure> {
-        let by = By { actor: session.subject.to_string(), ..browser.origin };
-        let deed = Deed::new(Action::SessionBegun, by.clone(), &session.subject);
-        let (this, id, host) = (self.clone(), session.id.clone(), session.host.clone());
-        let begin = async move {
-            let Given { said, refresh_token, id_token } = given;
-            let grant = Grant { refresh_token, id_token, issuer: said.issuer, sub: said.sub, sid: said.sid };
-            // First, so that the provider can end whatever has begun.
-            this.keep_grant(&session, &grant, now).await?;
-            let session = this.sessions.begin(session, now).await?;
-            // The provider may have told of a logout since the sign-in began.
-            let logged_out = this.grants.logged_out(&grant.names()).await?;
-            let stands = logged_out.is_none_or(|at| begun_at > at);
-            if !stands {
-                this.sessions.end(&session).await?;
-            }
-            Ok(stands)
-        };
-        let tell = move |stands: &bool, event: &mut Event| {
-            event.tell("session", id.as_str());
-            event.tell("host", host);
-            event.tell("logged_out", (!stands).then_some(true));
-        };
-        let stands = self.changes.carry_out(deed, begin, tell).await?;
-        // It is as good as forgotten: nobody has its cookie any more.
-        if let Some(old) = self.find(browser.session.as_ref()).await.unwrap_or_default()
-            && let Err(error) = self.sessions.end_on_order(old, by).await
-        {
-            tracing::warn!(%error, "the session that a browser had before it signed in anew could not be ended");
-        }
-        Ok(stands)
-    }
-
-    async fn keep_grant(&self, session: &Session, grant: &Grant, now: UnixSeconds) -> Result<(), Failure> {
-        let internal = |cause: String| Failure::Internal { cause };
-        let nonce = seal_nonce().map_err(|error| internal(error.to_string()))?;
-        let sealed = grant.seal(&self.keys.grant, &session.id, nonce).map_err(|error| internal(error.to_string()))?;
-        let life = Duration::from_secs(session.ends_at.since(now).saturating_add(GRANT_MARGIN_S));
-        Ok(self.grants.keep(session, &sealed, &grant.names(), life).await?)
-    }
-
-    async fn grant(&self, id: &SessionId) -> Result<Option<Grant>, Failure> {
-        let sealed = self.grants.get(id).await?;
-        Ok(sealed.and_then(|sealed| Grant::open(&self.keys.grant, id, &sealed)))
-    }
-
-    /// A session of our own that holds.
-    async fn find(&self, id: Option<&SessionId>) -> Result<Option<Session>, Failure> {
-        let Some(id) = id else { return Ok(None) };
-        Ok(self.sessions.known(id).await?.filter(|session| session.method == Method::Session))
-    }
-}
-
-impl From<Failure> for NotSignedIn {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Banned { until, .. } => Self::Banned { until },
-            failure => unavailable(failure),
-        }
-    }
-}
-
-impl From<ProviderError> for NotSignedIn {
-    fn from(error: ProviderError) -> Self {
-        match error {
-            ProviderError::Unavailable(cause) => Self::Unavailable(cause),
-            // The one refusal that is about this sign-in (RFC 6749 §5.2); all others are about us.
-            ProviderError::Refused(code) if code == INVALID_GRANT => Self::Refused(code),
-            ProviderError::Refused(code) => Self::Unavailable(format!("the identity provider refuses us: {code}")),
-            ProviderError::Untrusted(cause) => Self::Untrusted(cause),
-        }
-    }
-}
-
-fn unavailable(error: impl ToString) -> NotSignedIn {
-    NotSignedIn::Unavailable(error.to_string())
 }
 
 fn random() -> Result<[u8; RANDOM_BYTES], NotSignedIn> {

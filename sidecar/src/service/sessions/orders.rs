@@ -1,6 +1,7 @@
 //! Sessions that somebody orders to be ended: one, or all of a person. Recorded, and followed to every filter.
 
 use sekisho_protocol::Subject;
+use sekisho_protocol::activity::Method;
 use sekisho_protocol::feed::Kind;
 
 use super::{Found, Sessions};
@@ -99,6 +100,19 @@ impl Sessions {
             ended.change.tell(event);
         };
         self.changes.carry_out(deed, change, tell).await
+    }
+
+    /// Ends the sessions that somebody has by way of oauth2-proxy: who signs out of ours must not stay in by a cookie of its.
+    ///
+    /// # Errors
+    /// As [`Self::end_on_order`].
+    pub async fn end_those_of_oauth2_proxy(&self, subject: &Subject, by: By) -> Result<(), Failure> {
+        let mut sessions = self.store.of_subject(subject).await?;
+        sessions.retain(|session| session.method == Method::Oauth2Proxy);
+        for session in sessions {
+            self.end_on_order(session, by.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Where the feed stands, when there was nothing to tell it.

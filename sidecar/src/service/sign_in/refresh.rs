@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
+use super::SignIn;
 use super::provider::{Given, ProviderError};
-use super::{INVALID_GRANT, SignIn};
+use super::refusal::INVALID_GRANT;
 use crate::domain::audit::By;
 use crate::domain::error::Failure;
 use crate::domain::session::{Session, SessionId};

@@ -10,6 +10,8 @@ use super::refresh::Refreshed;
 use super::*;
 use crate::app::App;
 use crate::domain::ban::{Length, Order};
+use crate::domain::session::Session;
+use crate::domain::sign_in::admission::NotAdmitted;
 use crate::service::Services;
 use crate::service::sign_in::back_channel::NotLoggedOut;
 use crate::test_issuer::{CLIENT, Issuer};
@@ -165,6 +167,9 @@ async fn whoever_is_banned_gets_no_session_and_hears_for_how_long() {
     let refused = world.signed_in(ann()).await.unwrap_err();
     let NotSignedIn::Banned { until } = refused else { panic!("{refused}") };
     assert!(until > UnixSeconds::now().get());
+    let mut redis = world.redis.client().shared();
+    let kept: Vec<String> = redis::cmd("KEYS").arg("sekisho:[gp]r*").query_async(&mut redis).await.unwrap();
+    assert!(kept.is_empty(), "nothing of the provider's is kept: {kept:?}");
     world.end().await;
 }
 
@@ -254,5 +259,27 @@ async fn signing_out_ends_the_session_and_leads_to_the_provider_and_signing_in_a
     assert!(query["id_token_hint"].starts_with("ey"));
     let nobody = world.sign_in().sign_out(&world.origin(), Some(&session.id), By::caller("")).await.unwrap();
     assert_eq!(nobody.path(), "/oauth2/signed_out");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_signs_out_is_out_of_oauth2_proxy_too_and_nobody_else_is() {
+    let world = World::start().await;
+    let store = crate::store::redis::sessions::RedisSessions::new(world.redis.client());
+    let session = world.ann().await;
+    let of_proxy = |number: u8, subject: &str| Session {
+        id: SessionId::parse(&format!("_oauth2_proxy-{number:032x}.{}", "A".repeat(22))).unwrap(),
+        subject: sekisho_protocol::Subject::try_from(subject.to_owned()).unwrap(),
+        method: sekisho_protocol::activity::Method::Oauth2Proxy,
+        ..session.clone()
+    };
+    let (anns, bobs) = (of_proxy(1, "ann@x.org"), of_proxy(2, "bob@x.org"));
+    for one in [&anns, &bobs] {
+        crate::service::sessions::SessionStore::insert(&store, one, UnixSeconds::now()).await.unwrap();
+    }
+    let other_browser = world.ann().await;
+    world.sign_in().sign_out(&world.origin(), Some(&session.id), By::caller("ann@x.org")).await.unwrap();
+    assert!(world.find(&session.id).await.is_none() && world.find(&anns.id).await.is_none());
+    assert!(world.find(&bobs.id).await.is_some() && world.find(&other_browser.id).await.is_some());
     world.end().await;
 }

@@ -93,6 +93,10 @@ impl IntoResponse for Page {
         if let Ok(policy) = HeaderValue::from_str(&self.policy()) {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
+        if matches!(self.button, Button::Sends(..)) {
+            // Without a referrer browsers say that a form's `Origin` is `null`, and older ones say nothing else of it.
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
         }
