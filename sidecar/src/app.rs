@@ -171,6 +171,7 @@ impl App {
             signing_keys: services.signing_keys.clone(),
             jwks: services.jwks.clone(),
             sessions: services.sessions.clone(),
+            all_sessions: services.all_sessions.clone(),
             logouts: services.logouts.clone(),
             active_users: services.active_users.clone(),
             mesh: services.mesh.clone(),

@@ -218,7 +218,7 @@ async fn dispatch(cli: Cli, program: &impl Program, output: &Output) -> Result<(
         Command::Serve => program.serve(load()?).await?,
         Command::Token(command) => token::run(command, &program.connect(&load()?)?.tokens, output).await?,
         Command::Ban(command) => ban::run(command, &program.connect(&load()?)?.bans, output).await?,
-        Command::Session(command) => session::run(command, &program.connect(&load()?)?.sessions, output).await?,
+        Command::Session(command) => session::run(command, &program.connect(&load()?)?, output).await?,
         Command::Logout { email } => logout::run(email, &program.connect(&load()?)?.logouts, output).await?,
         Command::Keys(command) => keys::run(command, &program.connect(&load()?)?, output).await?,
         Command::Admin(command) => admin::run(command, &program.connect(&load()?)?.admins, output).await?,

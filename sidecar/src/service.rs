@@ -9,6 +9,7 @@ pub mod acknowledgement;
 pub mod active_users;
 pub mod activity;
 pub mod admins;
+pub mod all_sessions;
 pub mod audit;
 pub mod bans;
 pub mod change;
@@ -43,6 +44,7 @@ use acknowledgement::Acknowledgements;
 use active_users::ActiveUsers;
 use activity::Activities;
 use admins::Admins;
+use all_sessions::AllSessions;
 use audit::trail::AuditTrail;
 use bans::Bans;
 use checks::Checks;
@@ -84,6 +86,8 @@ pub struct Services {
     pub shown: Shown,
     /// Who is signed in.
     pub sessions: Sessions,
+    /// The same, and sessions whose owners are not known.
+    pub all_sessions: AllSessions,
     /// Signing in, if people do it here.
     pub sign_in: Option<SignIn>,
     /// Who is signed in at an oauth2-proxy, if there is one.

@@ -20,6 +20,7 @@ use crate::service::acknowledgement::Acknowledgements;
 use crate::service::active_users::ActiveUsers;
 use crate::service::activity::Activities;
 use crate::service::admins::Admins;
+use crate::service::all_sessions::AllSessions;
 use crate::service::audit::Audit;
 use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
@@ -208,6 +209,7 @@ pub(super) fn services(
             bans.clone(),
             sessions.clone(),
         )),
+        all_sessions: AllSessions::new(sessions.clone(), oauth2_proxy.clone(), changes.clone()),
         sessions,
         sign_in,
         recent_sign_in,

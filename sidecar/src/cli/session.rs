@@ -2,21 +2,24 @@
 
 use clap::Subcommand;
 use sekisho_protocol::Subject;
+use sekisho_protocol::activity::Method;
 use serde_json::{Value, json};
 
 use crate::cli::output::{Output, change_text, with_change};
 use crate::cli::shown::safe;
 use crate::cli::{Exit, operator};
+use crate::domain::oauth2_proxy::unseen::Unseen;
 use crate::domain::page::{BOUND, Page, Window};
 use crate::domain::search::Search;
 use crate::domain::session::Session;
 use crate::domain::session_order::Wanted;
 use crate::domain::time::UnixSeconds;
-use crate::service::sessions::Sessions;
+use crate::service::Services;
+use crate::service::all_sessions::{AllSessions, Listed};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List sessions that hold, the one that was used last first.
+    /// List sessions that hold, the one that was used last first, and last those of oauth2-proxy that nobody has shown yet.
     List {
         /// Only this user's: an address, or whatever name is in the list.
         #[arg(long, value_name = "EMAIL", value_parser = |name: &str| Subject::try_from(name.to_owned()))]
@@ -43,7 +46,8 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(command: Command, sessions: &Sessions, output: &Output) -> Result<(), Exit> {
+pub(super) async fn run(command: Command, services: &Services, output: &Output) -> Result<(), Exit> {
+    let sessions = &services.all_sessions;
     let now = UnixSeconds::now();
     match command {
         Command::List { email, search, limit } => {
@@ -58,12 +62,15 @@ pub(super) async fn run(command: Command, sessions: &Sessions, output: &Output) 
             let (session, change) = (&ended.session, &ended.change);
             output.lagging(change);
             output.result(
-                || format!("the session of {} is ended: {}", safe(session.subject.as_str()), change_text(change)),
-                || with_change(json!({"session_key": session.id, "user_email": session.subject}), change),
+                || {
+                    let owner = session.subject().map_or("somebody", Subject::as_str);
+                    format!("the session of {} is ended: {}", safe(owner), change_text(change))
+                },
+                || with_change(json!({"session_key": session.key(), "user_email": session.subject()}), change),
             );
         }
         Command::EndAll { subject } => {
-            let ended = sessions.end_all_on_order(subject.clone(), operator(), now).await?;
+            let ended = services.sessions.end_all_on_order(subject.clone(), operator(), now).await?;
             output.lagging(&ended.change);
             output.result(
                 || {
@@ -78,7 +85,7 @@ pub(super) async fn run(command: Command, sessions: &Sessions, output: &Output) 
 }
 
 /// So many sessions at most, page by page.
-async fn all(sessions: &Sessions, wanted: &Wanted, limit: usize) -> Result<Vec<Session>, Exit> {
+async fn all(sessions: &AllSessions, wanted: &Wanted, limit: usize) -> Result<Vec<Listed>, Exit> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let step = BOUND.min(limit - all.len());
@@ -91,21 +98,28 @@ async fn all(sessions: &Sessions, wanted: &Wanted, limit: usize) -> Result<Vec<S
     }
 }
 
-fn list(sessions: &[Session], total: usize, now: UnixSeconds, output: &Output) {
+fn list(sessions: &[Listed], total: usize, now: UnixSeconds, output: &Output) {
     output.result(
         || match sessions {
             [] => "there is no such session".to_owned(),
-            sessions => sessions.iter().map(|session| line(session, now)).collect::<Vec<_>>().join("\n"),
+            sessions => sessions.iter().map(|listed| line(listed, now)).collect::<Vec<_>>().join("\n"),
         },
         || {
-            let rows: Vec<Value> = sessions.iter().map(|session| session_json(session, now)).collect();
+            let rows: Vec<Value> = sessions.iter().map(|listed| listed_json(listed, now)).collect();
             json!({"count": rows.len(), "total": total, "sessions": rows})
         },
     );
 }
 
 /// A session in a line. A browser may call itself anything.
-fn line(session: &Session, now: UnixSeconds) -> String {
+fn line(listed: &Listed, now: UnixSeconds) -> String {
+    let session = match listed {
+        Listed::Known(session) => session,
+        Listed::Unseen(Unseen { key, ends_at }) => {
+            let end = ends_at.map_or("never ends".to_owned(), |end| format!("ends in {} s", end.since(now)));
+            return format!("{}  not shown yet  {end}", safe(key));
+        }
+    };
     let address = session.address.map(|address| format!("  from {address}")).unwrap_or_default();
     let agent = session.agent.as_ref().map(|agent| format!("  ({})", safe(agent.as_str()))).unwrap_or_default();
     format!(
@@ -116,6 +130,20 @@ fn line(session: &Session, now: UnixSeconds) -> String {
         now.since(session.last_access),
         session.expires_at().since(now),
     )
+}
+
+fn listed_json(listed: &Listed, now: UnixSeconds) -> Value {
+    match listed {
+        Listed::Known(session) => session_json(session, now),
+        Listed::Unseen(Unseen { key, ends_at }) => json!({
+            "session_key": key,
+            "user_email": null,
+            "created_at": null,
+            "expires_at": ends_at,
+            "ttl_seconds": ends_at.map(|end| end.since(now)),
+            "method": Method::Oauth2Proxy.as_str(),
+        }),
+    }
 }
 
 fn session_json(session: &Session, now: UnixSeconds) -> Value {

@@ -12,6 +12,7 @@ use crate::domain::error::Failure;
 use crate::domain::time::UnixSeconds;
 use crate::service::active_users::ActiveUsers;
 use crate::service::admins::Admins;
+use crate::service::all_sessions::AllSessions;
 use crate::service::audit::trail::AuditTrail;
 use crate::service::bans::Bans;
 use crate::service::cleanup::Cleanup;
@@ -66,6 +67,8 @@ pub struct Api {
     pub jwks: Jwks,
     /// Browsers that people signed in with.
     pub sessions: Sessions,
+    /// The same, and sessions whose owners are not known.
+    pub all_sessions: AllSessions,
     /// Logging people out everywhere.
     pub logouts: Logouts,
     /// Who is active.

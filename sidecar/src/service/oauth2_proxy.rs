@@ -54,6 +54,9 @@ pub trait Oauth2ProxyStore: Send + Sync {
     /// they end; and where to go on.
     async fn unseen(&self, prefix: &str, cursor: u64) -> Result<(Vec<(String, Option<u64>)>, u64), StoreError>;
 
+    /// After how many milliseconds the text under a key ends, if ever; none if there is no text.
+    async fn text(&self, key: &str) -> Result<Option<Option<u64>>, StoreError>;
+
     /// Deletes a text under a key; whether there was one.
     async fn delete_text(&self, key: &str) -> Result<bool, StoreError>;
 }

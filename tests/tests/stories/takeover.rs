@@ -151,6 +151,12 @@ fn sekisho_takes_over_from_the_old_gateway_and_leaves_what_it_finds_as_it_was() 
         world.until_answered(&mallory, 401, deadline).await?;
         let told = world.until_answered(&revoked, 401, deadline).await?.body;
         ensure!(told.contains("revoked"), "{told}");
+        // Administrators see what the old gateway kept; of whose cookies nobody has shown yet the keys.
+        let see = async |path: &str| world.app(Method::GET, path, &world.admin_token(), None).await?.json_with(200);
+        let listed = see("/api/admin/sessions").await?.to_string();
+        for kept in &sessions {
+            ensure!(listed.contains(&format!("\"{}\"", kept.key)), "{}: {listed}", kept.key);
+        }
         for (kept, status) in [(anns, 200), (bobs, 200), (mallorys, 403)] {
             poll::until("the session is worth what it was", deadline, async || {
                 let answer = world.raw(&with_cookie(kept).bytes()).await?;
@@ -159,8 +165,6 @@ fn sekisho_takes_over_from_the_old_gateway_and_leaves_what_it_finds_as_it_was() 
             })
             .await?;
         }
-        // Administrators see what the old gateway kept.
-        let see = async |path: &str| world.app(Method::GET, path, &world.admin_token(), None).await?.json_with(200);
         poll::until("the tokens are listed", deadline, async || {
             let tokens = see("/api/admin/tokens").await?;
             ensure!(tokens["summary"]["total"] == 3 && tokens["summary"]["revoked"] == 1, "{tokens}");

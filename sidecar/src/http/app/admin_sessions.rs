@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use axum::Json as JsonBody;
 use axum::extract::State;
 use sekisho_protocol::Subject;
+use sekisho_protocol::activity::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::error::Failure;
+use crate::domain::oauth2_proxy::unseen::Unseen;
 use crate::domain::page::{Direction, Page, Window};
 use crate::domain::search::Search;
 use crate::domain::session::Session;
@@ -18,13 +20,15 @@ use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, Changed, Effect, NoSession, ValueRefusals};
 use crate::http::app::caller::{Admin, Reader};
 use crate::http::app::request::{PathPart, Query};
+use crate::service::all_sessions::{Ended, Listed};
 use crate::service::sessions::listing::{OWNERS_MAX, Stats};
-use crate::service::sessions::orders::{EndedAll, EndedSession};
+use crate::service::sessions::orders::EndedAll;
 
-/// Where sessions are kept, in the words of the gateway that Sekisho replaces.
-const PATTERNS: [&str; 1] = ["sekisho:session:*"];
+/// Where our own are kept, in the words of the gateway that Sekisho replaces.
+const OWN: &str = "sekisho:session:*";
 
-/// Lists everybody's sessions that hold. The one that was used last is the first, if nobody says otherwise.
+/// Lists everybody's sessions that hold. The one that was used last is the first, if nobody says otherwise. Sessions of
+/// oauth2-proxy that nobody has shown yet are behind all others, in no order.
 #[utoipa::path(get, path = "/api/admin/sessions", tag = "admin", params(WantedSessions),
     responses((status = 200, description = "The sessions", body = SessionList), AdminRefusals, ValueRefusals))]
 pub(super) async fn list(
@@ -33,8 +37,9 @@ pub(super) async fn list(
     Query(query): Query<WantedSessions>,
 ) -> Answer<JsonBody<SessionList>> {
     let ((wanted, window), now) = (query.split()?, api.now());
-    let page = api.sessions.list(&wanted, &window).await?;
-    Ok(JsonBody(SessionList::new(page, api.sessions.count(now).await?, now)))
+    let page = api.all_sessions.list(&wanted, &window).await?;
+    let total = api.all_sessions.count(now).await?;
+    Ok(JsonBody(SessionList::new(page, total, api.all_sessions.patterns(), now)))
 }
 
 /// Counts everybody's sessions that hold.
@@ -56,12 +61,14 @@ pub(super) async fn delete(
     admin: Admin,
     PathPart(key): PathPart,
 ) -> Answer<Changed<DeletedSession>> {
-    let session = api.sessions.find(&key, api.now()).await?;
-    // Whoever administers does so by their address.
-    for owner in session.email.iter().cloned().map(Subject::from).chain([session.subject.clone()]) {
-        admin.must_outrank(&api, &owner)?;
+    let session = api.all_sessions.find(&key, api.now()).await?;
+    if let Listed::Known(session) = &session {
+        // Whoever administers does so by their address.
+        for owner in session.email.iter().cloned().map(Subject::from).chain([session.subject.clone()]) {
+            admin.must_outrank(&api, &owner)?;
+        }
     }
-    let ended = api.sessions.end_on_order(session, admin.by()).await?;
+    let ended = api.all_sessions.end_on_order(session, admin.by()).await?;
     Ok(Changed::new(&ended.change, DeletedSession::new(&ended, admin.name())))
 }
 
@@ -121,11 +128,11 @@ impl WantedSessions {
 /// A part of everybody's sessions.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SessionList {
-    sessions: Vec<SessionInfo>,
-    /// How many there are in all, also beyond this answer.
+    sessions: Vec<SessionRow>,
+    /// How many there are in all whose owners are known, also beyond this answer.
     total: usize,
     /// Where they are kept.
-    patterns_searched: [&'static str; 1],
+    patterns_searched: Vec<String>,
     /// How many rows there could have been.
     limit: usize,
     /// `cursor` of the next call, if there is more.
@@ -133,9 +140,49 @@ pub(super) struct SessionList {
 }
 
 impl SessionList {
-    fn new(page: Page<Session>, total: usize, now: UnixSeconds) -> Self {
-        let page = page.map(|session| SessionInfo::new(&session, now));
-        Self { sessions: page.rows, total, patterns_searched: PATTERNS, limit: page.limit, next_cursor: page.next }
+    fn new(page: Page<Listed>, total: usize, others: Vec<String>, now: UnixSeconds) -> Self {
+        let page = page.map(|session| match session {
+            Listed::Known(session) => SessionRow::Known(SessionInfo::new(&session, now)),
+            Listed::Unseen(unseen) => SessionRow::Unseen(UnseenSession::new(unseen, now)),
+        });
+        let patterns_searched = [OWN.to_owned()].into_iter().chain(others).collect();
+        Self { sessions: page.rows, total, patterns_searched, limit: page.limit, next_cursor: page.next }
+    }
+}
+
+/// A session, as far as it is known.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum SessionRow {
+    Known(SessionInfo),
+    Unseen(UnseenSession),
+}
+
+/// A session of oauth2-proxy that nobody has shown yet.
+#[derive(Serialize, ToSchema)]
+struct UnseenSession {
+    session_key: String,
+    /// Nobody knows whose it is: null.
+    email: Option<String>,
+    /// Nobody knows since when: null.
+    created_at: Option<u64>,
+    /// When it ends, Unix seconds; null if it never does.
+    expires_at: Option<u64>,
+    ttl_seconds: Option<u64>,
+    /// `oauth2_proxy`.
+    method: &'static str,
+}
+
+impl UnseenSession {
+    fn new(unseen: Unseen, now: UnixSeconds) -> Self {
+        Self {
+            session_key: unseen.key,
+            email: None,
+            created_at: None,
+            expires_at: unseen.ends_at.map(UnixSeconds::get),
+            ttl_seconds: unseen.ends_at.map(|end| end.since(now)),
+            method: Method::Oauth2Proxy.as_str(),
+        }
     }
 }
 
@@ -216,18 +263,19 @@ impl From<Stats> for SessionStats {
 pub(super) struct DeletedSession {
     message: &'static str,
     session_key: String,
-    user_email: String,
+    /// Null of one whose owner is not known.
+    user_email: Option<String>,
     deleted_by: String,
     #[serde(flatten)]
     effect: Effect,
 }
 
 impl DeletedSession {
-    fn new(ended: &EndedSession, deleted_by: String) -> Self {
+    fn new(ended: &Ended, deleted_by: String) -> Self {
         Self {
             message: "Session deleted successfully",
-            session_key: ended.session.id.to_string(),
-            user_email: ended.session.subject.to_string(),
+            session_key: ended.session.key().to_owned(),
+            user_email: ended.session.subject().map(ToString::to_string),
             deleted_by,
             effect: Effect::from(&ended.change),
         }

@@ -1,59 +1,51 @@
-//! Sessions of oauth2-proxy whose ticket nobody has shown yet. Whose they are is sealed, but they can be counted and deleted.
+//! Sessions of oauth2-proxy whose ticket nobody has shown yet. Whose they are is sealed, but they can be listed, in no order,
+//! and deleted.
 
 use super::Oauth2Proxy;
 use crate::domain::error::Failure;
-use crate::domain::feed::Stamp;
+use crate::domain::oauth2_proxy::unseen::{Place, Unseen};
+use crate::domain::session::Session;
 use crate::domain::time::UnixSeconds;
 
-/// A session of which only its key is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unseen {
-    /// Its key.
-    pub key: String,
-    /// When it ends; none if Redis never forgets it.
-    pub ends_at: Option<UnixSeconds>,
-}
+/// Steps that one call walks at most. It may find less than was asked for, and say where to go on.
+const STEPS_MAX: usize = 100;
 
-/// Where a walk over them goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UnseenCursor {
-    /// Which prefix.
-    pub prefix: usize,
-    /// Where among its keys.
-    pub at: u64,
-}
-
-/// What became of a session that was to be deleted by its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeletedByKey {
-    /// It is deleted, and filters were never told of it.
-    Unseen,
-    /// Somebody had shown it, and it was ended: as part of a change that is to be followed up to this write.
-    Ended(Stamp),
-    /// There is none.
-    Missing,
+/// What is known of a session by its key alone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ByKey {
+    /// Somebody has shown it.
+    Seen(Box<Session>),
+    /// Nobody has.
+    Unseen(Unseen),
 }
 
 impl Oauth2Proxy {
-    /// Some sessions that nobody has shown yet, from `cursor` on, in no order, and where to go on. A step may find none. A
-    /// walk shows each that is there all the while at least once.
+    /// At most `most` sessions that nobody has shown yet, from `place` on, and where to go on. A walk shows each that is
+    /// there all the while.
     ///
     /// # Errors
     /// [`Failure::Unavailable`].
-    pub async fn unseen(&self, cursor: UnseenCursor) -> Result<(Vec<Unseen>, Option<UnseenCursor>), Failure> {
-        let Some(prefix) = self.rules.prefixes.get(cursor.prefix) else { return Ok((Vec::new(), None)) };
-        let (found, next) = self.store.unseen(prefix, cursor.at).await?;
-        // What another prefix has shown before is not shown again.
-        let earlier = self.rules.prefixes.get(..cursor.prefix).unwrap_or_default();
-        let now = UnixSeconds::now();
-        let is_new = |key: &str| self.rules.is_listed(key) && !earlier.iter().any(|prefix| key.starts_with(prefix));
-        let unseen = found.into_iter().filter(|(key, _)| is_new(key));
-        let unseen = unseen.map(|(key, left)| Unseen { key, ends_at: left.map(|left| now.plus(left / 1_000)) });
-        let next = match next {
-            0 => UnseenCursor { prefix: cursor.prefix + 1, at: 0 },
-            at => UnseenCursor { at, ..cursor },
-        };
-        Ok((unseen.collect(), (next.prefix < self.rules.prefixes.len()).then_some(next)))
+    pub async fn unseen(&self, mut place: Place, most: usize) -> Result<(Vec<Unseen>, Option<Place>), Failure> {
+        let prefixes = &self.rules.prefixes;
+        let (mut rows, now) = (Vec::new(), UnixSeconds::now());
+        for _ in 0..STEPS_MAX {
+            let Some(prefix) = prefixes.get(place.prefix) else { return Ok((rows, None)) };
+            let (mut found, next) = self.store.unseen(prefix, place.step).await?;
+            // What another prefix has shown before is not shown again.
+            let is_shown = |key: &str| prefixes.iter().take(place.prefix).any(|prefix| key.starts_with(prefix));
+            found.retain(|(key, _)| *key > place.after && self.rules.is_listed(key) && !is_shown(key));
+            found.sort();
+            found.dedup();
+            let (room, is_all) = (most - rows.len(), found.len() <= most - rows.len());
+            rows.extend(found.into_iter().take(room).map(|(key, left)| Unseen::new(key, left, now)));
+            if !is_all {
+                place.after = rows.last().filter(|_| room > 0).map_or(place.after, |last| last.key.clone());
+                return Ok((rows, Some(place)));
+            }
+            place = place.next(next);
+        }
+        let is_end = place.prefix >= prefixes.len();
+        Ok((rows, (!is_end).then_some(place)))
     }
 
     /// What the keys of sessions begin with that are listed.
@@ -62,23 +54,33 @@ impl Oauth2Proxy {
         self.rules.prefixes.iter().map(|prefix| format!("{prefix}*")).collect()
     }
 
-    /// Deletes a session by its key, and nothing else: no lock, no key that does not look like a session's, and no value
-    /// of another type. One that was shown is ended with all that belongs to it.
+    /// The session that oauth2-proxy keeps under a key.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`].
-    pub async fn delete_by_key(&self, key: &str) -> Result<DeletedByKey, Failure> {
+    /// [`Failure::SessionNotFound`], also if another thing is there, or a lock; [`Failure::Unavailable`].
+    pub async fn find_by_key(&self, key: &str) -> Result<ByKey, Failure> {
+        let not_found = || Failure::SessionNotFound { key: key.to_owned() };
         if !self.rules.is_listed(key) {
-            return Ok(DeletedByKey::Missing);
+            return Err(not_found());
         }
+        let left_ms = self.store.text(key).await?.ok_or_else(not_found)?;
         if let Some(seen) = self.store.seen(key).await?
             && let (Some(session), false) = self.kept.look_up(&seen.id).await.map(|(f, _)| (f.session, f.is_ended))?
         {
-            let stamp = self.sessions.end(&session).await?;
-            // Also of whoever signed in anew with this ticket, and whom nobody has seen since.
-            self.store.delete_text(key).await?;
-            return Ok(DeletedByKey::Ended(stamp));
+            return Ok(ByKey::Seen(Box::new(session)));
         }
-        Ok(if self.store.delete_text(key).await? { DeletedByKey::Unseen } else { DeletedByKey::Missing })
+        Ok(ByKey::Unseen(Unseen::new(key.to_owned(), left_ms, UnixSeconds::now())))
+    }
+
+    /// Deletes a session that nobody has shown yet, as part of a change that is recorded and followed; whether it was there.
+    /// Once more changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`].
+    pub async fn delete_unseen(&self, key: &str) -> Result<bool, Failure> {
+        let is_deleted = self.rules.is_listed(key) && self.store.delete_text(key).await?;
+        // Somebody may have shown it just before. Then filters have to hear of it.
+        self.settle_deleted(key).await?;
+        Ok(is_deleted)
     }
 }

@@ -116,7 +116,7 @@ impl Sessions {
     }
 
     /// Where the feed stands, when there was nothing to tell it.
-    async fn present(&self) -> Result<Stamp, Failure> {
+    pub(in crate::service) async fn present(&self) -> Result<Stamp, Failure> {
         let roll = self.registry.roll().await?;
         match roll.epoch {
             Some(epoch) => Ok(Stamp { epoch, version: roll.version }),

@@ -24,6 +24,8 @@ pub mod deletions;
 
 /// Keys per step of a walk.
 const SCAN_COUNT: usize = 500;
+/// The same, among all keys there are.
+const UNSEEN_COUNT: usize = 2_000;
 /// What `PTTL` says of what never ends.
 const NEVER: i64 = -1;
 
@@ -99,7 +101,7 @@ impl Oauth2ProxyStore for RedisOauth2Proxy {
 
     async fn unseen(&self, prefix: &str, cursor: u64) -> Result<(Vec<(String, Option<u64>)>, u64), StoreError> {
         let mut redis = self.redis.shared();
-        let (next, keys) = scan::keys(&mut redis, &format!("{}*", escaped(prefix)), cursor, SCAN_COUNT).await?;
+        let (next, keys) = scan::keys(&mut redis, &format!("{}*", escaped(prefix)), cursor, UNSEEN_COUNT).await?;
         let mut pipe = redis::pipe();
         for key in &keys {
             pipe.cmd("TYPE").arg(key).pttl(key).exists(seen_key(key));
@@ -117,6 +119,12 @@ impl Oauth2ProxyStore for RedisOauth2Proxy {
             }
         }
         Ok((found, next))
+    }
+
+    async fn text(&self, key: &str) -> Result<Option<Option<u64>>, StoreError> {
+        let (kind, left): (String, i64) =
+            redis::pipe().cmd("TYPE").arg(key).pttl(key).query_async(&mut self.redis.shared()).await?;
+        Ok((kind == "string" && left >= NEVER).then(|| u64::try_from(left).ok()))
     }
 
     async fn delete_text(&self, key: &str) -> Result<bool, StoreError> {

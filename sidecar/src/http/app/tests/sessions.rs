@@ -6,6 +6,8 @@ use super::*;
 use crate::service::feed::registry::{Registry, Start};
 use crate::store::redis::workers::RedisWorkers;
 
+mod unseen;
+
 const SESSIONS: &str = "/api/admin/sessions";
 
 /// How lists show a session that [`World::begin`] began.

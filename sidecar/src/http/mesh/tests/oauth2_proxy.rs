@@ -8,9 +8,13 @@ use rmpv::Value as Packed;
 use sekisho_protocol::feed::Kind;
 
 use super::*;
+use crate::domain::audit::By;
+use crate::domain::error::Failure;
+use crate::domain::page::Window;
+use crate::domain::session_order::Wanted;
 use crate::jobs::oauth2_proxy::walk;
+use crate::service::all_sessions::Listed;
 use crate::service::oauth2_proxy::Oauth2Proxy;
-use crate::service::oauth2_proxy::unseen::{DeletedByKey, UnseenCursor};
 
 const ON: &[(&str, &str)] = &[("SEKISHO_OAUTH2_PROXY", "1")];
 const SECRET: [u8; 16] = *b"sixteen bytes...";
@@ -272,34 +276,40 @@ async fn whoever_was_logged_out_everywhere_has_no_session_from_before() {
 }
 
 #[tokio::test]
-async fn sessions_that_nobody_has_shown_are_found_and_deleted_by_their_keys() {
+async fn a_session_is_listed_once_whether_or_not_somebody_has_shown_it_and_ended_by_either_of_its_names() {
     let world = World::with_proxy().await;
     for n in 1..=3 {
         world.proxy_keeps(n, sealed("ann@x", 100, "n")).await;
     }
-    for name in ["session:1", "oauth2-abc", "session:1.lock", "sessions", "token:info:1"] {
-        world.redis(&["SET", name, "x"]).await;
-    }
-    world.redis(&["SADD", "session:set", "x"]).await;
     let shown = world.name(&ticket(2, &SECRET)).await;
-    let (mut found, mut cursor) = (Vec::new(), Some(UnseenCursor::default()));
-    while let Some(at) = cursor {
-        let (step, next) = world.proxy().unseen(at).await.unwrap();
-        found.extend(step.into_iter().map(|unseen| (unseen.key, unseen.ends_at.is_some())));
-        cursor = next;
-    }
-    found.sort();
-    let never = |name: &str| (name.to_owned(), false);
-    assert_eq!(found, [(key(1), true), (key(3), true), never("oauth2-abc"), never("session:1")]);
-    let delete = async |key: &str| world.proxy().delete_by_key(key).await.unwrap();
-    for name in ["session:1.lock", "sessions", "token:info:1", "session:set", "session:none", "sekisho:session:x"] {
-        assert_eq!(delete(name).await, DeletedByKey::Missing, "{name}");
-    }
-    assert_eq!(delete("session:1").await, DeletedByKey::Unseen);
-    assert_eq!(delete(&key(1)).await, DeletedByKey::Unseen);
-    assert!(matches!(delete(&key(2)).await, DeletedByKey::Ended(_)));
-    assert!(!world.there(&key(2)).await && world.there("session:1.lock").await && world.there("session:set").await);
+    let (all, now) = (&world.services.all_sessions, UnixSeconds::now());
+    let page = all.list(&Wanted::default(), &Window::choose(None, None).unwrap()).await.unwrap();
+    let mut keys: Vec<&str> = page.rows.iter().map(Listed::key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [&key(1), &shown, &key(3)]);
+    let found = all.find(&key(2), now).await.unwrap();
+    assert_eq!((found.key(), found.subject().unwrap().as_str()), (shown.as_str(), "ann@x"));
+    assert_eq!(all.find(&shown, now).await.unwrap(), found);
+    all.end_on_order(found, By::operator("tests")).await.unwrap();
+    assert!(!world.there(&key(2)).await);
     assert_eq!(world.check_of(&shown).await, json!({"deny": "session_ended"}));
+    for name in [key(2), shown] {
+        assert!(matches!(all.find(&name, now).await, Err(Failure::SessionNotFound { .. })), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_shown_while_it_is_deleted_is_ended() {
+    let world = World::with_proxy().await;
+    world.proxy_keeps(1, sealed("ann@x", 100, "n")).await;
+    let (all, now) = (&world.services.all_sessions, UnixSeconds::now());
+    let found = all.find(&key(1), now).await.unwrap();
+    assert_eq!((found.key(), found.subject()), (key(1).as_str(), None));
+    let shown = world.name(&ticket(1, &SECRET)).await;
+    all.end_on_order(found, By::operator("tests")).await.unwrap();
+    assert!(!world.there(&key(1)).await);
+    assert_eq!(world.check_of(&shown).await, json!({"deny": "session_ended"}));
+    assert_eq!(world.worth(&ticket(1, &SECRET)).await, "ended");
 }
 
 #[tokio::test]
