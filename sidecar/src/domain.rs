@@ -23,4 +23,5 @@ pub mod signing;
 pub mod strength;
 pub mod time;
 pub mod token;
+pub mod unseen_session;
 pub mod webhook;

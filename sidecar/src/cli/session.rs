@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::cli::output::{Output, change_text, with_change};
 use crate::cli::shown::safe;
 use crate::cli::{Exit, operator};
-use crate::domain::oauth2_proxy::unseen::Unseen;
 use crate::domain::page::{BOUND, Page, Window};
 use crate::domain::search::Search;
 use crate::domain::session::Session;
 use crate::domain::session_order::Wanted;
 use crate::domain::time::UnixSeconds;
+use crate::domain::unseen_session::Unseen;
 use crate::service::Services;
 use crate::service::all_sessions::{AllSessions, Listed};
 

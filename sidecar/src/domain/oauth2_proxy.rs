@@ -5,7 +5,6 @@
 //! oauth2-proxy's own. [`rules`] says what is made of it.
 
 pub mod rules;
-pub mod unseen;
 
 use std::fmt;
 

@@ -5,11 +5,11 @@ use sekisho_protocol::Subject;
 
 use crate::domain::audit::{Action, By, Event};
 use crate::domain::error::Failure;
-use crate::domain::oauth2_proxy::unseen::{Place, Unseen};
 use crate::domain::page::{Page, Window};
 use crate::domain::session::Session;
 use crate::domain::session_order::Wanted;
 use crate::domain::time::UnixSeconds;
+use crate::domain::unseen_session::{Place, Unseen};
 use crate::service::audit::Deed;
 use crate::service::change::{Change, Changes};
 use crate::service::oauth2_proxy::Oauth2Proxy;

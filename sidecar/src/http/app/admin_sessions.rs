@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::error::Failure;
-use crate::domain::oauth2_proxy::unseen::Unseen;
 use crate::domain::page::{Direction, Page, Window};
 use crate::domain::search::Search;
 use crate::domain::session::Session;
 use crate::domain::session_order::{Sort, Wanted};
 use crate::domain::time::UnixSeconds;
+use crate::domain::unseen_session::Unseen;
 use crate::http::app::Api;
 use crate::http::app::answer::{AdminRefusals, Answer, Changed, Effect, NoSession, ValueRefusals};
 use crate::http::app::caller::{Admin, Reader};

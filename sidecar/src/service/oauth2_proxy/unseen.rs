@@ -3,9 +3,9 @@
 
 use super::Oauth2Proxy;
 use crate::domain::error::Failure;
-use crate::domain::oauth2_proxy::unseen::{Place, Unseen};
 use crate::domain::session::Session;
 use crate::domain::time::UnixSeconds;
+use crate::domain::unseen_session::{Place, Unseen};
 
 /// Steps that one call walks at most. It may find less than was asked for, and say where to go on.
 const STEPS_MAX: usize = 100;

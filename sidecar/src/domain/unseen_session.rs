@@ -1,4 +1,4 @@
-//! A session of which nothing but its key is known, and where one stands among those.
+//! A session of oauth2-proxy of which nothing but its key is known, and where one stands among those.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
