@@ -9,6 +9,7 @@ use e2e::peers::provider::Fault;
 use e2e::peers::sign_in::{About, Endpoint, LogoutToken, Person};
 use e2e::world::People;
 use e2e::{Plan, Shared, story};
+use serde_json::{Value, json};
 
 use super::{complaints, name_oneself, sign_in};
 use crate::bans::ban;
@@ -19,8 +20,15 @@ const SETTINGS: &[(&str, &str)] =
 /// Where not everybody may sign in, and the provider fails for a while.
 static PICKY: Shared = Shared::in_turn(|| {
     let people = People { settings: SETTINGS, ..People::default() };
-    Plan { people: Some(people), ..Plan::default() }
+    Plan { people: Some(people), policy: with_reports, ..Plan::default() }
 });
+
+/// Adds `/reports`, to which people come with a session, and which says nothing of where to sign in.
+fn with_reports(policy: &mut Value) {
+    let reports =
+        json!({"name": "reports", "match": {"prefix": "/reports"}, "access": "protected", "sessions": "accept"});
+    policy["routes"].as_array_mut().expect("the policy has rules").insert(0, reports);
+}
 
 /// A page: its picture's name, its heading in English and in Japanese, and its button's words, if it has one.
 struct Look {
@@ -58,6 +66,8 @@ const UNAVAILABLE: Look = Look {
     button: Some(["Try again", "もう一度試す"]),
 };
 const SUSPENDED: Look = Look { file: "suspended", heading: ["Access suspended", "利用停止中"], button: None };
+const ENDED: Look =
+    Look { file: "ended", heading: ["Session ended", "セッションが終了しました"], button: None };
 const BANNED: Look = Look { file: "banned", heading: ["Access denied", "アクセスできません"], button: None };
 
 /// Whoever looks sees this page: it is accessible, loads nothing, breaks no policy, works by keyboard alone; and its picture
@@ -186,7 +196,9 @@ fn the_pages_of_those_whose_session_ended() {
             let told = provider.log_out(&LogoutToken::new(&email, About::Session)).await?;
             ensure!(told.status == 200, "{told:?}");
             provider.forget(&email).await?;
-            tab.reload().await?;
+            tab.goto(&world.at("/reports/page")).await?;
+            is_seen(&tab, &ENDED, language).await?;
+            tab.goto(&world.at("/console/page")).await?;
             tab.shows("heading", "Sign in at the provider").await?;
             somebody.leave().await?;
         }
