@@ -2,7 +2,6 @@
 
 use url::Url;
 
-use super::SignIn;
 use super::reader::Reader;
 use crate::domain::sign_in::Origin;
 use crate::domain::sign_in::admission::Admission;
@@ -29,6 +28,23 @@ const DEPENDENT: [&str; 14] = [
 const LIST_MAX: usize = 64;
 /// Everybody.
 const ALL: &str = "*";
+
+/// How people sign in.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// How we are known to the identity provider.
+    pub registration: Registration,
+    /// Where people sign in.
+    pub origins: Vec<Origin>,
+    /// Who may.
+    pub admission: Admission,
+    /// After so many seconds the provider is asked about the owner of a session again, if ever.
+    pub refresh_s: Option<u64>,
+    /// Whether who signs out here signs out at the provider, too.
+    pub leaves_provider: bool,
+    /// Whether a logout that the provider tells of revokes tokens, too.
+    pub logout_revokes: bool,
+}
 
 /// How people sign in, if they do here.
 pub(super) fn read(reader: &mut Reader) -> Option<SignIn> {

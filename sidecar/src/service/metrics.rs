@@ -1,12 +1,11 @@
 //! What is counted. Every label has a bounded number of values.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,9 +17,16 @@ use sekisho_protocol::session::SessionStanding;
 
 use crate::service::activity::Taken;
 use crate::service::feed::mirror::Mirror;
-use crate::service::mesh::{Condition, Survey};
+use crate::service::mesh::Survey;
 
+mod labels;
 mod webhooks;
+
+use labels::{
+    AcknowledgementLabels, AcknowledgementResult, CheckLabels, FetchLabels, OutcomeLabels, PollLabels, ReportLabels,
+    SessionLabels, SourceLabels, VerificationLabels, WorkerLabels,
+};
+pub use labels::{CheckOutcome, FetchOutcome, PollAnswer};
 
 /// Most pairs of route and outcome that are counted apart; the rest is counted together.
 const MAX_OUTCOMES: usize = 2_000;
@@ -57,147 +63,6 @@ struct Inner {
     keyset_age: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     webhooks: webhooks::WebhookMetrics,
     outcomes: Mutex<BTreeSet<(String, String)>>,
-}
-
-/// What a poll was answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PollAnswer {
-    /// Changes.
-    Delta,
-    /// A page of a snapshot.
-    Page,
-    /// Nothing new.
-    Empty,
-    /// No answer: not loaded.
-    None,
-}
-
-impl EncodeLabelValue for PollAnswer {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        encoder.write_str(match self {
-            Self::Delta => "delta",
-            Self::Page => "page",
-            Self::Empty => "empty",
-            Self::None => "none",
-        })
-    }
-}
-
-/// How an attempt to fetch the keys of a source ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FetchOutcome {
-    /// The keys are others than before.
-    Changed,
-    /// They are the same.
-    Unchanged,
-    /// They could not be fetched, or cannot be used.
-    Failed,
-}
-
-impl EncodeLabelValue for FetchOutcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        encoder.write_str(match self {
-            Self::Changed => "changed",
-            Self::Unchanged => "unchanged",
-            Self::Failed => "failed",
-        })
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FetchLabels {
-    source: String,
-    outcome: FetchOutcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SourceLabels {
-    source: String,
-}
-
-/// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CheckOutcome {
-    /// Nothing bars the request.
-    Allow,
-    /// It is barred.
-    Deny,
-    /// Nothing could be said.
-    CannotTell,
-}
-
-impl EncodeLabelValue for CheckOutcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        encoder.write_str(match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-            Self::CannotTell => "cannot_tell",
-        })
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PollLabels {
-    answer: PollAnswer,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CheckLabels {
-    outcome: CheckOutcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SessionLabels {
-    standing: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReportLabels {
-    new: bool,
-}
-
-/// How waiting for acknowledgements ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum AcknowledgementResult {
-    Complete,
-    Incomplete,
-}
-
-impl EncodeLabelValue for AcknowledgementResult {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        encoder.write_str(match self {
-            Self::Complete => "complete",
-            Self::Incomplete => "incomplete",
-        })
-    }
-}
-
-impl EncodeLabelValue for Condition {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        encoder.write_str(self.word())
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AcknowledgementLabels {
-    result: AcknowledgementResult,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WorkerLabels {
-    state: Condition,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    route: String,
-    outcome: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VerificationLabels {
-    algorithm: &'static str,
-    by: &'static str,
 }
 
 impl Default for Metrics {

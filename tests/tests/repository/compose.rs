@@ -17,7 +17,7 @@ fn secret(name: &str) -> String {
 #[test]
 fn the_sidecars_variables_are_settings_and_have_no_problems() -> Result<()> {
     let compose = compose()?;
-    let known = fs::read_to_string(repository().join("sidecar/src/config.rs"))?;
+    let known = fs::read_to_string(repository().join("sidecar/src/config/keys.rs"))?;
     for name in ["sidecar-a", "sidecar-b"] {
         let variables = environment(&compose, name)?;
         for variable in variables.keys() {

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use sekisho_protocol::session::Ticket;
 
+use super::judge::judge;
 use super::pending::{Cache, Pending, Place};
-use super::{Flow, Verdict, Wanted, anonymous, judge, nobodys};
+use super::{Flow, Verdict, Wanted, anonymous, nobodys};
 use crate::authorize::Subject;
 use crate::config::{HostUse, Policy};
 use crate::credential::{self, NoCredential};
