@@ -52,24 +52,39 @@ pub struct Due {
     pub sessions: mpsc::Receiver<SessionId>,
 }
 
+/// A session that this sidecar asks about, until this is dropped, however that ends.
+struct UnderWay {
+    id: SessionId,
+    all: Arc<Mutex<HashSet<SessionId>>>,
+}
+
+impl UnderWay {
+    /// None if it is asked about already.
+    fn begin(all: &Arc<Mutex<HashSet<SessionId>>>, id: SessionId) -> Option<Self> {
+        let is_first = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        is_first.then(|| Self { id, all: Arc::clone(all) })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
 impl SignIn {
     /// Asks for each session that `due` names, until nobody can name one any more.
     pub async fn refresh_all(self, mut due: Due) {
         let (room, under_way) = (Arc::new(Semaphore::new(AT_A_TIME)), Arc::new(Mutex::new(HashSet::new())));
         while let Some(id) = due.sessions.recv().await {
-            let mark =
-                |of: &Mutex<HashSet<SessionId>>| of.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
             // Many requests notice it at the same moment.
-            if !mark(&under_way) {
-                continue;
-            }
+            let Some(turn) = UnderWay::begin(&under_way, id) else { continue };
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            let (this, under_way) = (self.clone(), Arc::clone(&under_way));
+            let this = self.clone();
             tokio::spawn(async move {
-                if let Err(error) = this.refresh(&id, UnixSeconds::now()).await {
+                if let Err(error) = this.refresh(&turn.id, UnixSeconds::now()).await {
                     tracing::warn!(%error, "a session's owner could not be asked about");
                 }
-                under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                 drop(permit);
             });
         }

@@ -124,9 +124,11 @@ fn a_sign_in_that_began_at_one_sidecar_ends_at_the_other() {
             Ok(())
         })
         .await?;
-        // Envoy leads a few more requests to the one that is gone before it gives up on it.
-        poll::throughout(Duration::from_secs(2), async || {
-            Browser::new()?.open(&world.at("/oauth2/sign_in")).await.map(drop)
+        // What Envoy would lead to the one that is gone goes to the other.
+        poll::throughout(Duration::from_secs(1), async || {
+            let page = Browser::new()?.open(&world.at("/oauth2/sign_in")).await?;
+            ensure!(page.answer.status == 200, "{page:?}");
+            Ok(())
         })
         .await?;
         browser.submit(&login, &[("login", &ann)]).await?;
