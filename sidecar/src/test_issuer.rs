@@ -39,6 +39,8 @@ struct Inside {
     renewed: Mutex<Option<Map<String, Value>>>,
     refreshes: AtomicUsize,
     exchanges: AtomicUsize,
+    /// The refresh tokens with which it was asked again.
+    shown: Mutex<Vec<String>>,
 }
 
 struct Code {
@@ -57,6 +59,7 @@ impl Issuer {
             renewed: Mutex::new(Some(Map::new())),
             refreshes: AtomicUsize::new(0),
             exchanges: AtomicUsize::new(0),
+            shown: Mutex::default(),
         });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
@@ -94,6 +97,11 @@ impl Issuer {
     /// How often it was asked again.
     pub(crate) fn refreshes(&self) -> usize {
         self.state.refreshes.load(Ordering::SeqCst)
+    }
+
+    /// The refresh tokens with which it was asked again, in order.
+    pub(crate) fn shown(&self) -> Vec<String> {
+        self.state.shown.lock().expect("no panic").clone()
     }
 
     /// A token with these claims besides the usual.
@@ -158,6 +166,7 @@ async fn token(State(state): State<Arc<Inside>>, Form(asked): Form<HashMap<Strin
         }
         Some("refresh_token") => {
             state.refreshes.fetch_add(1, Ordering::SeqCst);
+            state.shown.lock().expect("no panic").push(asked["refresh_token"].clone());
             let renewed = state.renewed.lock().expect("no panic").clone();
             // Long enough for everybody who asks at the same time to be there.
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;

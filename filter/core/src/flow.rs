@@ -229,13 +229,25 @@ pub fn begin(
         Err(none) if does_without => (Vec::new(), Some(none)),
         Err(none) => return pending.refuse(none),
     };
-    let is_a_browsers = |token: &[u8]| credential::is_in_cookies_alone(token, &protected.places, head);
-    let is_forged = sessions.is_any()
-        && cross_site::may_be_forged(head, &target.host, &protected.trusted_origins)
-        && token.as_deref().is_none_or(is_a_browsers);
+    let is_forged = may_be_forged(head, target, protected, token.as_deref(), sessions.is_any());
     let claimed = Claimed { token, sessions, also, lacks, is_forged };
     let verdict = proof::prove(pending, claimed, &subject, shared, now);
     remembered(verdict, policy, head, shared)
+}
+
+/// Whether a page of another site may have led a browser to send all that lets this request in. A token in a cookie is sent
+/// like a session, and across sites where that is not.
+fn may_be_forged(
+    head: &Head<'_>,
+    target: &Target<'_>,
+    protected: &Protected,
+    token: Option<&[u8]>,
+    shows_session: bool,
+) -> bool {
+    let is_a_browsers = |token| credential::is_in_cookies_alone(token, &protected.places, head);
+    protected.accepts_sessions
+        && token.map_or(shows_session, is_a_browsers)
+        && cross_site::may_be_forged(head, &target.host, &protected.trusted_origins)
 }
 
 /// The same, with what is worth knowing of the request's headers: they are gone once somebody was asked.

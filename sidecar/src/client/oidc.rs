@@ -21,7 +21,7 @@ use crate::domain::sign_in::Testimony;
 use crate::domain::sign_in::attempt::Attempt;
 use crate::domain::sign_in::grant::{Grant, TOKEN_MAX_BYTES};
 use crate::domain::sign_in::registration::Registration;
-use crate::service::sign_in::provider::{Ask, Given, IdentityProvider, LogoutToken, ProviderError};
+use crate::service::sign_in::provider::{Ask, Given, IdentityProvider, LogoutToken, ProviderError, Renewed};
 
 mod http;
 mod id_token;
@@ -104,14 +104,14 @@ impl OidcProvider {
         self.registration.client_secret.as_ref().map(|secret| ClientSecret::new(secret.expose().to_owned()))
     }
 
-    /// What the token endpoint's answer is worth. `nonce` judges that of the ID token.
-    async fn given(
+    /// What the token endpoint's answer says of the person, and its ID token. `nonce` judges that of the latter.
+    async fn said(
         &self,
         published: &Published,
         answer: &CoreTokenResponse,
         nonce: &(dyn Fn(Option<&str>) -> bool + Send + Sync),
         must_have_id_token: bool,
-    ) -> Result<Given, ProviderError> {
+    ) -> Result<(Testimony, Option<String>), ProviderError> {
         let id_token = answer.id_token().map(ToString::to_string);
         let claims = match &id_token {
             Some(token) => self.verified(published, token, nonce).await?,
@@ -122,13 +122,7 @@ impl OidcProvider {
             Some(endpoint) => joined(claims, self.http.userinfo(endpoint, answer.access_token().secret()).await?)?,
             None => claims,
         };
-        let refresh_token = answer.refresh_token().map(|token| token.secret().clone());
-        let kept = |token: &String| token.len() <= TOKEN_MAX_BYTES;
-        Ok(Given {
-            said: testimony(published.issuer(), claims)?,
-            refresh_token: refresh_token.filter(kept),
-            id_token: id_token.filter(kept),
-        })
+        Ok((testimony(published.issuer(), claims)?, id_token.filter(is_kept)))
     }
 
     /// The claims of an ID token, verified; once more with newer keys if none of those that are known fits.
@@ -206,10 +200,11 @@ impl IdentityProvider for OidcProvider {
             .request_async(&http)
             .await
             .map_err(refused)?;
-        self.given(&published, &answer, &|nonce| attempt.has_nonce(nonce), true).await
+        let (said, id_token) = self.said(&published, &answer, &|nonce| attempt.has_nonce(nonce), true).await?;
+        Ok(Given { said, id_token, refresh_token: refresh_token(&answer) })
     }
 
-    async fn renew(&self, grant: &Grant) -> Result<Given, ProviderError> {
+    async fn renew(&self, grant: &Grant) -> Result<Renewed, ProviderError> {
         let Some(token) = &grant.refresh_token else {
             return Err(ProviderError::Refused("there is no refresh token".into()));
         };
@@ -224,7 +219,8 @@ impl IdentityProvider for OidcProvider {
         let (http, token) = (self.http.caller(), RefreshToken::new(token.clone()));
         let answer = client.exchange_refresh_token(&token).request_async(&http).await.map_err(refused)?;
         // A new ID token need not have a nonce (Core §12.2).
-        self.given(&published, &answer, &|_| true, published.userinfo().is_none()).await
+        let said = self.said(&published, &answer, &|_| true, published.userinfo().is_none()).await;
+        Ok(Renewed { refresh_token: refresh_token(&answer), said })
     }
 
     async fn sign_out(&self, id_token: Option<&str>, back_to: &Url) -> Result<Option<Url>, ProviderError> {
@@ -252,6 +248,16 @@ impl IdentityProvider for OidcProvider {
             read => Ok(read?),
         }
     }
+}
+
+/// The refresh token in an answer; none if there is none, or one that is too long.
+fn refresh_token(answer: &CoreTokenResponse) -> Option<String> {
+    answer.refresh_token().map(|token| token.secret().clone()).filter(is_kept)
+}
+
+#[expect(clippy::ptr_arg, reason = "what `Option::filter` gives")]
+fn is_kept(token: &String) -> bool {
+    token.len() <= TOKEN_MAX_BYTES
 }
 
 /// The claims of an ID token, and those that userinfo adds to them.

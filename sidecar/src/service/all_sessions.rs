@@ -52,7 +52,9 @@ impl Listed {
         }
     }
 
-    fn known(session: Session) -> Self {
+    /// The one with this owner.
+    #[must_use]
+    pub fn known(session: Session) -> Self {
         Self::Known(Box::new(session))
     }
 }

@@ -119,7 +119,7 @@ impl Changes {
 ///
 /// # Errors
 /// Those of `change`.
-async fn to_its_end<T: Send + 'static>(
+pub(super) async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::spawn(change).await.unwrap_or_else(|error| Err(Failure::Internal { cause: error.to_string() }))

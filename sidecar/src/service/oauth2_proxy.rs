@@ -160,10 +160,16 @@ impl Oauth2Proxy {
         }
         let Some(value) = &found.value else { return Err(self.gone(question, shown, key, found.seen, stamp).await?) };
         let held = ticket.open(value).map_err(|_| unknown())?;
-        let session = self.rules.session(key, &held, &question.host, found.left_s, now).map_err(|refused| {
+        let mut session = self.rules.session(key, &held, &question.host, found.left_s, now).map_err(|refused| {
             tracing::debug!(session.key = key, %refused, "a session of oauth2-proxy lets nobody in");
             unknown()
         })?;
+        // oauth2-proxy writes anew when a session was created, as often as it refreshes its tokens.
+        if found.seen.as_ref().is_some_and(|seen| seen.id == session.id)
+            && let Some(known) = self.kept.look_up(&session.id).await?.0.session
+        {
+            session.signed_in_at = session.signed_in_at.min(known.signed_in_at);
+        }
         // Kept before it is judged: a ban that comes meanwhile finds it, or is found. And a deletion that is heard of
         // after that finds it, too; one from before is seen by the judge.
         self.keep(key, shown, &session, found.seen, now).await?;

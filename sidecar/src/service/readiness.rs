@@ -199,10 +199,13 @@ impl Readiness {
     fn notices(&self) -> Finding {
         let (ok, detail) = match self.notices.get() {
             Noticing::On => (true, "bans by other programs are noticed at once"),
-            Noticing::Offline => (false, "not connected; bans by other programs are noticed by a scan every 30 s"),
+            Noticing::Offline => (
+                false,
+                "not connected; bans by other programs, and what oauth2-proxy deletes, are noticed by a scan every 30 s",
+            ),
             Noticing::Forbidden => (
                 false,
-                "Redis sends no keyspace notices; set notify-keyspace-events to Kg$xe, or bans by other programs take up to 30 s",
+                "Redis sends no keyspace notices; set notify-keyspace-events to Kg$xe, or bans by other programs, and what oauth2-proxy deletes, take up to 30 s",
             ),
         };
         Finding { name: "notices", ok, required: false, detail: detail.to_owned() }

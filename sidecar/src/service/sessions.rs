@@ -31,6 +31,9 @@ use crate::service::feed::registry::Registry;
 use crate::service::recent_sign_in::RecentSignIn;
 use crate::service::sessions::listing::SessionIndex;
 
+/// How many sessions somebody has: who signs in once more loses the one that ends first.
+pub const SESSIONS_MAX: usize = 100;
+
 pub mod ending;
 pub mod listing;
 pub mod orders;
@@ -55,6 +58,9 @@ pub trait SessionStore: Send + Sync {
 
     /// The sessions of somebody that are listed, in no order: those that hold, and those whose end was cut short.
     async fn of_subject(&self, subject: &Subject) -> Result<Vec<Session>, StoreError>;
+
+    /// Somebody's sessions that are listed, but for the `most` that end last; not all of them, if they are many.
+    async fn beyond(&self, subject: &Subject, most: usize) -> Result<Vec<SessionId>, StoreError>;
 
     /// What the records say against sessions of somebody: one round trip.
     async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError>;
@@ -147,6 +153,9 @@ impl Sessions {
         let still_admitted = self.admitted(&session.subject).await;
         if still_admitted.as_ref().is_ok_and(|moment| *moment == valid_since) {
             self.note_sign_in(&session, now).await?;
+            if let Err(error) = self.end_surplus(&session.subject).await {
+                tracing::warn!(%error, "a session that somebody has too many could not be ended; the next sign-in does it");
+            }
             return Ok(session);
         }
         // Nobody has its cookie yet, so no filter must hear of that.
@@ -154,6 +163,15 @@ impl Sessions {
         self.store.forget(&session).await?;
         still_admitted?;
         Err(Failure::Overtaken { subject: session.subject })
+    }
+
+    async fn end_surplus(&self, subject: &Subject) -> Result<(), Failure> {
+        for id in self.store.beyond(subject, SESSIONS_MAX).await? {
+            if let Some(session) = self.known(&id).await? {
+                self.end(&session).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Since when sessions of somebody are valid, if nobody bans them. The copy of the feed is asked, too: it knows of

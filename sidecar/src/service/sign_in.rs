@@ -5,10 +5,12 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sekisho_protocol::keys;
 use sekisho_protocol::session::cookie::CookieKey;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::domain::audit::By;
@@ -38,6 +40,8 @@ use refusal::unavailable;
 
 /// Most answers of the provider's that are looked into at a time: each asks it for tokens.
 const AT_A_TIME: usize = 64;
+/// So long somebody waits until there is room for them.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Where a provider sends browsers with its answer.
 pub const CALLBACK: &str = "/oauth2/callback";
 /// Where it sends those who signed out.
@@ -204,7 +208,7 @@ impl SignIn {
         now: UnixSeconds,
     ) -> Result<SignedIn, NotSignedIn> {
         let busy = || NotSignedIn::Unavailable("too many are signing in".into());
-        let _permit = self.room.try_acquire().map_err(|_| busy())?;
+        let _permit = timeout(ROOM_WAIT, self.room.acquire()).await.map_err(|_| busy())?.map_err(|_| busy())?;
         // Before the code goes anywhere: it may be another provider's (mix-up, RFC 9207 §1).
         self.provider.check_issuer(answer.issuer.as_deref()).await?;
         let code = answer.outcome.map_err(|code| match code.as_str() {

@@ -22,6 +22,15 @@ pub struct Standing<P, R> {
     pub row: Option<R>,
 }
 
+/// What a search found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found<R> {
+    /// All of it.
+    All(Vec<R>),
+    /// More than was asked for.
+    TooMany,
+}
+
 /// The next places behind a position, so many at most.
 type Steps<'a, P, R> =
     dyn FnMut(Option<P>, usize) -> BoxFuture<'a, Result<Vec<Standing<P, R>>, StoreError>> + Send + 'a;

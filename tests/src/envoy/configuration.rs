@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::peers::minted::SECRETS;
 use crate::ports;
+use crate::world::people::COOKIE;
 
 /// The name of the listener that users run.
 pub const EDGE: &str = "edge";
@@ -213,7 +214,11 @@ fn set_filter(listener: &mut Value, wiring: &Wiring<'_>) -> Result<()> {
         }
         Ok(())
     })?;
-    change_policy(listener, &mut |policy| (wiring.policy)(policy))
+    change_policy(listener, &mut |policy| {
+        // Worlds speak plain HTTP.
+        policy["sessions"]["cookie"] = COOKIE.into();
+        (wiring.policy)(policy);
+    })
 }
 
 /// Calls `change` with the configuration of every filter in `value`.

@@ -84,8 +84,9 @@ impl Admission {
         Ok(Person { subject, email, claims })
     }
 
-    /// What is kept of somebody who came in before, now that the provider was asked about them again. What it does not
-    /// repeat stands: how strongly they signed in, for one.
+    /// What is kept of somebody who came in before, now that the provider was asked about them again. How strongly they
+    /// signed in stands; all else only unless the testimony `is_whole`, as that of an ID token: of somebody who left their
+    /// last group, many providers say nothing of groups.
     ///
     /// # Errors
     /// They may not come in any more, or are known by another address now.
@@ -94,6 +95,7 @@ impl Admission {
         subject: &Subject,
         before: &Map<String, Value>,
         said: &Testimony,
+        is_whole: bool,
     ) -> Result<Map<String, Value>, NotAdmitted> {
         let mut said = said.clone();
         for name in ["acr", "amr"] {
@@ -107,7 +109,7 @@ impl Admission {
         if is_named && person.subject != *subject {
             return Err(NotAdmitted::Address);
         }
-        let mut claims = before.clone();
+        let mut claims = if is_whole { Map::new() } else { before.clone() };
         claims.extend(person.claims);
         if Value::Object(claims.clone()).to_string().len() > CLAIMS_MAX_BYTES {
             return Err(NotAdmitted::Unusable);
@@ -219,8 +221,10 @@ mod tests {
         let (subject, before) =
             (Subject::try_from("ann@example.com".to_owned()).unwrap(), json!({"acr": "mfa", "groups": ["a"]}));
         let before = before.as_object().unwrap();
-        let again = |claims| rule.again(&subject, before, &said(claims)).map(Value::Object);
+        let again = |claims| rule.again(&subject, before, &said(claims), false).map(Value::Object);
         assert_eq!(again(json!({})), Ok(json!({"acr": "mfa", "groups": ["a"]})), "what is not repeated stands");
+        let whole = rule.again(&subject, before, &said(json!({"acr": "pwd", "name": "Ann"})), true).map(Value::Object);
+        assert_eq!(whole, Ok(json!({"acr": "mfa", "name": "Ann"})), "but not beside all that is said");
         let named = json!({"email": "ann@example.com", "email_verified": true, "groups": ["b"], "acr": "pwd"});
         assert_eq!(again(named), Ok(json!({"acr": "mfa", "groups": ["b"]})));
         for claims in [

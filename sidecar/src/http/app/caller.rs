@@ -163,13 +163,20 @@ fn call(parts: &Parts) -> Call {
 }
 
 /// Somebody who may read everything: an auditor, or an administrator. For every call that changes nothing.
-pub struct Reader(());
+pub struct Reader(Authorized);
+
+impl Reader {
+    /// Whether they are more than an auditor.
+    pub fn may_change(&self) -> bool {
+        self.0.role > Role::Auditor
+    }
+}
 
 impl FromRequestParts<Api> for Reader {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        Authorized::of(parts, api, Role::Auditor).await.map(|_| Self(()))
+        Authorized::of(parts, api, Role::Auditor).await.map(Self)
     }
 }
 

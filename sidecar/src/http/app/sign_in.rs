@@ -1,7 +1,7 @@
 //! `/oauth2/…`: signing in and out in a browser, and what programs ask about who is signed in. Every browser host leads here,
 //! by a rule that lets everybody in and takes sessions (`optional`): whoever has one comes with the filter's assertion.
 //!
-//! These are pages and redirects, no API, so its description has none of them: docs/sessions.md has.
+//! These are pages and redirects, no API, so its description has none of them: docs/sign-in.md has.
 
 use axum::Router;
 use axum::routing::{get, post};

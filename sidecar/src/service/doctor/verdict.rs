@@ -93,7 +93,7 @@ fn eviction(policy: &str) -> Verdict {
 fn notifications(setting: Option<&str>) -> Verdict {
     const NAME: &str = "redis notices";
     let Some(setting) = setting else {
-        let detail = "Redis does not let its settings be read; see to it that notify-keyspace-events holds Kg$xe";
+        let detail = "Redis does not let its settings be read; see to it that notify-keyspace-events holds Kg$xe, or bans by other programs, and what oauth2-proxy deletes, take up to 30 s";
         return Verdict::new(NAME, Health::Warn, detail);
     };
     // `A` stands for every class of events, but not for the channel.
@@ -103,7 +103,7 @@ fn notifications(setting: Option<&str>) -> Verdict {
         return Verdict::new(NAME, Health::Ok, format!("notify-keyspace-events is {setting}"));
     }
     let detail = format!(
-        "notify-keyspace-events is \"{setting}\" and lacks {missing}: bans by other programs take up to 30 s; a running sidecar sets it, unless CONFIG is forbidden"
+        "notify-keyspace-events is \"{setting}\" and lacks {missing}: bans by other programs, and what oauth2-proxy deletes, take up to 30 s; a running sidecar sets it, unless CONFIG is forbidden"
     );
     Verdict::new(NAME, Health::Warn, detail)
 }

@@ -1,12 +1,19 @@
 //! Sessions of oauth2-proxy whose ticket nobody has shown yet. Whose they are is sealed, but they can be listed, in no order,
 //! and deleted.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::Oauth2Proxy;
 use crate::domain::error::Failure;
 use crate::domain::session::Session;
 use crate::domain::time::UnixSeconds;
 use crate::domain::unseen_session::{Place, Unseen};
 
+/// How often, and how many times at most, it is looked whether oauth2-proxy is done with a session: it holds a lock for 5 s.
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOCK_LOOKS: usize = 60;
 /// Steps that one call walks at most. It may find less than was asked for, and say where to go on.
 const STEPS_MAX: usize = 100;
 
@@ -78,7 +85,19 @@ impl Oauth2Proxy {
     /// # Errors
     /// [`Failure::Unavailable`].
     pub async fn delete_unseen(&self, key: &str) -> Result<bool, Failure> {
-        let is_deleted = self.rules.is_listed(key) && self.store.delete_text(key).await?;
+        if !self.rules.is_listed(key) {
+            return Ok(false);
+        }
+        let is_deleted = self.store.delete_text(key).await?;
+        // oauth2-proxy may be writing it anew. While it does it holds a lock, for a few seconds at most.
+        let lock = format!("{key}.lock");
+        for _ in 0..LOCK_LOOKS {
+            if !self.store.is_there(&lock).await? {
+                break;
+            }
+            sleep(LOCK_LOOK_EVERY).await;
+        }
+        self.store.delete_text(key).await?;
         // Somebody may have shown it just before. Then filters have to hear of it.
         self.settle_deleted(key).await?;
         Ok(is_deleted)

@@ -49,13 +49,7 @@ pub trait SessionIndex: Send + Sync {
 pub type Standing = walk::Standing<Position, Session>;
 
 /// What a search found.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Found {
-    /// All of it.
-    All(Vec<Session>),
-    /// More than was asked for.
-    TooMany,
-}
+pub type Found = walk::Found<Session>;
 
 /// How many sessions there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -42,6 +42,9 @@ pub trait GrantStore: Send + Sync {
     /// Whether this is the first time within `life` that this was heard.
     async fn hear(&self, heard: &ProviderName, life: Duration) -> Result<bool, StoreError>;
 
+    /// Remembers for so long that it was heard.
+    async fn remember(&self, heard: &ProviderName, life: Duration) -> Result<(), StoreError>;
+
     /// Takes that back.
     async fn unhear(&self, heard: &ProviderName) -> Result<(), StoreError>;
 

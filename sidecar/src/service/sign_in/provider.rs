@@ -20,7 +20,7 @@ pub trait IdentityProvider: Send + Sync {
     async fn redeem(&self, code: &str, attempt: &Attempt, redirect_uri: &Url) -> Result<Given, ProviderError>;
 
     /// What it gives for a refresh token (Core §12).
-    async fn renew(&self, grant: &Grant) -> Result<Given, ProviderError>;
+    async fn renew(&self, grant: &Grant) -> Result<Renewed, ProviderError>;
 
     /// The provider's page that ends the session there (RP-Initiated Logout 1.0 §2), and comes back to `back_to`; none if it
     /// has none.
@@ -50,6 +50,14 @@ pub struct Given {
     pub refresh_token: Option<String>,
     /// The ID token itself; none if there was none.
     pub id_token: Option<String>,
+}
+
+/// What a provider gave for a refresh token.
+pub struct Renewed {
+    /// The one to ask with from now on, whatever became of the rest: the old one may be used up. None if it is good still.
+    pub refresh_token: Option<String>,
+    /// What it says of the person, and the ID token in which it does, if it is in one.
+    pub said: Result<(Testimony, Option<String>), ProviderError>,
 }
 
 /// A logout that a provider tells of.

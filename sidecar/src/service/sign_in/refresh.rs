@@ -11,11 +11,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
 use super::SignIn;
-use super::provider::{Given, ProviderError};
+use super::provider::{ProviderError, Renewed};
 use super::refusal::INVALID_GRANT;
 use crate::domain::audit::By;
 use crate::domain::error::Failure;
 use crate::domain::session::{Session, SessionId};
+use crate::domain::sign_in::Testimony;
 use crate::domain::sign_in::grant::Grant;
 use crate::domain::time::UnixSeconds;
 
@@ -126,10 +127,23 @@ impl SignIn {
             self.write(session, |session| session.refresh_at = None).await?;
             return Ok(Refreshed::GoesOn);
         };
-        match self.provider.renew(&grant).await {
-            Ok(given) => self.go_on(session, &mut grant, given, now).await,
+        let said = match self.provider.renew(&grant).await {
             // The one refusal that is about this grant (RFC 6749 §5.2); all others are about us, or the provider.
-            Err(ProviderError::Refused(code)) if code == INVALID_GRANT => self.end_refused(&session, &code).await,
+            Err(ProviderError::Refused(code)) if code == INVALID_GRANT => {
+                return self.end_refused(&session, &code).await;
+            }
+            Err(error) => Err(error),
+            Ok(Renewed { refresh_token, said }) => {
+                // Before anything else can fail: the old one may be of no use any more.
+                if refresh_token.is_some() {
+                    grant.refresh_token = refresh_token;
+                    self.keep_grant(&session, &grant, now).await?;
+                }
+                said
+            }
+        };
+        match said {
+            Ok((said, id_token)) => self.go_on(session, grant, said, id_token, now).await,
             Err(error) => {
                 tracing::warn!(%error, "the identity provider could not be asked about a session; it goes on");
                 self.write(session, |session| session.refresh_at = Some(now.plus(AGAIN_AFTER_S))).await?;
@@ -141,18 +155,20 @@ impl SignIn {
     async fn go_on(
         &self,
         session: Session,
-        grant: &mut Grant,
-        given: Given,
+        mut grant: Grant,
+        said: Testimony,
+        id_token: Option<String>,
         now: UnixSeconds,
     ) -> Result<Refreshed, Failure> {
-        if !grant.is_of(&given.said) {
+        if !grant.is_of(&said) {
             return self.end_refused(&session, "it speaks of somebody else").await;
         }
-        // Before anything else can fail: the old one is of no use any more.
-        grant.refresh_token = given.refresh_token.or(grant.refresh_token.take());
-        grant.id_token = given.id_token.or(grant.id_token.take());
-        self.keep_grant(&session, grant, now).await?;
-        let claims = match self.terms.admission.again(&session.subject, &session.claims, &given.said) {
+        let is_whole = id_token.is_some();
+        if is_whole {
+            grant.id_token = id_token;
+            self.keep_grant(&session, &grant, now).await?;
+        }
+        let claims = match self.terms.admission.again(&session.subject, &session.claims, &said, is_whole) {
             Ok(claims) => claims,
             Err(error) => return self.end_refused(&session, &error.to_string()).await,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sekisho_protocol::activity::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +106,14 @@ impl World {
     async fn make_due(&self, session: &Session) {
         let due = Session { refresh_at: Some(UnixSeconds(1)), ..session.clone() };
         assert!(self.sidecars[0].sessions.amend(session, &due).await.unwrap());
+    }
+
+    /// A logout token with these claims besides the usual.
+    fn logout(&self, claims: serde_json::Value) -> String {
+        const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+        let mut all = json!({"events": {(EVENT): {}}, "jti": uuid::Uuid::new_v4().to_string()});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        self.issuer.signed(&all)
     }
 
     async fn end(mut self) {
@@ -214,19 +223,69 @@ async fn a_session_ends_when_the_provider_refuses_and_goes_on_while_it_is_away()
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_came_with_an_answer_of_no_use_is_the_one_to_ask_with() {
+    let world = World::start().await;
+    let session = world.ann().await;
+    // Nobody is named.
+    world.issuer.says_again(Some(&json!({"sub": ""})));
+    world.make_due(&session).await;
+    assert_eq!(world.sign_in().refresh(&session.id, UnixSeconds::now()).await.unwrap(), Refreshed::Later);
+    world.issuer.says_again(Some(&json!({})));
+    let session = world.find(&session.id).await.unwrap();
+    world.make_due(&session).await;
+    assert_eq!(world.sign_in().refresh(&session.id, UnixSeconds::now()).await.unwrap(), Refreshed::GoesOn);
+    assert_eq!(world.issuer.shown(), ["refresh-0", "refresh-1"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_left_their_last_group_is_in_none_though_the_provider_says_nothing_of_groups() {
+    let world = World::start().await;
+    let session = world.ann().await;
+    world.issuer.says_again(Some(&json!({"email": "ann@x.org", "email_verified": true})));
+    world.make_due(&session).await;
+    assert_eq!(world.sign_in().refresh(&session.id, UnixSeconds::now()).await.unwrap(), Refreshed::GoesOn);
+    assert_eq!(world.find(&session.id).await.unwrap().claims.get("groups"), None);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_logout_of_one_session_ends_those_that_the_provider_never_named_as_well() {
+    let world = World::start().await;
+    let named = async |sid: Option<&str>| {
+        let mut claims = ann();
+        claims["sid"] = json!(sid);
+        world.signed_in(claims).await.unwrap()
+    };
+    let (meant, other, nameless) = (named(Some("s1")).await, named(Some("s2")).await, named(None).await);
+    assert_eq!(world.sign_in().log_out(&world.logout(json!({"sub": "u1", "sid": "s1"}))).await.unwrap(), 2);
+    for (session, holds) in [(meant, false), (other, true), (nameless, false)] {
+        assert_eq!(world.find(&session.id).await.is_some(), holds, "{:?}", session.id);
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_logout_of_somebody_ends_their_sessions_of_oauth2_proxy_too() {
+    let world = World::start().await;
+    let session = world.ann().await;
+    let id = SessionId::parse("_oauth2_proxy-1.AAAAAAAAAAAAAAAAAAAAAA").unwrap();
+    let other = Session { id, method: Method::Oauth2Proxy, ..session };
+    world.sidecars[0].sessions.begin(other.clone(), UnixSeconds::now()).await.unwrap();
+    assert_eq!(world.sign_in().log_out(&world.logout(json!({"sub": "u1"}))).await.unwrap(), 2);
+    assert_eq!(world.find(&other.id).await, None);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn the_provider_ends_one_session_or_all_of_somebodys_once() {
     let world = World::start().await;
-    const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
     let (first, second) = (world.ann().await, {
         let mut other = ann();
         other["sid"] = "s2".into();
         world.signed_in(other).await.unwrap()
     });
-    let token = |claims: serde_json::Value| {
-        let mut all = json!({"events": {(EVENT): {}}, "jti": uuid::Uuid::new_v4().to_string()});
-        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        world.issuer.signed(&all)
-    };
+    let token = |claims| world.logout(claims);
     let by_sid = token(json!({"sid": "s1"}));
     assert_eq!(world.sign_in().log_out(&by_sid).await.unwrap(), 1);
     assert!(world.find(&first.id).await.is_none() && world.find(&second.id).await.is_some());

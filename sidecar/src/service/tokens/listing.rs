@@ -73,13 +73,7 @@ pub enum Adopt {
 pub type Standing = walk::Standing<Position, StoredToken>;
 
 /// What a search found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// All of it.
-    All(Vec<StoredToken>),
-    /// More than was asked for.
-    TooMany,
-}
+pub type Found = walk::Found<StoredToken>;
 
 impl Tokens {
     /// A part of everybody's tokens.

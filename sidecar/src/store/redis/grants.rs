@@ -116,6 +116,10 @@ impl GrantStore for RedisGrants {
         set_if_none(&self.redis, &name_key(heard, ":heard"), "1", life).await
     }
 
+    async fn remember(&self, heard: &ProviderName, life: Duration) -> Result<(), StoreError> {
+        Ok(self.redis.shared().pset_ex(name_key(heard, ":heard"), "1", millis(life)).await?)
+    }
+
     async fn unhear(&self, heard: &ProviderName) -> Result<(), StoreError> {
         Ok(self.redis.shared().del(name_key(heard, ":heard")).await?)
     }

@@ -5,6 +5,7 @@ use redis::aio::ConnectionManager;
 use redis::{Cmd, FromRedisValue, ParsingError, Pipeline, Value, from_redis_value};
 
 use super::foreign;
+use crate::domain::time::UnixSeconds;
 use crate::service::error::StoreError;
 
 /// A key or a member; none if it is no text.
@@ -64,6 +65,40 @@ pub(super) async fn scored(
     command.arg(key).arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
     let (next, members): (u64, Vec<(Text, f64)>) = step(redis, &command).await?;
     Ok((next, pairs(members)))
+}
+
+/// Members of a sorted set of ends, some of those that are over.
+pub(super) struct Overdue {
+    /// How many were looked at; none at the end of a walk.
+    pub(super) looked: usize,
+    /// Those of which there is no record any more.
+    pub(super) gone: Vec<String>,
+}
+
+/// At most `count` of the members of `ends` that are over at `now`, behind the first `skip`; `record` names the key of one's
+/// record. One that was used a moment ago has a record still, of which the set has not heard yet.
+pub(super) async fn overdue(
+    redis: &mut ConnectionManager,
+    ends: &str,
+    now: UnixSeconds,
+    (skip, count): (usize, usize),
+    record: impl Fn(&str) -> String,
+) -> Result<Overdue, StoreError> {
+    let mut range = redis::cmd("ZRANGE");
+    range.arg(ends).arg("-inf").arg(now.get()).arg("BYSCORE").arg("LIMIT").arg(skip).arg(count);
+    let ids: Vec<String> = range.query_async(redis).await?;
+    if ids.is_empty() {
+        return Ok(Overdue { looked: 0, gone: Vec::new() });
+    }
+    let mut pipeline = redis::pipe();
+    for id in &ids {
+        // One by one: two keys need not live on one node.
+        pipeline.exists(record(id));
+    }
+    let exist: Vec<bool> = pipeline.query_async(redis).await?;
+    let looked = ids.len();
+    let gone = ids.into_iter().zip(exist).filter(|(_, exists)| !exists).map(|(id, _)| id).collect();
+    Ok(Overdue { looked, gone })
 }
 
 async fn step<T: FromRedisValue + Default>(redis: &mut ConnectionManager, command: &Cmd) -> Result<T, StoreError> {

@@ -69,10 +69,12 @@ impl Cookies {
     }
 }
 
-/// All cookies of a request.
+/// All cookies of a request. One that is no text, which another host may have set, hides no other.
 fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+    let lines = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let texts =
+        lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| std::str::from_utf8(pair).ok());
+    texts.filter_map(|pair| pair.trim().split_once('='))
 }
 
 #[cfg(test)]
@@ -101,6 +103,9 @@ mod tests {
         assert_eq!(cookies.attempts(&headers), [("x".into(), "1".into()), ("y".into(), "2=".into())]);
         assert_eq!(cookies.find_attempt(&headers, "y").as_deref(), Some("2="));
         assert_eq!(cookies.find_attempt(&headers, "z"), None);
+        // What another host may have set for this one, too.
+        headers.append(header::COOKIE, HeaderValue::from_bytes(b"a=\xe9; __Host-sekisho-w=4; b=\xc3\xa9").unwrap());
+        assert_eq!(cookies.find_attempt(&headers, "w").as_deref(), Some("4"));
         headers.append(header::COOKIE, HeaderValue::from_static("__Host-sekisho-x=3"));
         assert_eq!(cookies.find_attempt(&headers, "x"), None);
     }

@@ -1,9 +1,12 @@
 //! Sessions, as administrators and their owners see them.
 
 use sekisho_protocol::Email;
+use sekisho_protocol::feed::Kind;
 
 use super::*;
+use crate::domain::session::SessionId;
 use crate::service::feed::registry::{Registry, Start};
+use crate::service::sessions::SESSIONS_MAX;
 use crate::store::redis::workers::RedisWorkers;
 
 mod unseen;
@@ -108,6 +111,23 @@ async fn sessions_are_found_by_text_and_by_user_and_listed_page_by_page() {
         let answer = world.root(Method::GET, &format!("{SESSIONS}?{bad}"), None).await;
         answer.is_problem(400, "invalid_value");
     }
+}
+
+#[tokio::test]
+async fn whoever_has_too_many_sessions_loses_the_one_that_ends_first() {
+    let world = World::start().await;
+    for n in 0..=SESSIONS_MAX {
+        // Each ends a second after the one before.
+        let (mut session, now) = (world.begin(&format!("other{n}"), "bob@y.org").await, UnixSeconds::now());
+        session.id = SessionId::parse(&format!("s{n}")).unwrap();
+        session.subject = ANN.to_owned().try_into().unwrap();
+        session.ends_at = now.plus(86_400 + n as u64);
+        world.services.sessions.begin(session, now).await.unwrap();
+    }
+    let listed = world.get(&format!("{SESSIONS}?user_email={}", ANN.replace('+', "%2B"))).await;
+    assert_eq!(keys_of(&listed).len(), SESSIONS_MAX);
+    assert!(!keys_of(&listed).contains(&"s0"));
+    assert!(world.services.feed.entry(Kind::Session, "s0").await.unwrap().is_some(), "and filters hear of it");
 }
 
 #[tokio::test]

@@ -313,6 +313,35 @@ async fn a_session_that_is_shown_while_it_is_deleted_is_ended() {
 }
 
 #[tokio::test]
+async fn a_session_that_oauth2_proxy_writes_while_it_is_deleted_is_deleted_whole() {
+    let world = World::with_proxy().await;
+    let (kept, lock) = (sealed("ann@x", 100, "n"), format!("{}.lock", key(1)));
+    world.proxy_keeps(1, kept.clone()).await;
+    let found = world.services.all_sessions.find(&key(1), UnixSeconds::now()).await.unwrap();
+    world.redis(&["SET", &lock, "1", "PX", "5000"]).await;
+    let all = world.services.all_sessions.clone();
+    let deleting = tokio::spawn(async move { all.end_on_order(found, By::operator("tests")).await });
+    while world.there(&key(1)).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    world.proxy_keeps(1, kept).await;
+    world.redis(&["DEL", &lock]).await;
+    deleting.await.unwrap().unwrap();
+    assert!(!world.there(&key(1)).await);
+}
+
+#[tokio::test]
+async fn a_session_is_no_younger_for_having_been_refreshed() {
+    let world = World::with_proxy().await;
+    world.proxy_keeps(1, sealed("ann@x", 1_000, "n")).await;
+    let first = world.worth(&ticket(1, &SECRET)).await["live"].take();
+    // oauth2-proxy writes anew when it was created.
+    world.proxy_keeps(1, sealed("ann@x", 0, "n")).await;
+    let refreshed = world.worth(&ticket(1, &SECRET)).await["live"].take();
+    assert_eq!((&refreshed["id"], &refreshed["signed_in_at"]), (&first["id"], &first["signed_in_at"]));
+}
+
+#[tokio::test]
 async fn what_is_under_a_sessions_key_of_ours_lets_nobody_in_without_redis() {
     let mut world = World::with_proxy().await;
     world.proxy_keeps(1, sealed("ann@x", 100, "n")).await;

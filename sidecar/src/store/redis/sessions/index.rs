@@ -20,7 +20,8 @@ use crate::service::error::StoreError;
 use crate::service::sessions::listing::{Found, Review, SessionIndex, Standing, Stats};
 use crate::store::redis::keys::{NOT_BEFORE_RECORD, SESSIONS_NOT_BEFORE};
 use crate::store::redis::ranked::{LATEST, Ranked};
-use crate::store::redis::{not_before, scan, texts as searched};
+use crate::store::redis::scan::{self, Overdue};
+use crate::store::redis::{not_before, texts as searched};
 
 /// Hash: id → the owner and the member of [`TEXTS`].
 const ENTRIES: &str = "sekisho:{sessions}:entries";
@@ -166,23 +167,13 @@ impl SessionIndex for RedisSessions {
         let mut redis = self.redis.shared();
         let (mut forgotten, mut kept) = (0, 0);
         for _ in 0..PRUNE_STEPS {
-            let mut range = redis::cmd("ZRANGE");
-            range.arg(ENDS).arg("-inf").arg(now.get()).arg("BYSCORE").arg("LIMIT").arg(kept).arg(FORGET_STEP);
-            let ids: Vec<String> = range.query_async(&mut redis).await?;
-            if ids.is_empty() {
+            let Overdue { looked, gone } =
+                scan::overdue(&mut redis, ENDS, now, (kept, FORGET_STEP), record_key).await?;
+            if looked == 0 {
                 break;
             }
-            let mut pipeline = redis::pipe();
-            for id in &ids {
-                // One by one: two keys need not live on one node.
-                pipeline.exists(record_key(id));
-            }
-            let exist: Vec<bool> = pipeline.query_async(&mut redis).await?;
-            // One that was used a moment ago, of which the lists have not heard yet.
-            let gone: Vec<&str> =
-                ids.iter().zip(&exist).filter(|(_, exists)| !**exists).map(|(id, _)| id.as_str()).collect();
-            kept += ids.len() - gone.len();
-            forgotten += forget(&mut redis, &gone).await?;
+            kept += looked - gone.len();
+            forgotten += forget(&mut redis, &gone.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         }
         Ok(forgotten)
     }

@@ -23,7 +23,8 @@ use crate::service::error::StoreError;
 use crate::service::tokens::listing::{Adopt, Found, Standing, TokenIndex};
 use crate::store::redis::keys::TOKEN_INFO;
 use crate::store::redis::ranked::{LATEST, Ranked};
-use crate::store::redis::{foreign, scan, texts};
+use crate::store::redis::scan::{self, Overdue};
+use crate::store::redis::{foreign, texts};
 
 pub(in crate::store::redis) const CREATED: &str = "sekisho:{tokens}:created";
 const EXPIRES: &str = "sekisho:{tokens}:expires";
@@ -196,22 +197,12 @@ impl TokenIndex for RedisTokens {
         let mut redis = self.client.shared();
         let mut kept = 0;
         for _ in 0..PRUNE_STEPS {
-            let step = i64::try_from(STEP).unwrap_or(i64::MAX);
-            let mut range = redis::cmd("ZRANGE");
-            range.arg(EXPIRES).arg("-inf").arg(now.get()).arg("BYSCORE").arg("LIMIT").arg(kept).arg(step);
-            let ids: Vec<String> = range.query_async(&mut redis).await?;
-            if ids.is_empty() {
+            let Overdue { looked, gone } = scan::overdue(&mut redis, EXPIRES, now, (kept, STEP), info_key).await?;
+            if looked == 0 {
                 break;
             }
-            let mut pipeline = redis::pipe();
-            for id in &ids {
-                pipeline.exists(info_key(id));
-            }
-            let exist: Vec<bool> = pipeline.query_async(&mut redis).await?;
-            let gone: Vec<&str> =
-                ids.iter().zip(&exist).filter(|(_, exists)| !**exists).map(|(id, _)| id.as_str()).collect();
-            kept += i64::try_from(ids.len() - gone.len()).unwrap_or(i64::MAX);
-            forget(&mut redis, &gone).await?;
+            kept += looked - gone.len();
+            forget(&mut redis, &gone.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         }
         Ok(())
     }

@@ -103,6 +103,21 @@ fn e7_a_token_that_no_browser_shows_by_itself_needs_no_proof() {
 }
 
 #[test]
+fn e7_a_token_in_a_cookie_needs_the_proof_though_the_session_stayed_behind() {
+    let mut world = with(|config| config["tokens"] = json!({"from": [{"cookie": "jwt"}]}));
+    let cookie = format!("jwt={}", ann());
+    let mut asking = |method: &str, more: &[(&str, &str)]| {
+        let target = [(":method", method), (":authority", HOST), (":path", "/"), ("cookie", &cookie)];
+        let all: Vec<_> = target.into_iter().chain(more.iter().copied()).collect();
+        let id = world.id();
+        code(&world.send(id, &all))
+    };
+    assert_eq!(asking("POST", &[THEIRS]), "cross_site");
+    assert_eq!(asking("POST", &[OURS]), "allow");
+    assert_eq!(asking("GET", &[THEIRS]), "allow");
+}
+
+#[test]
 fn e7_rules_say_whose_pages_they_trust() {
     let mut world = with(|config| {
         config["routes"][3]["trusted_origins"] = json!(["*"]);
