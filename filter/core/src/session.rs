@@ -108,9 +108,10 @@ impl Session {
         if let Some(known) = shared.tokens.get(&key, kind, shared.replica.keysets(), now.unix_s) {
             return Ok(Some(Self { key, kind, standing: Standing::Live(known), cache: Cache::Hit }));
         }
-        let id = sessions.key.read(host, &cookie);
-        let open = |id| Standing::Open { host: host.to_owned(), id, ticket: None };
-        Ok(id.map(|id| Self { key, kind, standing: open(id), cache: Cache::Miss }))
+        let Some(id) = sessions.key.read(host, &cookie) else { return Ok(None) };
+        let open = || Standing::Open { host: host.to_owned(), id, ticket: None };
+        let standing = shared.refused.get(&key, now.unix_s).unwrap_or_else(open);
+        Ok(Some(Self { key, kind, standing, cache: Cache::Miss }))
     }
 
     /// The session of oauth2-proxy that a request shows. A cookie that it did not sign, or too long ago, is none.
@@ -151,9 +152,7 @@ impl Session {
             if let Standing::Live(verified) = &standing {
                 shared.tokens.insert(&self.key, verified, self.kind, now.unix_s);
             }
-            if self.kind == KeySet::OF_OAUTH2_PROXY {
-                shared.refused.insert(&self.key, &standing, now.unix_s);
-            }
+            shared.refused.insert(&self.key, &standing, now.unix_s);
         }
         self.standing = standing;
     }

@@ -1,5 +1,5 @@
-//! Cookies of oauth2-proxy whose session holds no more. A browser goes on showing one for days beside a session of our
-//! own or a token, and a sidecar must not be asked with each request.
+//! Cookies that somebody signed and whose session holds no more. A browser goes on showing one for days, beside a token or
+//! another session, or as fast as somebody likes: a sidecar must not be asked with each request.
 //!
 //! Whoever signs in anew gets another cookie, so nobody is kept out by what is remembered here.
 
@@ -9,7 +9,7 @@ use super::Standing;
 
 /// For how long it is remembered, in seconds.
 const KEPT_S: u64 = 10;
-/// Most cookies that are remembered. Only what oauth2-proxy signed can be one of them.
+/// Most cookies that are remembered. Only what we, or oauth2-proxy, signed can be one of them.
 const MAX: usize = 1_024;
 
 /// Those that are remembered.
