@@ -114,8 +114,9 @@ async fn send_steadily(
         while let Some(Ok(record)) = waiting.try_join_next() {
             records.push(record);
         }
-        for (email, request) in &requests {
-            if waiting.len() < WAITING {
+        // All or nobody: on a busy machine the last ones would never have their turn.
+        if waiting.len() < WAITING {
+            for (email, request) in &requests {
                 waiting.spawn(send(to, email.clone(), Arc::clone(request), idle.clone()));
             }
         }

@@ -8,6 +8,18 @@ pub mod attempt;
 pub mod grant;
 pub mod registration;
 
+/// The cookie of a session over TLS: its prefix makes browsers take it from this very host alone, for this host alone
+/// (RFC 6265bis §4.1.3.2).
+pub const COOKIE: &str = "__Host-sekisho";
+/// For trials over plain HTTP, where browsers take a cookie with that prefix from localhost at most.
+const PLAIN_COOKIE: &str = "sekisho";
+
+/// What a session's cookie is called.
+#[must_use]
+pub const fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { COOKIE } else { PLAIN_COOKIE }
+}
+
 /// What an identity provider said of somebody in an ID token whose signature, audience, times and nonce were found
 /// good (OpenID Connect Core §3.1.3.7), and at its userinfo endpoint.
 #[derive(Debug, Clone, PartialEq)]

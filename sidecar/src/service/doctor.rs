@@ -58,6 +58,8 @@ pub struct Round {
     pub sidecars: Vec<String>,
     /// The secrets' names, and what their bytes show.
     pub secrets: Vec<(&'static str, Strength)>,
+    /// The cookie of sessions, where people sign in.
+    pub session_cookie: Option<&'static str>,
 }
 
 /// Looks at everything.
@@ -86,6 +88,7 @@ impl Doctor {
             Err(error) => verdict::unknown("audit events", &error),
         });
         verdicts.push(self.examine_envoy().await);
+        verdicts.extend(self.examine_session_cookie().await);
         verdicts.push(match self.services.registry.roll().await {
             Ok(roll) => verdict::workers(&roll),
             Err(error) => verdict::unknown("filters", &error),
@@ -146,6 +149,12 @@ impl Doctor {
             Ok(webhooks) => webhooks.iter().map(verdict::webhook).collect(),
             Err(error) => vec![verdict::unknown_webhooks(&error)],
         }
+    }
+
+    async fn examine_session_cookie(&self) -> Option<Verdict> {
+        let cookie = self.round.session_cookie?;
+        let url = self.round.envoy_admin.trim_end_matches('/');
+        Some(verdict::session_cookie(cookie, self.web.get(&format!("{url}/config_dump")).await))
     }
 
     async fn examine_envoy(&self) -> Verdict {

@@ -15,8 +15,10 @@ use crate::service::readiness::{DATABASE, Vitals};
 use crate::service::signing_keys::ClosedKey;
 use crate::service::webhooks;
 
+mod cookie;
 mod database;
 
+pub(super) use cookie::session_cookie;
 pub(super) use database::{backlog, database, encryption, no_database};
 
 /// Clocks may differ by so much, in milliseconds, before anything goes wrong.

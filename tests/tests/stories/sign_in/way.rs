@@ -27,6 +27,16 @@ fn parameter(step: &Step, name: &str) -> String {
 }
 
 #[test]
+fn the_doctor_says_whether_the_filter_looks_for_the_cookie_that_sidecars_set() {
+    story(&PEOPLE, async |world| {
+        let told = String::from_utf8(world.a.cli(&["doctor"]).await?.stdout)?;
+        let verdict = told.lines().find(|line| line.contains("session cookie")).context("nothing")?;
+        ensure!(verdict.contains("the filter looks for `sekisho`"), "{verdict}");
+        Ok(())
+    });
+}
+
+#[test]
 fn somebody_signs_in_on_the_way_to_a_page_and_lands_there() {
     story(&PEOPLE, async |world| {
         let mut browser = Browser::new()?;

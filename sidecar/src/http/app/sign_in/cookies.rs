@@ -2,13 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::domain::sign_in::attempt;
-
-/// Over TLS, the prefix makes browsers take the cookie from this very host alone, for this host alone
-/// (RFC 6265bis §4.1.3.2).
-const SECURE_NAME: &str = "__Host-sekisho";
-/// For trials over plain HTTP, where browsers take a cookie with that prefix from localhost at most.
-const PLAIN_NAME: &str = "sekisho";
+use crate::domain::sign_in::{attempt, cookie_name};
 
 /// How cookies are named and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +13,7 @@ pub(super) struct Cookies {
 
 impl Cookies {
     fn name(self) -> &'static str {
-        if self.is_secure { SECURE_NAME } else { PLAIN_NAME }
+        cookie_name(self.is_secure)
     }
 
     /// Puts a session into the browser.
