@@ -109,16 +109,21 @@ async fn send_steadily(
     let (mut tick, mut waiting, mut records) = (interval(PERIOD), JoinSet::new(), Vec::new());
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let idle = Idle::default();
-    while !*stopped.borrow() {
+    loop {
         tick.tick().await;
+        // One round more, however slow the machine is: what came before the end of the load is to be seen.
+        let is_last = *stopped.borrow();
         while let Some(Ok(record)) = waiting.try_join_next() {
             records.push(record);
         }
         // All or nobody: on a busy machine the last ones would never have their turn.
-        if waiting.len() < WAITING {
+        if is_last || waiting.len() < WAITING {
             for (email, request) in &requests {
                 waiting.spawn(send(to, email.clone(), Arc::clone(request), idle.clone()));
             }
+        }
+        if is_last {
+            break;
         }
     }
     records.extend(waiting.join_all().await);
