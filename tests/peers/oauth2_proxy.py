@@ -27,6 +27,8 @@ FULL = {
     "pu": "ann",
     "ac": {"department": "sales", "level": 3, "tags": ["a", "b"]},
 }
+# Somebody else, who signed in at the same moment.
+OTHER = {"ca": CREATED, "eo": EXPIRES, "n": b"another nonce", "e": "bob@example.org", "u": "0002", "g": ["guests"]}
 
 
 def moment(seconds, nanos=0):
@@ -44,11 +46,26 @@ def raw(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def unraw(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def ticket_of(ticket_id, secret, older=False):
+    """The ticket of a session's key, as it is written today or as it was before."""
+    return f"{ticket_id}.{raw(secret)}" if older else f"v2.{raw(ticket_id.encode())}.{raw(secret)}"
+
+
+def opened(ticket):
+    """The key and the secret in such a ticket."""
+    ticket_id, secret = ticket.removeprefix("v2.").rsplit(".", 1)
+    return unraw(ticket_id).decode() if ticket.startswith("v2.") else ticket_id, unraw(secret)
+
+
 def vector(name, plain, expected, *, older=False, cookie_name="_oauth2_proxy", damage=None, other_secret=False):
     seed = hashlib.sha256(name.encode()).digest()
     secret, nonce = seed[:16], seed[16:28]
     ticket_id = f"{cookie_name}-{hashlib.md5(name.encode()).hexdigest()}"
-    ticket = f"{ticket_id}.{raw(secret)}" if older else f"v2.{raw(ticket_id.encode())}.{raw(secret)}"
+    ticket = ticket_of(ticket_id, secret, older)
     value = nonce + AESGCM(seed[:16] if not other_secret else seed[8:24]).encrypt(nonce, plain, None)
     if damage:
         value = damage(value)
@@ -67,12 +84,14 @@ def expected(fields):
         "access_token": fields.get("at"),
         "id_token": fields.get("it"),
         "refresh_token": fields.get("rt"),
+        "nonce": fields["n"].hex() if "n" in fields else None,
         "claims": fields.get("ac", {}),
     }
 
 
 def sessions():
     yield vector("everything, in a ticket of today", packed(FULL), expected(FULL))
+    yield vector("everything of somebody else", packed(OTHER), expected(OTHER))
     yield vector("everything, in a ticket of before", packed(FULL), expected(FULL), older=True)
     yield vector("another cookie's name", packed(FULL), expected(FULL), cookie_name="__Secure-sso.llm")
     for field in FULL:
@@ -87,14 +106,22 @@ def sessions():
     yield vector("a time that is Go's zero", packed(zeroed), {**expected(FULL), "created_at": None})
     precise = {**FULL, "ca": moment(CREATED, 5), "eo": moment(2**34 + 7)}
     yield vector("times of eight and twelve bytes", packed(precise), {**expected(FULL), "expires_at": 2**34 + 7})
+    # What is in them can be read; whether such a session counts is another question, which is asked at CREATED.
+    for name, ahead in [("begun as far ahead as a clock may be", 300), ("begun further ahead", 301)]:
+        future = {**FULL, "ca": CREATED + ahead}
+        yield vector(name, packed(future), expected(future))
     many = {**FULL, "g": [f"group-{number:04}-{'x' * 30}" for number in range(100)]}
     yield vector("four kibibytes of groups", packed(many), expected(many))
     unknown = {**FULL, "zz": {"new": [1, None, 2.5]}, "l": None}
     yield vector("members that nobody knows yet", packed(unknown), expected(FULL))
-    nulls = {**FULL, "g": None, "ac": None, "e": None}
-    yield vector("nothing where there may be something", packed(nulls), {**expected(FULL), "groups": [], "claims": {}, "email": None})
+    nulls = {**FULL, "g": None, "ac": None, "e": None, "n": None}
+    nothing = {"groups": [], "claims": {}, "email": None, "nonce": None}
+    yield vector("nothing where there may be something", packed(nulls), {**expected(FULL), **nothing})
     # And what nobody can read.
     yield vector("sealed with another secret", packed(FULL), None, other_secret=True)
+    ann, bob = (vector(f"of {name}", packed(fields), None) for name, fields in [("Ann", FULL), ("Bob", OTHER)])
+    yield {**ann, "name": "Bob's session under the key of Ann's ticket", "value": bob["value"]}
+    yield {**bob, "name": "Ann's session under the key of Bob's ticket", "value": ann["value"]}
     for name, damage in [
         ("truncated by a byte", lambda value: value[:-1]),
         ("truncated to the nonce", lambda value: value[:12]),
@@ -131,7 +158,9 @@ def cookie(name, ticket, moment, *, cookie_name="_oauth2_proxy", secret=COOKIE_S
 
 def cookies():
     ticket = b"v2.X29hdXRoMl9wcm94eS00MTE4MDZlN2U0ZTllMzQ5MTBjNmM3NDE1ZWVkYWU3ZA.WbQehVi6RIts-xQtycF2lQ"
+    others = ticket_of("_oauth2_proxy-" + hashlib.md5(b"Bob").hexdigest(), hashlib.md5(b"secret").digest()).encode()
     yield cookie("a cookie of now", ticket, NOW)
+    yield cookie("one of somebody else", others, NOW)
     yield cookie("one whose value ends with padding", ticket + b"a", NOW)
     yield cookie("one whose value ends with more padding", ticket + b"aa", NOW)
     yield cookie("one that is as old as may be", ticket, NOW - EXPIRE + 1)
@@ -143,7 +172,8 @@ def cookies():
     yield cookie("one under the decoded secret", ticket, NOW, secret="secret of thirty-two bytes!!!!!!", valid=False)
     yield cookie("one under SHA-1", ticket, NOW, digest=hashes.SHA1, valid=False)
     for name, change in [
-        ("another ticket", lambda cookie: "Y" + cookie[1:]),
+        ("a changed ticket", lambda cookie: "Y" + cookie[1:]),
+        ("somebody else's ticket", lambda cookie: base64.urlsafe_b64encode(others).decode() + cookie[cookie.index("|") :]),
         ("another moment", lambda cookie: cookie.replace(f"|{NOW}|", f"|{NOW + 1}|")),
         ("another signature", lambda cookie: cookie[:-3] + ("A" if cookie[-3] != "A" else "B") + cookie[-2:]),
         ("no signature", lambda cookie: cookie.rsplit("|", 1)[0]),
@@ -163,16 +193,16 @@ def write(name, value):
 
 def made(order, secret):
     """A session of now, with a ticket of its own or an earlier one, and the cookie that shows it."""
-    name = order["cookie_name"]
-    ticket = order.get("ticket_of") or f"v2.{raw(f'{name}-{os.urandom(16).hex()}'.encode())}.{raw(os.urandom(16))}"
-    _, ticket_id, secret_of_ticket = (base64.urlsafe_b64decode(part + "==") for part in ticket.split("."))
+    name, older = order["cookie_name"], order.get("older", False)
+    ticket = order.get("ticket_of") or ticket_of(f"{name}-{os.urandom(16).hex()}", os.urandom(16), older)
+    ticket_id, secret_of_ticket = opened(ticket)
     fields = {name: value.encode() if name == "n" else value for name, value in order["fields"].items()}
     nonce = os.urandom(12)
     value = nonce + AESGCM(secret_of_ticket).encrypt(nonce, packed(fields), None)
     if order["wrong_secret"]:
-        ticket = f"{ticket.rsplit('.', 1)[0]}.{raw(os.urandom(16))}"
+        ticket = ticket_of(ticket_id, os.urandom(16), older)
     shown = cookie("", ticket.encode(), order["signed_at"], cookie_name=name, secret=secret)["cookie"]
-    return {"key": ticket_id.decode(), "value": value.hex(), "cookie": shown, "ticket": ticket}
+    return {"key": ticket_id, "value": value.hex(), "cookie": shown, "ticket": ticket}
 
 
 if "--vectors" in sys.argv:

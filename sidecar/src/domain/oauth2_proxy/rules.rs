@@ -168,6 +168,7 @@ fn claims(held: &Held) -> Map<String, Value> {
 mod tests {
     use serde_json::json;
 
+    use super::super::tests::held as sealed;
     use super::*;
 
     const KEY: &str = "_oauth2_proxy-0123456789abcdef0123456789abcdef";
@@ -270,6 +271,31 @@ mod tests {
         for other in ["abc", KEY, &format!("{KEY}.x"), &format!("x.{}", "A".repeat(22))] {
             assert_eq!(key_of(&SessionId::parse(other).unwrap()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_session_is_named_by_the_nonce_that_others_sealed_in_it() {
+        let id = |name: &str| session(&rules(), &sealed(name), None).unwrap().id;
+        let anns = id("everything, in a ticket of today");
+        // Tokens were refreshed: what remains is the nonce.
+        for name in
+            ["without at", "without rt", "times of eight and twelve bytes", "begun as far ahead as a clock may be"]
+        {
+            assert_eq!(id(name), anns, "{name}");
+        }
+        for name in ["everything of somebody else", "without n"] {
+            assert_ne!(id(name), anns, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_others_sealed_counts_unless_it_begins_further_ahead_than_clocks_may_be() {
+        let begun = |name| rules().session(KEY, &sealed(name), "app.x", None, UnixSeconds(1_760_000_000));
+        assert_eq!(
+            begun("begun as far ahead as a clock may be").map(|session| session.signed_in_at.get()),
+            Ok(1_760_000_300)
+        );
+        assert_eq!(begun("begun further ahead"), Err(Refused::Times));
     }
 
     #[test]

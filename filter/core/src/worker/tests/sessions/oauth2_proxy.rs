@@ -112,6 +112,21 @@ fn a_session_is_asked_about_once_and_is_called_what_the_sidecar_calls_it() {
 }
 
 #[test]
+fn somebody_elses_cookie_is_a_question_of_its_own_however_well_one_is_known() {
+    let (anns, anns_cookie) = vector("a cookie of now");
+    let (bobs, bobs_cookie) = vector("one of somebody else");
+    let mut world = knowing(&anns_cookie);
+    let question = ask(&mut world, &bobs_cookie, 2);
+    assert_eq!(question.ticket.as_ref().unwrap().expose(), bobs);
+    assert_ne!(anns, bobs);
+    let standing = lives(of_bob(&world));
+    let step = answer(&mut world, 2, 1, standing).remove(0).1;
+    assert_eq!(set(&step, "x-forwarded-email"), Some("bob@example.com"));
+    let (_, step) = get_with(&mut world, "/group", &anns_cookie);
+    assert_eq!(set(&step, "x-forwarded-email"), Some(ANN), "and she is still herself");
+}
+
+#[test]
 fn the_tickets_secret_is_in_the_question_alone() {
     let (ticket, cookie) = vector("a cookie of now");
     let mut world = world();
