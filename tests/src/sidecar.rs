@@ -101,7 +101,18 @@ impl Sidecar {
     /// # Errors
     /// It is not built, ends, or does not become ready.
     pub async fn start_with(&self, settings: &[(&str, &str)]) -> Result<()> {
+        self.start_instead(&[], settings).await
+    }
+
+    /// The same, with `settings` in place of those of its own that are called `without`.
+    ///
+    /// # Errors
+    /// It is not built, ends, or does not become ready.
+    pub async fn start_instead(&self, without: &[&str], settings: &[(&str, &str)]) -> Result<()> {
         let mut command = self.command(&["serve"])?;
+        for name in without {
+            command.env_remove(name);
+        }
         command.envs(settings.iter().copied());
         let mut process = Process::start(&self.log_name(), &self.folder, command).await?;
         poll::until(&format!("sidecar {} is ready", self.name), poll::START, async || {

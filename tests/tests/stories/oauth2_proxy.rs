@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e::peers::oauth2_proxy::{Kept, Order, make};
+use e2e::peers::oauth2_proxy::{COOKIE, Kept, Order, keep};
 use e2e::token::now;
 use e2e::wire::{Connection, RawRequest};
 use e2e::{Plan, World, poll, story_in};
@@ -17,7 +17,6 @@ use sekisho_sidecar::store::redis::RedisClient;
 use sekisho_sidecar::store::redis::sessions::RedisSessions;
 use serde_json::{Value, json};
 
-const COOKIE: &str = "_oauth2_proxy";
 const WEEK_S: u64 = 604_800;
 
 /// A world beside an oauth2-proxy, which answers under `/oauth2-proxy`.
@@ -42,27 +41,13 @@ fn with_its_sessions(policy: &mut Value) {
     }
 }
 
-/// A session that began just now.
-fn session_of(email: &str) -> Order {
-    let fields =
-        json!({"ca": now(), "eo": now() + 3_600, "e": email, "u": "0001", "g": ["staff"], "at": "a token", "n": email});
-    Order { fields, signed_at: now(), ticket_of: None, cookie_name: COOKIE, wrong_secret: false }
-}
-
 /// Lets oauth2-proxy keep these sessions.
 async fn kept(world: &World, orders: Vec<Order>) -> Result<Vec<Kept>> {
-    let secret = world.keys.cookies.clone();
-    let kept = tokio::task::spawn_blocking(move || make(&secret, &orders)).await??;
-    for session in &kept {
-        let set: () =
-            world.redis.command(cmd("SET").arg(&session.key).arg(session.bytes()?).arg("EX").arg(WEEK_S)).await?;
-        let () = set;
-    }
-    Ok(kept)
+    keep(&world.redis, &world.keys.cookies, orders).await
 }
 
 async fn sign_in(world: &World, email: &str) -> Result<Kept> {
-    kept(world, vec![session_of(email)]).await?.pop().context("no session")
+    kept(world, vec![Order::of(email)]).await?.pop().context("no session")
 }
 
 fn asking(cookie: &str) -> RawRequest {
@@ -126,13 +111,14 @@ fn a_session_of_oauth2_proxy_lets_its_owner_in_and_its_cookie_goes_to_oauth2_pro
 fn what_oauth2_proxy_would_not_take_lets_nobody_in() {
     story_in(beside_oauth2_proxy(), async |world| {
         let orders = vec![
-            Order { wrong_secret: true, ..session_of("ann@example.com") },
-            Order { cookie_name: "_other_proxy", ..session_of("ann@example.com") },
-            Order { signed_at: now() - WEEK_S, ..session_of("ann@example.com") },
-            Order { signed_at: now() + 400, ..session_of("ann@example.com") },
-            Order { fields: json!({"ca": now() - WEEK_S, "e": "ann@example.com"}), ..session_of("x") },
-            Order { fields: json!({"ca": now(), "eo": now() - 1, "e": "ann@example.com"}), ..session_of("x") },
-            Order { fields: json!({"ca": now(), "u": "0001"}), ..session_of("x") },
+            Order { wrong_secret: true, ..Order::of("ann@example.com") },
+            Order { cookie_name: "_other_proxy", ..Order::of("ann@example.com") },
+            Order { signed_at: now() - WEEK_S, ..Order::of("ann@example.com") },
+            Order { signed_at: now() + 400, ..Order::of("ann@example.com") },
+            Order { fields: json!({"ca": now() - WEEK_S, "e": "ann@example.com"}), ..Order::of("x") },
+            Order::of("ann@example.com").field("eo", now() - 1),
+            Order::of("ann@example.com").field("ca", now() + 400),
+            Order { fields: json!({"ca": now(), "u": "0001"}), ..Order::of("x") },
         ];
         for (number, session) in kept(world, orders).await?.iter().enumerate() {
             let answer = world.raw(&asking(&session.cookie).bytes()).await?;
@@ -197,7 +183,7 @@ fn a_banned_user_is_told_so_and_signs_in_again_once_the_ban_is_over() {
         }
         assert_eq!(world.raw(&asking(&bob.cookie).bytes()).await?.status, 200);
         // oauth2-proxy lets her sign in, and what it then keeps is worth nothing.
-        let again = Order { ticket_of: Some(ann.ticket.clone()), ..session_of("ann@example.com") };
+        let again = Order { ticket_of: Some(ann.ticket.clone()), ..Order::of("ann@example.com") };
         // A sign-in of another second has another cookie.
         let again = Order { signed_at: now() + 1, ..again };
         let again = Order { fields: json!({"ca": now(), "e": "ann@example.com", "n": "again"}), ..again };
@@ -210,7 +196,7 @@ fn a_banned_user_is_told_so_and_signs_in_again_once_the_ban_is_over() {
         let path = "/api/admin/sessions/unban/ann@example.com";
         assert_eq!(world.app(Method::DELETE, path, &token, None).await?.status, 200);
         assert_eq!(world.raw(&asking(&again.cookie).bytes()).await?.status, 401, "not by what was then");
-        let anew = Order { ticket_of: Some(ann.ticket), ..session_of("ann@example.com") };
+        let anew = Order { ticket_of: Some(ann.ticket), ..Order::of("ann@example.com") };
         let anew = Order { signed_at: now() + 2, ..anew };
         let anew = Order { fields: json!({"ca": now() + 2, "e": "ann@example.com", "n": "anew"}), ..anew };
         let anew = kept(world, vec![anew]).await?.pop().context("no session")?;
