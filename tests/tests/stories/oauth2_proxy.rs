@@ -17,6 +17,8 @@ use sekisho_sidecar::store::redis::RedisClient;
 use sekisho_sidecar::store::redis::sessions::RedisSessions;
 use serde_json::{Value, json};
 
+mod formats;
+
 const WEEK_S: u64 = 604_800;
 
 /// A world beside an oauth2-proxy, which answers under `/oauth2-proxy`.
