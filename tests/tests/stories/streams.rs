@@ -5,16 +5,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use e2e::wire::{Connection, Http2, Http2Stream, Piece};
+use anyhow::{Context, Result, ensure};
+use e2e::wire::Connection;
 use e2e::{Plan, Shared, Token, User, World, poll, story};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+mod http2;
 pub(crate) mod open;
+mod sessions;
 
 use crate::bans::{ban, lift};
-use open::{Kind, Mark, Open, connections_to_each_worker, expect_from_before, last_number, unique};
+use open::{Kind, Mark, Open, connections_to_each_worker};
 
 /// A route as it is unless it says otherwise.
 const CUT: &str = "cut.localhost";
@@ -22,8 +24,10 @@ const CUT: &str = "cut.localhost";
 const FINISH: &str = "finish.localhost";
 /// What a request gets that is cut before its answer has begun.
 const WAS_CUT: (u16, &str) = (503, "stream_cut");
-/// The same at the end of its token.
+/// The same at the end of its token, or its session.
 const EXPIRED: (u16, &str) = (401, "token_expired");
+/// In which time streams end by themselves whose credentials do.
+const ENDED: Duration = Duration::from_secs(15);
 
 static OPEN: Shared = Shared::in_turn(|| Plan { policy: with_both_routes, ..Plan::default() });
 
@@ -80,12 +84,7 @@ fn p12_a_stream_ends_with_its_token() {
         let expires = e2e::token::now() + 4;
         let short = world.token_of(&email).claim("exp", expires);
         let streams = Streams::of(world, &short.bearer(), &lasting.bearer()).await?;
-        for open in &streams.cut {
-            let visit = &open.visit;
-            poll::until_true("the token has expired", Duration::from_secs(15), async || Ok(!visit.is_open())).await?;
-            let now = e2e::token::now();
-            ensure!(now >= expires, "{:?} ended at {now}, before {expires}", open.kind);
-        }
+        streams.end_by_themselves(expires).await?;
         streams.expect_cut(EXPIRED).await
     });
 }
@@ -98,35 +97,8 @@ fn p12_after_an_unban_a_new_stream_works_at_once() {
         lift(world, &email).await?;
         for connections in connections_to_each_worker(world, Kind::ALL.len()).await? {
             for (kind, connection) in Kind::ALL.into_iter().zip(connections) {
-                Open::begin(world, connection, kind, CUT, &token.bearer()).await?.ends_well().await?;
+                Open::begin(world, connection, kind, CUT, &by(&token.bearer())).await?.ends_well().await?;
             }
-        }
-        Ok(())
-    });
-}
-
-#[test]
-fn p12_over_http_2_a_ban_resets_one_stream_and_leaves_the_others_on_its_connection() {
-    story(&OPEN, async |world| {
-        let (ann, bob) = (world.user(), world.user());
-        let mut held = Vec::new();
-        for connection in http2_to_every_worker(world).await? {
-            let cut = Numbered::begin(world, &connection, CUT, &ann.token).await?;
-            let others = [
-                Numbered::begin(world, &connection, FINISH, &ann.token).await?,
-                Numbered::begin(world, &connection, CUT, &bob.token).await?,
-            ];
-            held.push((connection, cut, others));
-        }
-        ban(world, &ann.email).await?;
-        let marks: Vec<u64> = held.iter().map(|(_, cut, _)| cut.visit.sent()).collect();
-        for ((connection, cut, others), mark) in held.into_iter().zip(marks) {
-            cut.was_cut(mark).await?;
-            for mut other in others {
-                other.goes_on().await?;
-            }
-            ensure!(connection.is_open(), "the whole connection was closed");
-            Numbered::begin(world, &connection, CUT, &bob.token).await?;
         }
         Ok(())
     });
@@ -141,7 +113,7 @@ fn p12_of_two_hundred_streams_exactly_those_of_the_banned_end() {
         for user in &users {
             for _ in 0..STREAMS_EACH {
                 let connection = Connection::open(world.envoy.edge()).await?;
-                streams.push(Open::begin(world, connection, Kind::Idle, CUT, &user.token.bearer()).await?);
+                streams.push(Open::begin(world, connection, Kind::Idle, CUT, &by(&user.token.bearer())).await?);
             }
         }
         let kept = streams.split_off(50 * STREAMS_EACH);
@@ -175,11 +147,22 @@ impl Streams {
         for mut connections in connections_to_each_worker(world, 3 * Kind::ALL.len()).await? {
             let mut others = connections.split_off(Kind::ALL.len());
             let finish = others.split_off(Kind::ALL.len());
-            streams.cut.extend(each_kind(world, connections, CUT, bearer).await?);
-            streams.finish.extend(each_kind(world, finish, FINISH, bearer).await?);
-            streams.others.extend(each_kind(world, others, CUT, other).await?);
+            streams.cut.extend(each_kind(world, connections, CUT, &by(bearer)).await?);
+            streams.finish.extend(each_kind(world, finish, FINISH, &by(bearer)).await?);
+            streams.others.extend(each_kind(world, others, CUT, &by(other)).await?);
         }
         Ok(streams)
+    }
+
+    /// Waits until the upstream was left by those that are to be cut, which is not the case before `earliest`, Unix seconds.
+    async fn end_by_themselves(&self, earliest: u64) -> Result<()> {
+        for open in &self.cut {
+            let (kind, visit) = (open.kind, &open.visit);
+            poll::until_true(&format!("{kind:?} has ended"), ENDED, async || Ok(!visit.is_open())).await?;
+            let now = e2e::token::now();
+            ensure!(now >= earliest, "{kind:?} ended at {now}, before {earliest}");
+        }
+        Ok(())
     }
 
     /// Called at the very moment of the acknowledgement.
@@ -195,68 +178,22 @@ impl Streams {
     }
 }
 
-async fn each_kind(world: &World, connections: Vec<Connection>, host: &str, bearer: &str) -> Result<Vec<Open>> {
+/// What somebody shows who comes with a token.
+fn by(bearer: &str) -> [(&str, &str); 1] {
+    [("authorization", bearer)]
+}
+
+async fn each_kind(
+    world: &World,
+    connections: Vec<Connection>,
+    host: &str,
+    shown: &[(&str, &str)],
+) -> Result<Vec<Open>> {
     let mut streams = Vec::new();
     for (kind, connection) in Kind::ALL.into_iter().zip(connections) {
-        streams.push(Open::begin(world, connection, kind, host, bearer).await?);
+        streams.push(Open::begin(world, connection, kind, host, shown).await?);
     }
     Ok(streams)
-}
-
-/// Server-sent events over HTTP/2.
-struct Numbered {
-    visit: e2e::upstream::Visit,
-    stream: Http2Stream,
-}
-
-impl Numbered {
-    async fn begin(world: &World, connection: &Http2, host: &str, token: &Token) -> Result<Self> {
-        let path = unique("/stream/sse?every_ms=20");
-        let stream = connection.get(host, &path, &token.bearer()).await?;
-        ensure!(stream.head.status == 200, "{:?}", stream.head);
-        let mut begun = Self { visit: open::visit_to(world, &path).await?, stream };
-        begun.goes_on().await?;
-        Ok(begun)
-    }
-
-    async fn goes_on(&mut self) -> Result<()> {
-        let sent = self.visit.sent();
-        loop {
-            match self.stream.piece().await? {
-                Piece::Bytes(bytes) if last_number(&bytes).unwrap_or_default() > sent => return Ok(()),
-                Piece::Bytes(_) => {}
-                ended => bail!("the stream ended: {ended:?}"),
-            }
-        }
-    }
-
-    async fn was_cut(mut self, mark: u64) -> Result<()> {
-        loop {
-            match self.stream.piece().await? {
-                Piece::Bytes(bytes) => expect_from_before(&bytes, mark)?,
-                Piece::Cut => break,
-                Piece::End => bail!("it ended as if it were complete"),
-            }
-        }
-        let visit = &self.visit;
-        poll::until_true("the upstream's side is closed", Duration::from_secs(5), async || Ok(!visit.is_open())).await
-    }
-}
-
-/// Connections of HTTP/2, at least one to each worker. Nobody else may open connections meanwhile.
-async fn http2_to_every_worker(world: &World) -> Result<Vec<Http2>> {
-    let before = world.envoy.connections().await?;
-    let mut connections = Vec::new();
-    loop {
-        let connection = Http2::open(world.envoy.edge()).await?;
-        // A worker counts a connection when it accepts it: an answer proves that it has.
-        connection.get(CUT, "/", "").await?;
-        connections.push(connection);
-        let after = world.envoy.connections().await?;
-        if after.iter().zip(&before).all(|(after, before)| after > before) {
-            return Ok(connections);
-        }
-    }
 }
 
 /// Id and bearer of a token that the token API minted: no other can be revoked.

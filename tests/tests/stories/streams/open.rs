@@ -82,16 +82,19 @@ pub(crate) struct Mark {
 }
 
 impl Open {
-    /// Opens a stream and waits until client and upstream have heard of each other.
+    /// Opens a stream by a request with the headers `shown`, and waits until client and upstream have heard of each other.
     pub(crate) async fn begin(
         world: &World,
         mut connection: Connection,
         kind: Kind,
         host: &str,
-        bearer: &str,
+        shown: &[(&str, &str)],
     ) -> Result<Self> {
         let path = unique(kind.path());
-        let request = |method: &str| RawRequest::to_host(method, &path, host).header("authorization", bearer);
+        let request = |method: &str| {
+            let request = RawRequest::to_host(method, &path, host);
+            shown.iter().fold(request, |request, (name, value)| request.header(name, value))
+        };
         let line = match kind {
             Kind::Sse | Kind::Chunked | Kind::Idle => {
                 connection.write(&request("GET").bytes()).await?;
