@@ -18,6 +18,8 @@ use crate::service::sign_in::back_channel::NotLoggedOut;
 use crate::test_issuer::{CLIENT, Issuer};
 use crate::testing::RedisServer;
 
+mod turns;
+
 struct World {
     issuer: Issuer,
     sidecars: Vec<Services>,

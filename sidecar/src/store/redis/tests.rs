@@ -11,6 +11,7 @@ use crate::testing::RedisServer;
 
 mod activity;
 mod feed;
+mod grants;
 mod journal;
 mod notices;
 mod records;
