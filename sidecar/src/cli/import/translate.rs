@@ -81,7 +81,9 @@ fn provider(found: &mut Found, imported: &mut Imported) {
     let issuer = found.options.remove("oidc_issuer_url");
     let auth0 = found.variables.remove("AUTH0_DOMAIN");
     let kind = found.options.remove("provider").map(|given| given.joined());
-    let issuer = match (issuer, auth0, kind.as_deref().map(String::as_str)) {
+    // A client of oauth2-proxy's whose provider nobody names is one of Google's.
+    let unnamed = found.options.contains_key("client_id").then_some("google");
+    let issuer = match (issuer, auth0, kind.as_deref().map(String::as_str).or(unnamed)) {
         (Some(issuer), ..) => Some(issuer.joined().to_string()),
         (None, Some(domain), _) => Some(format!("https://{}/", *domain.joined())),
         (None, None, Some("google")) => Some("https://accounts.google.com".to_owned()),
@@ -308,6 +310,24 @@ set_xauthrequest = true
         assert_eq!(imported.sessions, json!({"oauth2_proxy": proxy}));
         let remarks: Vec<_> = imported.remarks.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(remarks, ["proxy_prefix", "set_xauthrequest"]);
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_issuer_or_is_google_which_oauth2_proxy_takes_if_nobody_names_one() {
+        const GOOGLE: &str = "https://accounts.google.com";
+        const CLIENT: &str = "client_id = \"c\"\n";
+        for (text, issuer) in [
+            ("provider = \"google\"", Some(GOOGLE)),
+            ("client_secret = \"s\"", Some(GOOGLE)),
+            ("oidc_issuer_url = \"https://idp.example\"", Some("https://idp.example")),
+            ("provider = \"github\"", None),
+        ] {
+            let imported = imported(&[&[CLIENT, text].concat()]);
+            assert_eq!(imported.sidecar.get("SEKISHO_OIDC_ISSUER").map(String::as_str), issuer, "{text}");
+            assert_eq!(imported.remarks.iter().any(|(name, _)| name == "provider"), issuer.is_none(), "{text}");
+        }
+        let no_client = imported(&["cookie_secret = \"0123456789abcdef\""]);
+        assert!(!no_client.sidecar.contains_key("SEKISHO_OIDC_ISSUER"), "nobody signs in there");
     }
 
     #[test]
