@@ -55,6 +55,10 @@ impl GrantStore for Slow {
         self.grants.hear(heard, life).await
     }
 
+    async fn remember(&self, heard: &ProviderName, life: Duration) -> Result<(), StoreError> {
+        self.grants.remember(heard, life).await
+    }
+
     async fn unhear(&self, heard: &ProviderName) -> Result<(), StoreError> {
         self.grants.unhear(heard).await
     }
