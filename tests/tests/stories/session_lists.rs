@@ -13,12 +13,18 @@ use serde_json::{Value, json};
 use crate::people::{COOKIE, SignedIn, asking, sign_in, sign_in_at};
 use crate::sessions::{is_refused_everywhere, people};
 
-const SESSIONS: &str = "/api/admin/sessions";
+pub(crate) const SESSIONS: &str = "/api/admin/sessions";
 const LLM: &str = "/v1/models";
 
 /// A call of an administrator's through Envoy, which every worker acknowledges.
-async fn admin(world: &World, method: Method, path: &str) -> Result<Value> {
+pub(crate) async fn admin(world: &World, method: Method, path: &str) -> Result<Value> {
     world.app(method, path, &world.admin_token(), None).await?.json_with(200)
+}
+
+/// The sessions of somebody, as an administrator sees them.
+pub(crate) async fn rows_of(world: &World, email: &str) -> Result<Vec<Value>> {
+    let list = admin(world, Method::GET, &format!("{SESSIONS}?user_email={email}")).await?;
+    Ok(list["sessions"].as_array().context("no list")?.clone())
 }
 
 /// Each worker answers each of these requests with this status, now.
@@ -127,8 +133,7 @@ fn sessions_are_listed_page_by_page_and_told_when_they_were_used() {
         }
         let stats = admin(world, Method::GET, &format!("{SESSIONS}/stats")).await?;
         assert_eq!(stats["user_sessions"], json!({ann.email.as_str(): 230, bob.email.as_str(): 1}), "{stats}");
-        let of_bob = admin(world, Method::GET, &format!("{SESSIONS}?user_email={}", bob.email)).await?;
-        let row = &of_bob["sessions"][0];
+        let row = &rows_of(world, &bob.email).await?[0];
         assert_eq!(row["session_key"], json!(bobs.session.id), "{row}");
         assert_eq!(
             (&row["address"], &row["agent"], &row["method"]),

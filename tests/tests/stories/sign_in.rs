@@ -4,6 +4,7 @@ mod attempts;
 mod back_channel;
 mod banned;
 mod crowd;
+mod ended;
 mod expiry;
 mod forged;
 mod outages;
