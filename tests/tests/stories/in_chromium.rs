@@ -3,11 +3,13 @@
 mod history;
 mod pages;
 mod peers;
+mod strangers;
 mod tabs;
 
-use anyhow::Result;
-use e2e::chromium::Tab;
+use anyhow::{Context, Result};
+use e2e::chromium::{Tab, Visitor};
 use e2e::world::People;
+use e2e::world::people::COOKIE;
 use e2e::{Plan, Shared, World};
 
 /// The world of stories that change nothing for others: each has people of its own.
@@ -31,4 +33,9 @@ async fn sign_in(world: &World, tab: &Tab, path: &str, email: &str) -> Result<()
     tab.goto(&world.at(path)).await?;
     name_oneself(tab, email).await?;
     tab.at(&world.at(path)).await
+}
+
+/// The value of the cookie of a browser's session.
+async fn cookie_of(world: &World, somebody: &Visitor) -> Result<String> {
+    Ok(somebody.cookie(&world.at("/"), COOKIE).await?.context("nobody is signed in")?.value)
 }

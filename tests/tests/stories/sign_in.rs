@@ -9,11 +9,11 @@ mod expiry;
 mod forged;
 mod outages;
 mod peers;
-mod redirects;
+pub(crate) mod redirects;
 mod refreshed;
 mod sign_out;
-mod steps;
-mod strangers;
+pub(crate) mod steps;
+pub(crate) mod strangers;
 mod way;
 mod who;
 

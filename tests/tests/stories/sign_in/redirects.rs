@@ -9,7 +9,7 @@ use super::PEOPLE;
 use super::steps::{signed_in, somebody};
 
 /// Places that are not of this origin, as `rd` would have them. `PORT` is that of this one.
-const ELSEWHERE: [&str; 44] = [
+pub(crate) const ELSEWHERE: [&str; 44] = [
     "//evil.localhost",
     "///evil.localhost",
     "////evil.localhost/",
@@ -56,19 +56,47 @@ const ELSEWHERE: [&str; 44] = [
     "/oauth2/sign_out",
 ];
 
-fn start(world: &World, rd: &str) -> Result<String> {
+/// Places of this origin, as `rd` has them, and what they are called.
+pub(crate) const HERE: [(&str, &str); 6] = [
+    ("/console/a?b=c&d=%2F#e", "/console/a?b=c&d=%2F"),
+    ("/console/go?to=http://evil.localhost", "/console/go?to=http://evil.localhost"),
+    ("/console/\u{30a2}", "/console/%E3%82%A2"),
+    ("http://people.localhost:PORT/console/b", "/console/b"),
+    ("/oauth2-docs", "/oauth2-docs"),
+    ("", "/"),
+];
+
+/// What a page's link must not be led astray by, and where it leads.
+pub(crate) const IN_A_LINK: [(&str, &str); 4] = [
+    ("//evil.localhost", "/"),
+    ("http://evil.localhost", "/"),
+    ("\"><script>alert(1)</script>", "/"),
+    ("/console/a\"b<c>&d", "/console/a%22b%3Cc%3E&d"),
+];
+
+/// The address that leads through the provider to `rd`.
+pub(crate) fn start(world: &World, rd: &str) -> Result<String> {
     let rd = rd.replace("PORT", &world.envoy.edge().port().to_string());
     Ok(Url::parse_with_params(&world.at("/oauth2/start"), [("rd", rd)])?.into())
 }
 
+/// The page that asks before it leads there.
+pub(crate) fn asking(world: &World, rd: &str) -> Result<String> {
+    Ok(start(world, rd)?.replace("/oauth2/start", "/oauth2/sign_in"))
+}
+
+/// Whether an address is of this origin or the provider's.
+pub(crate) fn is_on_the_way(world: &World, address: &Url) -> Result<bool> {
+    let origin = address.origin().ascii_serialization();
+    Ok([world.at(""), world.sign_in_provider()?.issuer()].contains(&origin))
+}
+
 /// Every step was at the provider or here, and the last one here.
 fn stayed(world: &World, page: &Page) -> Result<()> {
-    let here: Url = world.at("/").parse()?;
-    let provider: Url = world.sign_in_provider()?.issuer().parse()?;
     for step in &page.steps {
-        ensure!([here.origin(), provider.origin()].contains(&step.url.origin()), "{:?}", page.steps);
+        ensure!(is_on_the_way(world, &step.url)?, "{:?}", page.steps);
     }
-    ensure!(page.url.origin() == here.origin(), "{:?}", page.steps);
+    ensure!(page.url.origin().ascii_serialization() == world.at(""), "{:?}", page.steps);
     Ok(())
 }
 
@@ -90,14 +118,7 @@ fn signing_in_leads_to_no_other_origin() {
 fn signing_in_leads_to_every_page_of_this_origin() {
     story(&PEOPLE, async |world| {
         let (browser, _) = signed_in(world, &somebody()).await?;
-        for (rd, expected) in [
-            ("/console/a?b=c&d=%2F#e", "/console/a?b=c&d=%2F"),
-            ("/console/go?to=http://evil.localhost", "/console/go?to=http://evil.localhost"),
-            ("/console/\u{30a2}", "/console/%E3%82%A2"),
-            ("http://people.localhost:PORT/console/b", "/console/b"),
-            ("/oauth2-docs", "/oauth2-docs"),
-            ("", "/"),
-        ] {
+        for (rd, expected) in HERE {
             let page = browser.clone().open(&start(world, rd)?).await?;
             assert_eq!(page.url.as_str(), world.at(expected), "{rd}");
         }
@@ -112,13 +133,15 @@ fn signing_in_leads_to_every_page_of_this_origin() {
 fn the_link_of_a_page_leads_no_further_either() {
     story(&PEOPLE, async |world| {
         let (browser, _) = signed_in(world, &somebody()).await?;
-        for rd in ["//evil.localhost", "http://evil.localhost", "\"><script>alert(1)</script>", "/console/a\"b<c>&d"] {
+        for (rd, expected) in IN_A_LINK {
             let mut browser = browser.clone();
-            let page = browser.open(&start(world, rd)?.replace("/oauth2/start", "/oauth2/sign_in")).await?;
+            let page = browser.open(&asking(world, rd)?).await?;
             ensure!(page.answer.status == 200 && !page.answer.body.contains("<script"), "{page:?}");
             let [link] = &page.links()[..] else { anyhow::bail!("{page:?}") };
             ensure!(link.starts_with("/oauth2/start?rd=%2F"), "{link}");
-            stayed(world, &browser.click(&page, link).await?)?;
+            let page = browser.click(&page, link).await?;
+            stayed(world, &page)?;
+            assert_eq!(page.url.as_str(), world.at(expected), "{rd}");
         }
         Ok(())
     });

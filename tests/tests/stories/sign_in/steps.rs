@@ -18,7 +18,7 @@ use sekisho_sidecar::service::sessions::SessionStore;
 use crate::people::store;
 
 /// A page that only those see who signed in.
-pub(super) const PAGE: &str = "/console/page";
+pub(crate) const PAGE: &str = "/console/page";
 /// So many connections do not all end at one of two workers: they would once in eight million times.
 const CONNECTIONS: usize = 24;
 
@@ -55,7 +55,7 @@ pub(super) fn plant(world: &World, browser: &mut Browser, cookie: &Cookie) -> Re
 }
 
 /// The session of a cookie, as it is on record.
-pub(super) async fn session_of(world: &World, cookie: &str) -> Result<Session> {
+pub(crate) async fn session_of(world: &World, cookie: &str) -> Result<Session> {
     let id = CookieKey::of_mesh(world.keys.mesh.as_bytes()).read(HOST, cookie.as_bytes()).context("no cookie")?;
     let (found, _) = store(world)?.look_up(&SessionId::parse(&id)?).await?;
     found.session.context("no session")
@@ -78,7 +78,7 @@ pub(super) fn showing(cookie: &str, path: &str) -> Vec<u8> {
 }
 
 /// Shows a cookie over many connections, to every worker: each answer has this status. Gives the last one.
-pub(super) async fn everywhere(world: &World, cookie: &str, status: u16) -> Result<Answer> {
+pub(crate) async fn everywhere(world: &World, cookie: &str, status: u16) -> Result<Answer> {
     let mut last = None;
     for _ in 0..CONNECTIONS {
         // The worker that is asked twice answers the second time by what it remembers.
@@ -103,7 +103,7 @@ pub(super) fn is_told(world: &World, browser: &Browser, page: &Page, status: u16
 
 /// Begins a sign-in in a browser that the provider knows already, and gives the address to which it is sent with the answer, without
 /// going there.
-pub(super) async fn answer_for(world: &World, browser: &mut Browser, path: &str) -> Result<Url> {
+pub(crate) async fn answer_for(world: &World, browser: &mut Browser, path: &str) -> Result<Url> {
     let mut page = browser.get(&world.at(path)).await?;
     for _ in 0..8 {
         let next = page.redirect()?.with_context(|| format!("no redirect: {page:?}"))?;

@@ -8,10 +8,10 @@ use e2e::{Browser, World, story};
 use super::PEOPLE;
 use super::steps::{PAGE, answer_for, cookie_of, everywhere, is_told, plant, signed_in, somebody};
 
-const STALE: &str = "Please sign in again";
+pub(crate) const STALE: &str = "Please sign in again";
 
 /// A browser that the provider knows, and that is signed in nowhere else.
-async fn known(world: &World, email: &str) -> Result<Browser> {
+pub(crate) async fn known(world: &World, email: &str) -> Result<Browser> {
     let (mut browser, _) = signed_in(world, email).await?;
     browser.jar.forget(|cookie| cookie.name == COOKIE);
     Ok(browser)
