@@ -1,8 +1,10 @@
 //! People who sign in, in real Chromium: what only a browser with scripts, layout and history can tell.
 
+mod ends;
 mod history;
 mod pages;
 mod peers;
+mod seat;
 mod strangers;
 mod tabs;
 
