@@ -58,6 +58,11 @@ const NOT_ALLOWED: Look = Look {
     heading: ["No access", "アクセスできません"],
     button: Some(["Use another account", "別のアカウントを使う"]),
 };
+const UNVERIFIED: Look = Look { file: "unverified", ..NOT_ALLOWED };
+const REFUSED: Look =
+    Look { file: "refused", heading: ["Not signed in", "サインインできませんでした"], button: AGAIN };
+const NOT_HERE: Look =
+    Look { file: "not-here", heading: ["Nothing here", "ページがありません"], button: None };
 const TOO_WEAK: Look =
     Look {
         file: "second-factor", heading: ["A second factor is needed", "二要素認証が必要です"], button: AGAIN
@@ -155,13 +160,21 @@ fn the_pages_of_those_who_may_not_sign_in() {
             provider.describe(&Person::new(&weak).amr(&["sms"])).await?;
             let suspended = format!("suspended{language}@example.com");
             ban(world, &suspended).await?;
-            for (look, email) in
-                [(NOT_ALLOWED, "ann@elsewhere.example"), (TOO_WEAK, weak.as_str()), (SUSPENDED, &suspended)]
-            {
+            let unverified = format!("unverified{language}@example.com");
+            provider.describe(&Person::new(&unverified).claim("email_verified", false)).await?;
+            for (look, email) in [
+                (NOT_ALLOWED, "ann@elsewhere.example"),
+                (UNVERIFIED, unverified.as_str()),
+                (TOO_WEAK, &weak),
+                (SUSPENDED, &suspended),
+            ] {
                 let (somebody, tab) = reader(language).await?;
                 tab.goto(&world.at("/console/page")).await?;
                 name_oneself(&tab, email).await?;
                 is_seen(&tab, &look, language).await?;
+                let text = tab.text().await?;
+                let is_vouched_for = !text.contains(["has not confirmed", "確認していません"][language]);
+                ensure!(is_vouched_for == (look.file != UNVERIFIED.file), "{}: {text}", look.file);
                 somebody.leave().await?;
             }
             let (somebody, tab) = reader(language).await?;
@@ -173,6 +186,26 @@ fn the_pages_of_those_who_may_not_sign_in() {
             // The way out works by keyboard as well.
             tab.press("Enter").await?;
             tab.at(&world.at("/console/page")).await?;
+            somebody.leave().await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_pages_of_those_who_change_their_minds_or_are_where_nobody_signs_in() {
+    story(&PICKY, async |world| {
+        for language in 0..2 {
+            let (somebody, tab) = reader(language).await?;
+            tab.goto(&world.at("/console/page")).await?;
+            tab.click("button", "Cancel").await?;
+            is_seen(&tab, &REFUSED, language).await?;
+            // They may change them again.
+            tab.press("Enter").await?;
+            name_oneself(&tab, &format!("wavering{language}@example.com")).await?;
+            tab.at(&world.at("/console/page")).await?;
+            assert_eq!(tab.goto(&world.on("elsewhere.localhost", "/oauth2/sign_in")).await?, 404);
+            is_seen(&tab, &NOT_HERE, language).await?;
             somebody.leave().await?;
         }
         Ok(())
