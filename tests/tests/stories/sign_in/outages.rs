@@ -42,6 +42,15 @@ fn whoever_signs_in_while_the_provider_was_never_there_is_told_and_may_try_again
         // Those who come with a token do not notice.
         world.get("/v1/models", &world.user().token).await?.received()?;
         provider.come_back().await?;
+        // Each sidecar remembers for a second that it was away.
+        poll::until("both sidecars ask the provider again", SOON, async || {
+            for _ in 0..4 {
+                let page = Browser::new()?.open(&world.at(PAGE)).await?;
+                ensure!(page.answer.status == 200, "{page:?}");
+            }
+            Ok(())
+        })
+        .await?;
         let page = again(world, &mut browser, &page, &somebody()).await?;
         assert_eq!(page.answer.received()?.path, PAGE);
         Ok(())
