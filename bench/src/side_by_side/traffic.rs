@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
+use sekisho_sidecar::domain::sign_in::COOKIE;
 
 use crate::scene::Scene;
 use crate::upstream::Reached;
@@ -27,7 +28,7 @@ pub(crate) fn request(number: usize, token: Option<&str>) -> Vec<u8> {
 
 /// The bytes of one request to the listener with this number, with the cookie of a session.
 pub(crate) fn request_of_browser(number: usize, cookie: &str) -> Vec<u8> {
-    let cookie = format!("cookie: theme=dark; __Host-sekisho={cookie}\r\n");
+    let cookie = format!("cookie: theme=dark; {COOKIE}={cookie}\r\n");
     format!("GET /v{number:02}/models HTTP/1.1\r\nhost: localhost\r\n{cookie}\r\n").into_bytes()
 }
 

@@ -246,8 +246,8 @@ fn may_be_forged(
 ) -> bool {
     let is_a_browsers = |token| credential::is_in_cookies_alone(token, &protected.places, head);
     protected.accepts_sessions
-        && token.map_or(shows_session, is_a_browsers)
         && cross_site::may_be_forged(head, &target.host, &protected.trusted_origins)
+        && token.map_or(shows_session, is_a_browsers)
 }
 
 /// The same, with what is worth knowing of the request's headers: they are gone once somebody was asked.

@@ -13,7 +13,6 @@ use crate::client::webhooks::HttpCourier;
 use crate::config::{self, Settings};
 use crate::domain::admin::AdminRules;
 use crate::domain::seal::{SealingKey, SealingKeys};
-use crate::domain::sign_in::{Origin, cookie_name};
 use crate::domain::strength::Strength;
 use crate::domain::token::{Lifetimes, Limits};
 use crate::service::Services;
@@ -332,6 +331,5 @@ pub(super) fn round(settings: &Settings) -> Round {
             ("SEKISHO_MESH_SECRET", Strength::of(settings.mesh().secret.expose())),
             ("JWT_SECRET", Strength::of(settings.tokens().jwt_secret.expose())),
         ],
-        session_cookie: settings.sign_in().map(|sign_in| cookie_name(sign_in.origins.iter().all(Origin::is_secure))),
     }
 }

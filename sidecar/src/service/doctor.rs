@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use crate::domain::sign_in::cookie_name;
 use crate::domain::strength::Strength;
 use crate::service::Services;
 use crate::service::change::Durability;
@@ -58,8 +59,6 @@ pub struct Round {
     pub sidecars: Vec<String>,
     /// The secrets' names, and what their bytes show.
     pub secrets: Vec<(&'static str, Strength)>,
-    /// The cookie of sessions, where people sign in.
-    pub session_cookie: Option<&'static str>,
 }
 
 /// Looks at everything.
@@ -152,7 +151,7 @@ impl Doctor {
     }
 
     async fn examine_session_cookie(&self) -> Option<Verdict> {
-        let cookie = self.round.session_cookie?;
+        let cookie = cookie_name(self.services.sign_in.as_ref()?.is_secure());
         let url = self.round.envoy_admin.trim_end_matches('/');
         Some(verdict::session_cookie(cookie, self.web.get(&format!("{url}/config_dump")).await))
     }

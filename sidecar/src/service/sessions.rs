@@ -4,6 +4,7 @@
 //! What is known of the session stays where it is: of whoever comes with it after that it must be known whether they
 //! are banned.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,12 +32,12 @@ use crate::service::feed::registry::Registry;
 use crate::service::recent_sign_in::RecentSignIn;
 use crate::service::sessions::listing::SessionIndex;
 
-/// How many sessions somebody has: who signs in once more loses the one that ends first.
-pub const SESSIONS_MAX: usize = 100;
-
 pub mod ending;
 pub mod listing;
 pub mod orders;
+
+/// How many sessions somebody has: who signs in once more loses the one that ends first.
+pub const SESSIONS_MAX: usize = 100;
 
 /// Keeps sessions.
 #[async_trait]
@@ -58,9 +59,6 @@ pub trait SessionStore: Send + Sync {
 
     /// The sessions of somebody that are listed, in no order: those that hold, and those whose end was cut short.
     async fn of_subject(&self, subject: &Subject) -> Result<Vec<Session>, StoreError>;
-
-    /// Somebody's sessions that are listed, but for the `most` that end last; not all of them, if they are many.
-    async fn beyond(&self, subject: &Subject, most: usize) -> Result<Vec<SessionId>, StoreError>;
 
     /// What the records say against sessions of somebody: one round trip.
     async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError>;
@@ -165,13 +163,11 @@ impl Sessions {
         Err(Failure::Overtaken { subject: session.subject })
     }
 
-    async fn end_surplus(&self, subject: &Subject) -> Result<(), Failure> {
-        for id in self.store.beyond(subject, SESSIONS_MAX).await? {
-            if let Some(session) = self.known(&id).await? {
-                self.end(&session).await?;
-            }
-        }
-        Ok(())
+    async fn end_surplus(&self, subject: &Subject) -> Result<(), StoreError> {
+        let mut sessions = self.store.of_subject(subject).await?;
+        sessions.sort_by_key(|session| Reverse(session.ends_at));
+        let surplus = sessions.into_iter().skip(SESSIONS_MAX).collect();
+        self.end_each(surplus).await.map(drop)
     }
 
     /// Since when sessions of somebody are valid, if nobody bans them. The copy of the feed is asked, too: it knows of

@@ -19,6 +19,37 @@ pub(crate) async fn begin(redis: &RedisServer, id: &str, who: &str) {
 }
 
 #[tokio::test]
+async fn a_session_of_oauth2_proxy_that_nobody_has_shown_is_listed_last_and_ended_by_its_key() {
+    let redis = RedisServer::start().await;
+    begin(&redis, "s1", "ann@x.org").await;
+    let mut set = redis::cmd("SET");
+    set.arg("_oauth2_proxy-1").arg("sealed").arg("EX").arg(600);
+    set.exec_async(&mut redis.client().shared()).await.unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = on(&redis.url(), arguments);
+        command.env("SEKISHO_OAUTH2_PROXY", "1");
+        run(command)
+    };
+    let listed = run(&["session", "list"]).out;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(
+        lines[0].starts_with("s1  ann@x.org") && lines[1].starts_with("_oauth2_proxy-1  not shown yet  "),
+        "{listed}"
+    );
+    let row = &run(&["session", "list", "--json"]).json()["sessions"][1];
+    assert_eq!((&row["session_key"], &row["user_email"]), (&json!("_oauth2_proxy-1"), &json!(null)));
+    let ended = run(&["session", "end", "_oauth2_proxy-1"]);
+    assert!(
+        ended.code == 0 && ended.out.starts_with("the session of somebody is ended: "),
+        "{}{}",
+        ended.out,
+        ended.err
+    );
+    assert_eq!(run(&["session", "list"]).out.lines().count(), 1);
+    assert_eq!(run(&["session", "end", "_oauth2_proxy-1"]).code, 1);
+}
+
+#[tokio::test]
 async fn sessions_are_listed_found_and_ended_one_by_one_and_all_of_somebody() {
     let redis = RedisServer::start().await;
     let run = |arguments: &[&str]| run(on(&redis.url(), arguments));

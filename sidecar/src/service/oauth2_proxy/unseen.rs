@@ -97,7 +97,7 @@ impl Oauth2Proxy {
             }
             sleep(LOCK_LOOK_EVERY).await;
         }
-        self.store.delete_text(key).await?;
+        let is_deleted = self.store.delete_text(key).await? || is_deleted;
         // Somebody may have shown it just before. Then filters have to hear of it.
         self.settle_deleted(key).await?;
         Ok(is_deleted)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use redis::AsyncCommands as _;
 use sekisho_protocol::activity::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::domain::ban::{Length, Order};
 use crate::domain::session::Session;
 use crate::domain::sign_in::admission::NotAdmitted;
+use crate::domain::sign_in::grant::ProviderName;
 use crate::service::Services;
 use crate::service::sign_in::back_channel::NotLoggedOut;
 use crate::test_issuer::{CLIENT, Issuer};
@@ -264,6 +266,26 @@ async fn a_logout_of_one_session_ends_those_that_the_provider_never_named_as_wel
     for (session, holds) in [(meant, false), (other, true), (nameless, false)] {
         assert_eq!(world.find(&session.id).await.is_some(), holds, "{:?}", session.id);
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_logout_is_carried_out_whole_though_the_provider_does_not_wait() {
+    let world = World::start().await;
+    let session = world.ann().await;
+    let token = world.logout(json!({"sub": "u1", "jti": "j1"}));
+    let key = format!("sekisho:provider:{}:heard", ProviderName::jti(&world.issuer.url(), "j1").as_str());
+    let heard = async {
+        let mut redis = world.redis.client().shared();
+        while !redis.exists::<_, bool>(&key).await.unwrap() {}
+    };
+    tokio::select! {
+        // Whoever is done before that has waited.
+        done = world.sign_in().log_out(&token) => drop(done),
+        () = heard => {}
+    }
+    let ended = async { while world.find(&session.id).await.is_some() {} };
+    timeout(Duration::from_secs(5), ended).await.unwrap();
     world.end().await;
 }
 

@@ -55,14 +55,6 @@ fn of_key(subject: &Subject) -> String {
 
 #[async_trait]
 impl SessionStore for RedisSessions {
-    async fn beyond(&self, subject: &Subject, most: usize) -> Result<Vec<SessionId>, StoreError> {
-        let key = of_key(subject);
-        let last = -1 - isize::try_from(most).unwrap_or(isize::MAX - 1);
-        let ids: Vec<String> = self.redis.shared().zrange(&key, 0, last).await?;
-        let ids = ids.iter().take(STEP).map(|id| SessionId::parse(id));
-        ids.collect::<Result<_, _>>().map_err(|error| StoreError::corrupt(key, error))
-    }
-
     async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError> {
         let mut pipe = redis::pipe();
         pipe.cmd("TIME").cmd("PTTL").arg(format!("{BAN_RECORD}{subject}"));

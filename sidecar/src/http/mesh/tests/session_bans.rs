@@ -204,10 +204,6 @@ impl SessionStore for Interrupted {
         self.store.of_subject(subject).await
     }
 
-    async fn beyond(&self, subject: &Subject, most: usize) -> Result<Vec<SessionId>, StoreError> {
-        self.store.beyond(subject, most).await
-    }
-
     async fn bars(&self, subject: &Subject) -> Result<Bars, StoreError> {
         self.store.bars(subject).await
     }
